@@ -1,0 +1,69 @@
+# One CMake library per room, linking just what the room may use.
+#
+#   lockstep_room(data SOURCES a.cpp b.cpp USES device LINKS ZLIB::ZLIB [TORCH])
+#   lockstep_test(data idx_test.cpp [SANITIZE] [USES more rooms] [LABELS slow])
+#   lockstep_program(single_gpu main.cpp USES single_gpu)
+#
+# TORCH says that a room compiles against LibTorch; it then takes the one precompiled header.
+# In a sanitizer build (LOCKSTEP_SANITIZE) only tests marked SANITIZE are built, with what
+# they need.
+
+function(_lockstep_torch target)
+  target_link_libraries(${target} PUBLIC LibTorch::cpu)
+  target_precompile_headers(${target} REUSE_FROM lockstep_pch)
+endfunction()
+
+function(lockstep_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;USES;LINKS" ${ARGN})
+  add_library(lockstep_${name} STATIC ${ROOM_SOURCES})
+  list(TRANSFORM ROOM_USES PREPEND lockstep_)
+  target_link_libraries(lockstep_${name} PUBLIC lockstep_flags ${ROOM_USES} ${ROOM_LINKS})
+  set_target_properties(lockstep_${name} PROPERTIES EXCLUDE_FROM_ALL ${LOCKSTEP_SANITIZING})
+  if(ROOM_TORCH)
+    _lockstep_torch(lockstep_${name})
+  endif()
+  set_property(TARGET lockstep_${name} PROPERTY LOCKSTEP_TORCH ${ROOM_TORCH})
+endfunction()
+
+function(lockstep_test room file)
+  cmake_parse_arguments(TEST "SANITIZE;TORCH" "TIMEOUT" "USES;LINKS;LABELS" ${ARGN})
+  if(LOCKSTEP_SANITIZING AND NOT TEST_SANITIZE)
+    return()
+  endif()
+  get_filename_component(name ${file} NAME_WE)
+  add_executable(${name} ${file})
+  list(TRANSFORM TEST_USES PREPEND lockstep_)
+  if(TARGET lockstep_${room})
+    list(PREPEND TEST_USES lockstep_${room})
+    get_target_property(torch lockstep_${room} LOCKSTEP_TORCH)
+  endif()
+  target_link_libraries(${name} PRIVATE ${TEST_USES} ${TEST_LINKS} GTest::gtest_main)
+  if(torch OR TEST_TORCH)
+    _lockstep_torch(${name})
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 120)
+  endif()
+  add_test(NAME ${room}/${name} COMMAND ${name})
+  set_tests_properties(
+    ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}"
+    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+endfunction()
+
+function(lockstep_program name file)
+  cmake_parse_arguments(PROGRAM "TORCH" "" "USES;LINKS" ${ARGN})
+  if(LOCKSTEP_SANITIZING)
+    return()
+  endif()
+  # The target's name keeps clear of the room's library and of CMake's own target names.
+  add_executable(program_${name} ${file})
+  list(TRANSFORM PROGRAM_USES PREPEND lockstep_)
+  target_link_libraries(program_${name} PRIVATE lockstep_flags ${PROGRAM_USES} ${PROGRAM_LINKS})
+  if(PROGRAM_TORCH)
+    _lockstep_torch(program_${name})
+  endif()
+  set_target_properties(
+    program_${name} PROPERTIES OUTPUT_NAME ${name}
+                               RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
