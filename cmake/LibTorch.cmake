@@ -7,13 +7,24 @@
 
 file(SHA256 ${CMAKE_SOURCE_DIR}/requirements.txt _hash)
 string(SUBSTRING ${_hash} 0 16 _hash)
-if(DEFINED ENV{XDG_CACHE_HOME})
+if(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
   set(_cache $ENV{XDG_CACHE_HOME}/lockstep)
 else()
   set(_cache $ENV{HOME}/.cache/lockstep)
 endif()
 set(LOCKSTEP_PYTHON_ENV ${_cache}/env-${_hash})
+file(SHA256 ${CMAKE_SOURCE_DIR}/requirements-test.txt _hash)
+string(SUBSTRING ${_hash} 0 16 _hash)
+set(LOCKSTEP_TEST_PACKAGES ${_cache}/test-${_hash}) # PYTHONPATH of tests written in Python
+set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+             ${CMAKE_SOURCE_DIR}/requirements.txt ${CMAKE_SOURCE_DIR}/requirements-test.txt)
+
+# A folder that was found follows requirements.txt; one that the user gave stays.
+if("${LOCKSTEP_TORCH_DIR}" STREQUAL "${LOCKSTEP_TORCH_DIR_FOUND}")
+  unset(LOCKSTEP_TORCH_DIR CACHE)
+endif()
 file(GLOB _torch ${LOCKSTEP_PYTHON_ENV}/lib/python3*/site-packages/torch)
+set(LOCKSTEP_TORCH_DIR_FOUND "${_torch}" CACHE INTERNAL "")
 set(LOCKSTEP_TORCH_DIR "${_torch}" CACHE PATH "The `torch` folder of a torch wheel")
 
 if(NOT EXISTS "${LOCKSTEP_TORCH_DIR}/include/torch/version.h"

@@ -1,0 +1,48 @@
+# Every target is what its line in `make help` says; each is quick when there is nothing to do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-test setup-lint build bench test nightly lint format clean
+
+BENCH_ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## install what is missing: Debian packages, the Python environment with LibTorch
+	@cmake/setup.sh
+
+setup-test:
+	@cmake/setup.sh test
+
+setup-lint:
+	@cmake/setup.sh lint
+
+# A changed preset is not seen by the build itself, only by configuring again.
+build/build.ninja: CMakePresets.json
+	cmake --preset release
+	@touch $@
+
+build: setup ## configure and build everything into build/
+	@$(MAKE) --no-print-directory build/build.ninja
+	cmake --build --preset release
+
+bench: build ## the main job, figures in reports/out; BENCH_ARGS='--mode ddp --gpus 4' for others
+	build/bin/bench $(BENCH_ARGS)
+
+test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, without CUDA
+	@tests/suite.sh
+
+nightly: setup-test ## all tests, and those labelled `nightly`, which take longer
+	@tests/suite.sh nightly
+
+lint: setup-lint ## clang-format and clang-tidy, without changing anything
+	@$(MAKE) --no-print-directory build/build.ninja
+	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format --dry-run -Werror
+	run-clang-tidy -quiet -p build
+
+format: setup-lint ## clang-format every source file in place
+	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format -i
+
+clean: ## remove build/ and reports/out/ (LibTorch stays in the user's cache folder)
+	rm -rf build reports/out

@@ -1,0 +1,115 @@
+#!/bin/bash
+# Holds the tree to its plan: which room may include which, how long a file and a room may
+# grow, what nothing may be called, where the preprocessor may branch.
+#
+#   tests/includes.sh [ROOT]
+#
+# Tests (*_test.cpp) may include any room; everything else applies to them, too.
+set -euo pipefail
+cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
+
+lowest="model data device comm launch training"
+loops="single_gpu data_parallel ddp"
+declare -A may_use=(
+  [model]=""
+  [device]=""
+  [data]="device"
+  [comm]="device"
+  [launch]="device"
+  [training]="$lowest"
+  [single_gpu]="$lowest"
+  [data_parallel]="$lowest"
+  [ddp]="$lowest"
+  [multinode]="$lowest $loops"
+  [horovod]="$lowest $loops"
+  [runner]="$lowest $loops multinode horovod"
+  [predict]=""
+  [reports]=""
+  [bench]="$lowest $loops multinode horovod predict reports/row.h"
+)
+max_file_lines=299
+max_loop_lines=69
+max_room_lines=2500
+max_room_headers=12
+max_branching_files=2
+
+status=0
+complain() {
+  echo "includes: $*" >&2
+  status=1
+}
+
+check_includes() {
+  local room=$1 file line included target
+  for file in "$room"/*.h "$room"/*.cpp; do
+    [[ -f $file && $file != *_test.cpp ]] || continue
+    while IFS=: read -r line included; do
+      target=${included%%/*}
+      [[ -n ${may_use[$target]+known} ]] || continue # not one of our rooms
+      if [[ $target != "$room" && " ${may_use[$room]} " != *" $target "* &&
+        " ${may_use[$room]} " != *" $included "* ]]; then
+        complain "$file:$line: $room may not include $included"
+      fi
+    done < <(sed -nE '/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]/{=;s/.*[<"]([^>"]*)[>"].*/\1/;p}' "$file" |
+      sed 'N;s/\n/:/')
+  done
+}
+
+check_room_size() {
+  local room=$1 lines headers
+  lines=$(find "$room" -name '*.h' -o -name '*.cpp' | sort | xargs -r cat | wc -l)
+  headers=$(find "$room" -name '*.h' | wc -l)
+  [ "$lines" -le $max_room_lines ] || complain "$room has $lines lines; over $max_room_lines is two rooms"
+  [ "$headers" -le $max_room_headers ] ||
+    complain "$room has $headers headers; over $max_room_headers is two rooms"
+}
+
+sources() {
+  find . \( -path './build*' -o -path ./.git -o -path ./reports/out -o -name __pycache__ \) -prune -o \
+    -type f "$@" -print
+}
+
+for room in "${!may_use[@]}"; do
+  [ -d "$room" ] || continue
+  check_includes "$room"
+  check_room_size "$room"
+done
+
+while read -r file; do
+  lines=$(wc -l <"$file")
+  [ "$lines" -le $max_file_lines ] || complain "$file has $lines lines; a file is under 300"
+  case $file in
+    ./single_gpu/train.cpp | ./data_parallel/train.cpp | ./ddp/train.cpp | ./horovod/train.cpp)
+      [ "$lines" -le $max_loop_lines ] || complain "$file has $lines lines; a loop is under 70"
+      ;;
+  esac
+done < <(sources \( -name '*.h' -o -name '*.cpp' -o -name '*.py' -o -name '*.sh' -o -name '*.cmake' \
+  -o -name CMakeLists.txt -o -name Makefile \))
+
+while read -r path; do
+  complain "$path: nothing is called utils, common, core, helpers or manager"
+done < <(find . \( -path './build*' -o -path ./.git -o -path ./reports/out \) -prune -o -print |
+  grep -E '/([^/]*_)?(utils?|common|core|helpers?|manager)(\.[^/]*)?$' || true)
+
+while read -r file; do
+  grep -q '^#pragma once' "$file" || complain "$file lacks #pragma once"
+  if grep -nE '^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef)\b' "$file"; then
+    complain "$file: a header does not branch"
+  fi
+done < <(sources -name '*.h')
+
+mapfile -t branching < <(sources -name '*.cpp' |
+  xargs -r grep -lE '^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef)\b' || true)
+[ ${#branching[@]} -le $max_branching_files ] ||
+  complain "more than $max_branching_files files branch by the preprocessor: ${branching[*]}"
+for file in "${branching[@]}"; do
+  [[ $file != */train.cpp ]] || complain "$file: a loop does not branch by the preprocessor"
+done
+
+# Paths that exist on one machine only. The brackets keep this file from finding itself.
+if grep -rnIE --exclude-dir=.git --exclude-dir='build*' --exclude-dir=out --exclude-dir=__pycache__ \
+  '(^|[^A-Za-z0-9_.}-])/([h]ome|[U]sers|[r]oot|[w]ork|[m]nt|opt/[w]heels)/[A-Za-z0-9_]' .; then
+  complain "the lines above name a path of one machine"
+fi
+
+exit $status

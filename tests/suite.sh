@@ -1,0 +1,70 @@
+#!/bin/bash
+# What `make test` runs after the set-up: every build is made, every stage runs even where one
+# before it failed, the release tests last so that their closing line is the last one.
+#
+#   tests/suite.sh [nightly]    with the tests labelled `nightly`, too
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+failed=()
+# stage NAME COMMAND...: announces, runs, remembers a failure.
+stage() {
+  printf '\n==> %s\n' "$1"
+  "${@:2}" || failed+=("$1")
+}
+
+# build PRESET FOLDER [arguments of cmake --build]: through the preset, whose environment ccache needs.
+build() {
+  if [ ! -e "$2/build.ninja" ] || [ CMakePresets.json -nt "$2/build.ninja" ]; then
+    cmake --preset "$1" "${configure[@]}" && touch "$2/build.ninja" || return 1
+  fi
+  cmake --build --preset "$1" "${@:3}"
+}
+configure=()
+
+# Tests that start ranks or many threads say so by PROCESSORS, so one job a core holds.
+run_tests() {
+  ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$(nproc)" "${@:2}"
+}
+
+sanitized() {
+  build "$1" "build/$1" && run_tests "build/$1"
+}
+
+# The same wheel found under another path and without its CUDA libraries.
+without_cuda() {
+  local torch
+  torch=$(sed -n 's/^LOCKSTEP_TORCH_DIR:PATH=//p' build/CMakeCache.txt)
+  mkdir -p build/wheel && ln -sfn "$(dirname "$torch")" build/wheel/packages || return 1
+  configure=("-DLOCKSTEP_TORCH_DIR=$PWD/build/wheel/packages/torch")
+  build cpu build/cpu --target program_single_gpu || return 1
+  if ldd build/cpu/bin/single_gpu | grep -E 'cuda|nccl'; then
+    echo "single_gpu links CUDA libraries although LOCKSTEP_CUDA is OFF" >&2
+    return 1
+  fi
+  build/cpu/bin/single_gpu --device cpu --dataset synthetic --steps 3
+}
+
+stage "Build (release)" build release build
+if [ ${#failed[@]} -gt 0 ]; then
+  exit 1
+fi
+stage "AddressSanitizer" sanitized asan
+stage "ThreadSanitizer" sanitized tsan
+stage "Without CUDA (LOCKSTEP_CUDA=OFF)" without_cuda
+if [ "${1:-}" = nightly ]; then
+  stage "Tests (release, nightly too)" run_tests build
+else
+  stage "Tests (release)" run_tests build -LE nightly
+fi
+
+# A test that cannot run here is green for ctest; it is named here instead of being forgotten.
+waived=$(grep -haE '^WAIVED: ' build/Testing/Temporary/LastTest.log \
+  build/{asan,tsan}/Testing/Temporary/LastTest.log 2>/dev/null | sort -u)
+if [ -n "$waived" ]; then
+  printf '\nWaived, not passed:\n%s\n' "$waived"
+fi
+if [ ${#failed[@]} -gt 0 ]; then
+  printf '\nFAILED: %s\n' "${failed[@]}" >&2
+  exit 1
+fi
