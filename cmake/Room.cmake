@@ -10,7 +10,7 @@
 
 function(_lockstep_torch target)
   target_link_libraries(${target} PUBLIC LibTorch::cpu)
-  target_precompile_headers(${target} REUSE_FROM lockstep_pch)
+  lockstep_precompiled(${target})
 endfunction()
 
 function(lockstep_room name)
@@ -48,7 +48,7 @@ function(lockstep_test room file)
   add_test(NAME ${room}/${name} COMMAND ${name})
   set_tests_properties(
     ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}"
-    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1")
 endfunction()
 
 function(lockstep_program name file)

@@ -1,0 +1,44 @@
+# The one precompiled header: <torch/torch.h> alone costs more than all of our code.
+#
+#   lockstep_precompiled(target)    compiles the target's sources with it; call it last
+#
+# Note [One precompiled header for all clones]
+# clang keeps the full path of the file that a precompiled header was made from, and refuses it
+# once that file is gone. CMake's own are made from a file in the build folder, so that a clone
+# either misses in ccache or gets a header that breaks when the clone it came from is deleted.
+# Ours is made from the wheel's own torch.h, as an object like any other: same bytes for every
+# clone. The link gives it a name that does not depend on where the wheel lies.
+
+if(NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  function(lockstep_precompiled target)
+  endfunction()
+  return()
+endif()
+
+set(_header ${LOCKSTEP_TORCH_DIR}/include/torch/csrc/api/include/torch/torch.h)
+set(LOCKSTEP_PRECOMPILED ${CMAKE_BINARY_DIR}/torch.pch)
+
+add_library(lockstep_pch OBJECT ${_header})
+set_source_files_properties(${_header} PROPERTIES LANGUAGE CXX)
+# Without the time stamp it is the same file in every build: ccache hits.
+target_compile_options(
+  lockstep_pch
+  PRIVATE -xc++-header "SHELL:-Xclang -include -Xclang gtest/gtest.h"
+          "SHELL:-Xclang -include -Xclang nlohmann/json.hpp" -fpch-instantiate-templates
+          "SHELL:-Xclang -fno-pch-timestamp")
+target_link_libraries(lockstep_pch PRIVATE lockstep_flags LibTorch::cpu)
+
+add_custom_command(
+  OUTPUT ${LOCKSTEP_PRECOMPILED}
+  COMMAND ${CMAKE_COMMAND} -E create_symlink $<TARGET_OBJECTS:lockstep_pch>
+          ${LOCKSTEP_PRECOMPILED}
+  DEPENDS $<TARGET_OBJECTS:lockstep_pch>
+  COMMENT "Linking the precompiled header")
+add_custom_target(lockstep_precompiled_link DEPENDS ${LOCKSTEP_PRECOMPILED})
+
+function(lockstep_precompiled target)
+  target_compile_options(${target} PRIVATE "SHELL:-include-pch ${LOCKSTEP_PRECOMPILED}")
+  get_target_property(sources ${target} SOURCES)
+  set_property(SOURCE ${sources} APPEND PROPERTY OBJECT_DEPENDS ${LOCKSTEP_PRECOMPILED})
+  add_dependencies(${target} lockstep_precompiled_link)
+endfunction()

@@ -1,1 +1,0 @@
-// Empty on purpose: a precompiled header needs a target with one source file to belong to.
