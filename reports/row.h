@@ -1,6 +1,7 @@
-// One measured run as one line of `runs.jsonl`: the only thing `bench` leaves and the only thing
-// `report` reads. A row keeps raw samples (every step, every loss, every card); whatever can be
-// derived from them is derived here, once, and never stored beside them.
+// One measured run as one line of `runs.jsonl`: the only thing `bench` leaves and the
+// only thing `report` reads. A row keeps raw samples (every step, every loss, every
+// card); whatever can be derived from them is derived here, once, and never stored
+// beside them.
 //
 // Not here: how a run is made (bench/) and how a chart looks (reports/charts/).
 #pragma once
@@ -19,7 +20,8 @@ inline constexpr int kSchema = 1;
 struct CardRow {
   int card = 0;  // 0 is the primary card
   int64_t peak_bytes = 0;
-  std::map<std::string, int64_t> at_peak_bytes;  // by category, at the moment of the peak
+  std::map<std::string, int64_t>
+      at_peak_bytes;  // by category, at the moment of the peak
 };
 
 struct MachineRow {
@@ -33,17 +35,17 @@ struct MachineRow {
 
 struct Row {
   int schema = kSchema;
-  std::string name;         // the case: "ddp/mlp/cards:2"
-  int repetition = 0;       // counts from 0
-  std::string status;       // "ok", "error" or "waived"
-  std::string message;      // one line: why it is an error or waived
+  std::string name;                // the case: "ddp/mlp/cards:2"
+  int repetition = 0;              // counts from 0
+  std::string status;              // "ok", "error" or "waived"
+  std::string message;             // one line: why it is an error or waived
   std::vector<std::string> flags;  // "emulated", "oversubscribed", "lossy"
-  std::string date;         // ISO 8601, UTC
+  std::string date;                // ISO 8601, UTC
   std::string commit;
   MachineRow machine;
 
   // What was asked for.
-  std::string mode;     // "single", "dp", "ddp"
+  std::string mode;  // "single", "dp", "ddp"
   std::string model;
   std::string dataset;
   std::string device;   // "cpu", "cuda"
@@ -52,21 +54,26 @@ struct Row {
   int threads_per_card = 1;
   int64_t local_batch = 0;   // samples a card and step
   int64_t global_batch = 0;  // samples a step
-  int64_t warmup_steps = 0;  // the first steps of the vectors below: left out of every figure
+  int64_t warmup_steps =
+      0;  // the first steps of the vectors below: left out of every figure
   std::map<std::string, std::string> options;  // every other option by its long name
 
-  // What was measured, one entry a step, warm-up included. Milliseconds of the slowest rank.
+  // What was measured, one entry a step, warm-up included. Milliseconds of the slowest
+  // rank.
   std::vector<double> step_ms;
-  // Keys "data", "forward", "backward", "exposed_comm", "optimizer": together they are step_ms.
-  // "comm" is the collectives' own time, overlapped or not; absent where there are none.
+  // Keys "data", "forward", "backward", "exposed_comm", "optimizer": together they are
+  // step_ms. "comm" is the collectives' own time, overlapped or not; absent where there
+  // are none.
   std::map<std::string, std::vector<double>> phases_ms;
-  std::vector<double> losses;  // mean over the global batch
+  std::vector<double> losses;   // mean over the global batch
   std::vector<CardRow> memory;  // one entry a card; empty when it was not measured
-  std::optional<int64_t> rss_peak_bytes;  // largest process: what bypasses LibTorch shows here
+  std::optional<int64_t>
+      rss_peak_bytes;              // largest process: what bypasses LibTorch shows here
   std::optional<double> accuracy;  // on the test set, 0..1
 };
 
-// One line of JSON, without the newline. NaN is written as null, absent optionals are left out.
+// One line of JSON, without the newline. NaN is written as null, absent optionals are
+// left out.
 std::string to_json_line(const Row& row);
 
 // Throws std::runtime_error naming the schema or the key and `where` ("runs.jsonl:3").

@@ -1,0 +1,19 @@
+// c10d's gloo process group: collectives of CPU tensors over sockets.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "comm/process_group.h"
+#include "comm/rendezvous.h"
+
+namespace lockstep::comm {
+
+// Returns when every rank has come. `interface_address` is this machine's address that the
+// others reach: loopback keeps everything on this machine.
+std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store, int rank,
+                                        int world_size, const std::string& interface_address,
+                                        std::chrono::milliseconds timeout);
+
+}  // namespace lockstep::comm

@@ -1,0 +1,148 @@
+#include "comm/process_group.h"
+
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+
+#include <cstring>
+#include <map>
+#include <mutex>
+
+namespace lockstep::comm {
+
+// The union of the intervals in which something is in flight: two collectives side by side
+// count once.
+class BusyClock {
+ public:
+  void start() {
+    const std::lock_guard lock(mutex_);
+    if (in_flight_++ == 0) since_ = Clock::now();
+  }
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    if (--in_flight_ == 0) busy_ += Clock::now() - since_;
+  }
+  double take_ms() {
+    const std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    if (in_flight_ > 0) {
+      busy_ += now - since_;
+      since_ = now;
+    }
+    const double ms = std::chrono::duration<double, std::milli>(busy_).count();
+    busy_ = Clock::duration::zero();
+    return ms;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::mutex mutex_;
+  int in_flight_ = 0;
+  Clock::time_point since_;
+  Clock::duration busy_{};
+};
+
+namespace {
+
+// LibTorch's messages run over many lines (a stack of calls); ours are one.
+std::string first_line(const std::exception& error) {
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+std::vector<std::vector<at::Tensor>> by_type(const std::vector<at::Tensor>& tensors) {
+  std::map<at::ScalarType, std::vector<at::Tensor>> groups;
+  for (const at::Tensor& tensor : tensors) groups[tensor.scalar_type()].push_back(tensor);
+  std::vector<std::vector<at::Tensor>> result;
+  for (auto& [type, group] : groups) result.push_back(std::move(group));
+  return result;
+}
+
+}  // namespace
+
+Work::Work() = default;
+Work::Work(c10::intrusive_ptr<c10d::Work> work, std::string what)
+    : work_(std::move(work)), what_(std::move(what)) {}
+Work::~Work() = default;
+Work::Work(Work&&) noexcept = default;
+Work& Work::operator=(Work&&) noexcept = default;
+
+void Work::wait() {
+  if (!work_) return;
+  try {
+    work_->wait();
+  } catch (const std::exception& error) {
+    throw CommError(what_ + " failed, a peer has probably gone: " + first_line(error));
+  }
+  work_.reset();
+}
+
+ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend)
+    : backend_(std::move(backend)), busy_(std::make_shared<BusyClock>()) {}
+ProcessGroup::~ProcessGroup() = default;
+
+int ProcessGroup::rank() const { return backend_->getRank(); }
+int ProcessGroup::size() const { return backend_->getSize(); }
+std::string ProcessGroup::backend_name() const { return backend_->getBackendName(); }
+double ProcessGroup::take_busy_ms() { return busy_->take_ms(); }
+
+Work ProcessGroup::started(c10::intrusive_ptr<c10d::Work> work, const char* collective,
+                           const at::Tensor& tensor) {
+  work->getFuture()->addCallback([busy = busy_](c10::ivalue::Future&) { busy->stop(); });
+  return Work(std::move(work), "rank " + std::to_string(rank()) + ": " + collective + " of " +
+                                   std::to_string(tensor.nbytes()) + " bytes");
+}
+
+Work ProcessGroup::all_reduce(const at::Tensor& tensor) {
+  std::vector<at::Tensor> tensors = {tensor};
+  busy_->start();
+  return started(backend_->allreduce(tensors), "all_reduce", tensor);
+}
+
+void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
+  const at::NoGradGuard no_grad;
+  for (const std::vector<at::Tensor>& group : by_type(tensors)) {
+    std::vector<at::Tensor> pieces;
+    for (const at::Tensor& tensor : group) pieces.push_back(tensor.detach().reshape({-1}));
+    at::Tensor message = at::cat(pieces);
+    std::vector<at::Tensor> messages = {message};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    busy_->start();
+    started(backend_->broadcast(messages, options), "broadcast", message).wait();
+    if (rank() == root) continue;
+    int64_t offset = 0;
+    for (const at::Tensor& tensor : group) {
+      tensor.detach().copy_(message.narrow(0, offset, tensor.numel()).view(tensor.sizes()));
+      offset += tensor.numel();
+    }
+  }
+}
+
+std::vector<std::string> ProcessGroup::all_gather(const std::string& text) {
+  // Lengths first, then the texts padded to the longest.
+  const auto gather = [this](at::Tensor input) {
+    std::vector<std::vector<at::Tensor>> outputs(1);
+    for (int i = 0; i < size(); ++i) outputs[0].push_back(at::empty_like(input));
+    std::vector<at::Tensor> inputs = {input};
+    Work(backend_->allgather(outputs, inputs),
+         "rank " + std::to_string(rank()) + ": all_gather")
+        .wait();
+    return outputs[0];
+  };
+  const auto lengths = gather(at::full({1}, static_cast<int64_t>(text.size()), at::kLong));
+  int64_t longest = 1;
+  for (const at::Tensor& length : lengths) {
+    longest = std::max(longest, length.item<int64_t>());
+  }
+  at::Tensor mine = at::zeros({longest}, at::kByte);
+  std::memcpy(mine.mutable_data_ptr(), text.data(), text.size());
+  std::vector<std::string> texts;
+  const auto padded = gather(mine);
+  for (size_t i = 0; i < padded.size(); ++i) {
+    texts.emplace_back(static_cast<const char*>(padded[i].const_data_ptr()),
+                       lengths[i].item<int64_t>());
+  }
+  return texts;
+}
+
+}  // namespace lockstep::comm

@@ -1,0 +1,84 @@
+// The collectives that the loops and reducers use, over any c10d backend. A thin, readable
+// face: sums in place, one tensor at a time, started now and waited for later.
+//
+// Every rank calls the same collectives in the same order. One thread uses a group at a time.
+// Errors of the backend (a peer that died, a time-out) come as CommError.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/intrusive_ptr.h>
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace c10d {
+class Backend;
+class Store;
+class Work;
+}  // namespace c10d
+
+namespace lockstep::comm {
+
+class BusyClock;
+
+// A collective failed. Most often a peer has gone, and that peer's own error is the one to
+// read: whoever reports errors lets it speak first.
+class CommError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A collective that was started. The tensor may be touched again only after wait().
+class Work {
+ public:
+  Work();  // nothing to wait for
+  Work(c10::intrusive_ptr<c10d::Work> work, std::string what);
+  ~Work();
+  Work(Work&&) noexcept;
+  Work& operator=(Work&&) noexcept;
+
+  void wait();
+
+ private:
+  c10::intrusive_ptr<c10d::Work> work_;
+  std::string what_;  // "rank 1: all_reduce of 1048576 bytes", for the error
+};
+
+class ProcessGroup {
+ public:
+  explicit ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend);
+  ~ProcessGroup();
+
+  int rank() const;
+  int size() const;
+  std::string backend_name() const;
+
+  // In place: afterwards every rank holds the sum over ranks. Contiguous tensors.
+  Work all_reduce(const at::Tensor& tensor);
+
+  // In place: afterwards every rank holds root's values. Tensors of one type travel as one
+  // message, whatever their number and layout. Returns when done.
+  void broadcast(const std::vector<at::Tensor>& tensors, int root = 0);
+
+  // Every rank's text, in the order of ranks. For reports: not fast.
+  std::vector<std::string> all_gather(const std::string& text);
+
+  // Milliseconds in which at least one collective was under way, since this was last asked.
+  double take_busy_ms();
+
+  // The backend itself, for c10d's own Reducer and the like.
+  const c10::intrusive_ptr<c10d::Backend>& backend() const { return backend_; }
+
+ private:
+  Work started(c10::intrusive_ptr<c10d::Work> work, const char* collective,
+               const at::Tensor& tensor);
+
+  c10::intrusive_ptr<c10d::Backend> backend_;
+  // Shared with the callbacks of collectives, which may outlive the group.
+  std::shared_ptr<BusyClock> busy_;
+};
+
+}  // namespace lockstep::comm

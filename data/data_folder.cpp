@@ -1,0 +1,56 @@
+#include "data/data_folder.h"
+
+#include <stdexcept>
+
+namespace lockstep::data {
+namespace {
+
+// Debian packages Fashion-MNIST, but not MNIST.
+std::string how_to_get(const std::string& dataset) {
+  if (dataset == "fashion-mnist") {
+    return "apt-get install dataset-fashion-mnist, or give --data-dir with the four "
+           "IDX "
+           "files";
+  }
+  return "give --data-dir with the four IDX files (train-images-idx3-ubyte[.gz], ...)";
+}
+
+std::filesystem::path find_file(const std::filesystem::path& folder,
+                                const std::string& name, const std::string& dataset) {
+  for (const char* ending : {"", ".gz"}) {
+    std::filesystem::path path = folder / (name + ending);
+    std::error_code missing;
+    if (std::filesystem::is_regular_file(path, missing)) return path;
+  }
+  throw std::runtime_error("no file " + (folder / name).string() +
+                           "[.gz]: " + how_to_get(dataset));
+}
+
+}  // namespace
+
+std::filesystem::path default_data_dir(const std::string& dataset) {
+  if (dataset != "fashion-mnist" && dataset != "mnist") {
+    throw std::invalid_argument("data set \"" + dataset +
+                                "\" has no IDX files; try fashion-mnist or mnist");
+  }
+  return std::filesystem::path("/usr/share/datasets") / dataset;
+}
+
+IdxFiles find_idx_files(const std::string& dataset,
+                        const std::filesystem::path& data_dir) {
+  std::filesystem::path folder = default_data_dir(dataset);
+  if (!data_dir.empty()) folder = data_dir;
+  std::error_code missing;
+  if (!std::filesystem::is_directory(folder, missing)) {
+    throw std::runtime_error("no folder " + folder.string() + ": " +
+                             how_to_get(dataset));
+  }
+  IdxFiles files;
+  files.train_images = find_file(folder, "train-images-idx3-ubyte", dataset);
+  files.train_labels = find_file(folder, "train-labels-idx1-ubyte", dataset);
+  files.test_images = find_file(folder, "t10k-images-idx3-ubyte", dataset);
+  files.test_labels = find_file(folder, "t10k-labels-idx1-ubyte", dataset);
+  return files;
+}
+
+}  // namespace lockstep::data

@@ -1,0 +1,80 @@
+#include "data/data_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+
+namespace lockstep::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DataFolderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "data_folder_XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void touch(const std::string& name) { std::ofstream(folder_ / name) << "x"; }
+  void touch_all() {
+    for (const char* name : {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte",
+                             "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"}) {
+      touch(name);
+    }
+  }
+  static std::string refusal(const std::string& dataset, const fs::path& folder) {
+    try {
+      find_idx_files(dataset, folder);
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+    return "found";
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(DataFolderTest, FindsPlainAndGzippedFiles) {
+  touch_all();
+  IdxFiles files = find_idx_files("mnist", folder_);
+  EXPECT_EQ(files.train_images, folder_ / "train-images-idx3-ubyte.gz");
+  EXPECT_EQ(files.train_labels, folder_ / "train-labels-idx1-ubyte");
+  EXPECT_EQ(files.test_images, folder_ / "t10k-images-idx3-ubyte");
+  EXPECT_EQ(files.test_labels, folder_ / "t10k-labels-idx1-ubyte.gz");
+  touch("train-images-idx3-ubyte");
+  EXPECT_EQ(find_idx_files("mnist", folder_).train_images.extension(), "");
+}
+
+TEST_F(DataFolderTest, AMissingFolderIsNamedWithTheWayToGetIt) {
+  fs::path missing = folder_ / "missing";
+  EXPECT_EQ(refusal("fashion-mnist", missing),
+            "no folder " + missing.string() +
+                ": apt-get install dataset-fashion-mnist, or give --data-dir with the "
+                "four IDX files");
+  // No Debian package has MNIST: do not send anybody to one.
+  EXPECT_EQ(refusal("mnist", missing).find("apt-get"), std::string::npos);
+}
+
+TEST_F(DataFolderTest, AMissingFileIsNamed) {
+  touch_all();
+  fs::remove(folder_ / "t10k-labels-idx1-ubyte.gz");
+  fs::create_directory(folder_ / "t10k-labels-idx1-ubyte");  // a folder is no file
+  EXPECT_EQ(refusal("fashion-mnist", folder_),
+            "no file " + (folder_ / "t10k-labels-idx1-ubyte").string() +
+                "[.gz]: apt-get install dataset-fashion-mnist, or give --data-dir with "
+                "the four IDX files");
+}
+
+TEST_F(DataFolderTest, DefaultsAreDebians) {
+  EXPECT_EQ(default_data_dir("fashion-mnist"), "/usr/share/datasets/fashion-mnist");
+  EXPECT_EQ(default_data_dir("mnist"), "/usr/share/datasets/mnist");
+  EXPECT_THROW(default_data_dir("synthetic"), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace lockstep::data

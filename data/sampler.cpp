@@ -1,0 +1,74 @@
+#include "data/sampler.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace lockstep::data {
+namespace {
+
+std::vector<int64_t> shuffled(int64_t size, uint64_t seed) {
+  const at::Generator generator = at::detail::createCPUGenerator(seed);
+  const at::Tensor order = at::randperm(size, generator, at::TensorOptions().dtype(at::kLong));
+  const auto* first = order.const_data_ptr<int64_t>();
+  return {first, first + size};
+}
+
+}  // namespace
+
+std::vector<int64_t> SequentialSampler::indices() const {
+  std::vector<int64_t> mine;
+  for (int64_t i = rank_; i < size_; i += world_size_) mine.push_back(i);
+  return mine;
+}
+
+std::vector<int64_t> RandomSampler::indices() const {
+  return shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+}
+
+DistributedSampler::DistributedSampler(int64_t size, int world_size, int rank, uint64_t seed,
+                                       bool drop_last)
+    : size_(size),
+      world_size_(world_size),
+      rank_(rank),
+      seed_(seed),
+      drop_last_(drop_last) {
+  if (rank < 0 || rank >= world_size) {
+    throw std::invalid_argument("rank " + std::to_string(rank) + " is not in a world of " +
+                                std::to_string(world_size));
+  }
+}
+
+std::vector<int64_t> DistributedSampler::indices() const {
+  const std::vector<int64_t> order =
+      shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+  const int64_t per_rank = drop_last_ ? size_ / world_size_
+                                      : (size_ + world_size_ - 1) / world_size_;
+  std::vector<int64_t> mine(static_cast<size_t>(per_rank));
+  for (int64_t i = 0; i < per_rank; ++i) {
+    // The remainder is the padding: past its end the order starts again.
+    mine[static_cast<size_t>(i)] =
+        order[static_cast<size_t>((i * world_size_ + rank_) % size_)];
+  }
+  return mine;
+}
+
+std::vector<int64_t> RanksInTurnSampler::indices() const {
+  const std::vector<int64_t> order =
+      shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+  const int64_t global_batch = ranks_ * local_batch_;
+  std::vector<int64_t> turns;
+  turns.reserve(order.size());
+  for (int64_t start = 0; start + global_batch <= size_; start += global_batch) {
+    for (int64_t rank = 0; rank < ranks_; ++rank) {
+      for (int64_t i = 0; i < local_batch_; ++i) {
+        turns.push_back(order[static_cast<size_t>(start + i * ranks_ + rank)]);
+      }
+    }
+  }
+  return turns;
+}
+
+}  // namespace lockstep::data

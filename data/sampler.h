@@ -1,0 +1,83 @@
+// The order in which samples are visited: the same as in PyTorch's Python loop, so that
+// losses can be compared digit by digit. LibTorch's own C++ distributed samplers give
+// contiguous blocks and take no seed.
+//
+// The order of an epoch is torch.randperm(size, generator seeded with seed + epoch).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace lockstep::data {
+
+class Sampler {
+ public:
+  virtual ~Sampler() = default;
+  // Every epoch has an order of its own; call it before the epoch's first batch.
+  void set_epoch(int64_t epoch) { epoch_ = epoch; }
+  // This rank's samples of the epoch, in order.
+  virtual std::vector<int64_t> indices() const = 0;
+
+ protected:
+  int64_t epoch() const { return epoch_; }
+
+ private:
+  int64_t epoch_ = 0;
+};
+
+// In the data set's own order, for evaluation: rank r of w takes [r::w] without padding, so
+// that over all ranks every sample is taken once.
+class SequentialSampler final : public Sampler {
+ public:
+  explicit SequentialSampler(int64_t size, int world_size = 1, int rank = 0)
+      : size_(size), world_size_(world_size), rank_(rank) {}
+  std::vector<int64_t> indices() const override;
+
+ private:
+  int64_t size_;
+  int64_t world_size_;
+  int64_t rank_;
+};
+
+class RandomSampler final : public Sampler {
+ public:
+  RandomSampler(int64_t size, uint64_t seed) : size_(size), seed_(seed) {}
+  std::vector<int64_t> indices() const override;
+
+ private:
+  int64_t size_;
+  uint64_t seed_;
+};
+
+// Rank r of w takes [r::w] of the common order, so that every rank has as many: the order is
+// padded by wrapping around, or cut where drop_last is set.
+// After torch/utils/data/distributed.py.
+class DistributedSampler final : public Sampler {
+ public:
+  DistributedSampler(int64_t size, int world_size, int rank, uint64_t seed, bool drop_last);
+  std::vector<int64_t> indices() const override;
+
+ private:
+  int64_t size_;
+  int64_t world_size_;
+  int64_t rank_;
+  uint64_t seed_;
+  bool drop_last_;
+};
+
+// For one card that stands in for `ranks`: the local batches of all ranks one after the other,
+// step by step, as DistributedSampler would deal them. Only whole global batches.
+class RanksInTurnSampler final : public Sampler {
+ public:
+  RanksInTurnSampler(int64_t size, int64_t ranks, int64_t local_batch, uint64_t seed)
+      : size_(size), ranks_(ranks), local_batch_(local_batch), seed_(seed) {}
+  std::vector<int64_t> indices() const override;
+
+ private:
+  int64_t size_;
+  int64_t ranks_;
+  int64_t local_batch_;
+  uint64_t seed_;
+};
+
+}  // namespace lockstep::data

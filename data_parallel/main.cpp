@@ -1,0 +1,9 @@
+#include "data_parallel/train.h"
+#include "training/program.h"
+
+int main(int argc, char** argv) {
+  using namespace lockstep;
+  return training::run_program({"data_parallel", "Trains on N cards from one process, a thread a card, by DataParallel.",
+                                training::Ranks::one_process},
+                               data_parallel::train, argc, argv);
+}

@@ -1,0 +1,54 @@
+#include "data_parallel/train.h"
+
+#include "data_parallel/data_parallel.h"
+#include "training/catalog.h"
+#include "training/evaluate.h"
+#include "training/optimizer.h"
+#include "training/step_meter.h"
+
+namespace lockstep::data_parallel {
+
+using namespace training;
+
+TrainReport train(const TrainOptions& options, const World& world) {
+  // 1. Devices.
+  const auto cards = make_cards(options, options.gpus);
+  const Card device = cards.front();  // the primary card
+  const CardScope scope(device);
+  StepMeter meter(options, world, cards);
+
+  // 2. Model and optimizer.
+  auto model = make_model(options, device);
+  CrossEntropy criterion(meter);
+  Optimizer optimizer(model, options, meter);
+  DataParallel parallel(model, cards, meter);
+
+  // 3. Data.
+  const auto dataset = load_dataset(options);
+  const auto sampler = make_sampler("random", dataset.train.size(), options, world);
+  const auto loader =
+      make_loader(dataset, *sampler, options, options.batch_size * options.gpus);
+
+  // 4. Train.
+  for (meter.start(); !meter.done(); meter.end_epoch()) {
+    sampler->set_epoch(meter.epoch());
+    for (const auto& batch : loader) {
+      const auto images = device.put(batch.images);
+      const auto labels = device.put(batch.labels);
+      optimizer.zero_grad();
+      const auto logits = parallel.forward(images);  // gathered: a fresh leaf
+      const auto loss = criterion(logits, labels);
+      loss.backward();  // stops at the gathered logits
+      parallel.backward(logits.grad());
+      optimizer.step();
+      meter.step(loss, labels.size(0));
+      if (meter.done()) break;
+    }
+  }
+
+  // 5. Report.
+  const auto accuracy = evaluate(model, dataset, device, options, world);
+  return meter.report(model, accuracy);
+}
+
+}  // namespace lockstep::data_parallel

@@ -1,0 +1,22 @@
+#include "ddp/replica_sync.h"
+
+namespace lockstep::ddp {
+
+ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
+                         const TrainOptions& options, StepMeter& meter)
+    : group_(group), meter_(meter) {
+  meter.watch(group);
+  std::vector<at::Tensor> everything = model->parameters();
+  const std::vector<at::Tensor> buffers = model->buffers();
+  everything.insert(everything.end(), buffers.begin(), buffers.end());
+  group.broadcast(everything);
+  if (options.ddp.broadcast_buffers) buffers_ = buffers;
+}
+
+void ReplicaSync::broadcast_buffers() {
+  if (buffers_.empty()) return;
+  const training::PhaseScope phase(meter_, training::Phase::exposed_comm);
+  group_.broadcast(buffers_);
+}
+
+}  // namespace lockstep::ddp

@@ -1,0 +1,28 @@
+// Keeps the ranks' replicas equal in what no gradient reaches: the parameters they start with,
+// and the buffers (batch norm's running statistics) that each forward pass changes.
+#pragma once
+
+#include "comm/process_group.h"
+#include "model/networks.h"
+#include "training/options.h"
+#include "training/step_meter.h"
+
+namespace lockstep::ddp {
+
+class ReplicaSync {
+ public:
+  // Every rank takes rank 0's parameters and buffers, and the ranks report together from here
+  // on. Collective.
+  ReplicaSync(const Network& model, comm::ProcessGroup& group, const TrainOptions& options,
+              StepMeter& meter);
+
+  // Before a forward pass: every rank takes rank 0's buffers. Collective.
+  void broadcast_buffers();
+
+ private:
+  comm::ProcessGroup& group_;
+  StepMeter& meter_;
+  std::vector<at::Tensor> buffers_;  // none where the options leave them alone
+};
+
+}  // namespace lockstep::ddp

@@ -1,0 +1,57 @@
+#include "device/card.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <thread>
+
+#include "device/cuda.h"
+#include "device/ledger_allocator.h"
+
+namespace lockstep::device {
+
+at::Tensor Card::put(const at::Tensor& tensor, Category category) const {
+  const AccountScope account({index_, category});
+  return tensor.to(tensor.options().device(device_), /*non_blocking=*/true, /*copy=*/true);
+}
+
+std::string Card::name() const {
+  return emulated() ? "cpu card " + std::to_string(index_) : device_.str();
+}
+
+std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card) {
+  if (count < 1 || count > kMaxCards) {
+    throw std::invalid_argument("--gpus " + std::to_string(count) +
+                                " is not a number of cards; try 1 to " +
+                                std::to_string(kMaxCards));
+  }
+  install_ledger();
+  bool cuda = kind == "cuda";
+  if (cuda || kind == "auto") {
+    const CudaDevices found = cuda_devices();
+    cuda = cuda || found.count > 0;
+    if (cuda && found.count < count) {
+      throw std::invalid_argument(
+          "--device cuda --gpus " + std::to_string(count) + ": this machine offers " +
+          std::to_string(found.count) + " CUDA devices (" + found.reason +
+          "); try --device cpu, which emulates cards");
+    }
+  }
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int threads = threads_per_card > 0 ? threads_per_card : std::max(1, cores / count);
+  std::vector<Card> cards;
+  for (int i = 0; i < count; ++i) {
+    const auto index = static_cast<at::DeviceIndex>(i);
+    cards.emplace_back(cuda ? at::Device(at::kCUDA, index) : at::Device(at::kCPU), i, threads);
+  }
+  return cards;
+}
+
+CardScope::CardScope(const Card& card) : account_({card.index(), Category::other}) {
+  // Get, then set: in a new thread LibTorch undoes a set that no get came before.
+  if (at::get_num_threads() != card.threads()) at::set_num_threads(card.threads());
+}
+
+}  // namespace lockstep::device

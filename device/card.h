@@ -1,0 +1,61 @@
+// A card: one CUDA device, or one emulated card on the CPU.
+//
+// An emulated card is a share of the machine's cores (`threads`) and a memory ledger of its
+// own. In DataParallel each card is a thread, in DDP a process. On the CPU LibTorch's
+// `.to(device)` would do nothing and the load of moving batches would be a lie, so put()
+// really copies, inside that card's scope.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "device/memory_ledger.h"
+
+namespace lockstep::device {
+
+class Card {
+ public:
+  Card(at::Device device, int index, int threads)
+      : device_(device), index_(index), threads_(threads) {}
+
+  at::Device torch_device() const { return device_; }
+  int index() const { return index_; }      // 0 is the primary card
+  int threads() const { return threads_; }  // intra-op threads of an emulated card
+  bool emulated() const { return device_.is_cpu(); }
+
+  // A copy of `tensor` on this card, its bytes charged to it as `category`.
+  at::Tensor put(const at::Tensor& tensor, Category category = Category::input) const;
+
+  // The name for messages: "cpu card 1", "cuda:1".
+  std::string name() const;
+
+ private:
+  at::Device device_;
+  int index_;
+  int threads_;
+};
+
+// The cards of this machine: `count` of them, all alike. `kind` is "cpu", "cuda" or "auto"
+// (CUDA where there is one). Throws std::invalid_argument when there are not so many.
+// threads_per_card 0 means cores / count, at least 1.
+std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card);
+
+// The calling thread works for this card until the scope ends: its allocations count to the
+// card, and its intra-op parallelism is the card's. Scopes nest; put one at the top of every
+// thread that computes.
+class CardScope {
+ public:
+  explicit CardScope(const Card& card);
+
+ private:
+  AccountScope account_;
+};
+
+}  // namespace lockstep::device
+
+namespace lockstep {
+using device::Card;
+using device::CardScope;
+}  // namespace lockstep

@@ -1,0 +1,83 @@
+// Every card's memory, told to the byte and by category.
+//
+// A ledger counts what is allocated while a thread stands in a card's scope. It is plain
+// counting: who allocates (LibTorch's CPU allocator) is ledger_allocator.cpp, what a card is,
+// card.h. What is allocated outside any card's scope belongs to the host (data set, prefetch)
+// and counts to no card.
+//
+// Thread-safe: blocks may be freed on any thread and are credited to the card they came from.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace lockstep::device {
+
+enum class Category : uint8_t {
+  parameters,
+  gradients,
+  optimizer_state,
+  activations,
+  input,
+  replicas,
+  gathered_outputs,
+  buckets,
+  other,
+};
+inline constexpr int kCategories = 9;
+std::string_view to_string(Category category);
+
+inline constexpr int kHost = -1;      // the "card" of what is allocated outside any scope
+inline constexpr int kMaxCards = 64;  // cards are 0 .. 63
+
+struct CardBytes {
+  int64_t live = 0;
+  int64_t peak = 0;  // the largest `live` since reset_peak()
+  std::array<int64_t, kCategories> live_by_category{};
+  std::array<int64_t, kCategories> at_peak_by_category{};  // sums to `peak`
+};
+
+CardBytes card_bytes(int card);
+// The peak starts again from what is live now.
+void reset_peak(int card);
+
+// Where an allocation is charged: part of each block's header.
+struct Account {
+  int32_t card = kHost;
+  Category category = Category::other;
+};
+Account current_account();  // of the calling thread
+void set_category(Category category);  // of the calling thread's account, from here on
+
+void charge(Account account, int64_t bytes);
+void credit(Account account, int64_t bytes);
+// Moves bytes between two categories of one card; the peak stays what it was.
+void recategorise(Account from, Category to, int64_t bytes);
+
+// What the calling thread allocates counts to `account` until the scope ends. Scopes nest.
+class AccountScope {
+ public:
+  explicit AccountScope(Account account);
+  ~AccountScope();
+  AccountScope(const AccountScope&) = delete;
+  AccountScope& operator=(const AccountScope&) = delete;
+
+ private:
+  Account before_;
+};
+
+// The same card, another category.
+class CategoryScope : public AccountScope {
+ public:
+  explicit CategoryScope(Category category)
+      : AccountScope({current_account().card, category}) {}
+};
+
+// The data set and prefetched batches: no card pays for them.
+class HostScope : public AccountScope {
+ public:
+  HostScope() : AccountScope({kHost, Category::other}) {}
+};
+
+}  // namespace lockstep::device

@@ -1,0 +1,188 @@
+#include "launch/spawn.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <optional>
+#include <stdexcept>
+
+#include "launch/listener.h"
+#include "launch/process.h"
+
+namespace lockstep::launch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The signals that ask a job to end, as something to poll: no handler, hence no global.
+// One that is ignored stays ignored (nohup, a background job's SIGINT).
+class StopSignals {
+ public:
+  StopSignals() {
+    sigset_t stop;
+    sigemptyset(&stop);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+      struct sigaction action {};
+      sigaction(signal, nullptr, &action);
+      if (action.sa_handler != SIG_IGN) sigaddset(&stop, signal);
+    }
+    pthread_sigmask(SIG_BLOCK, &stop, &before_);
+    fd_ = Fd(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+  ~StopSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  int fd() const { return fd_.get(); }
+
+  // The next one that came, or 0.
+  int take() const {
+    signalfd_siginfo info{};
+    if (read(fd_.get(), &info, sizeof(info)) != sizeof(info)) return 0;
+    return static_cast<int>(info.ssi_signo);
+  }
+
+ private:
+  sigset_t before_;
+  Fd fd_;
+};
+
+struct Failure {
+  int rank = 0;
+  ExitStatus status;
+};
+
+// The ranks from their start to the last one's end.
+class Group {
+ public:
+  explicit Group(std::chrono::milliseconds grace) : grace_(grace) {}
+
+  void start(const Command& command) {
+    ranks_.emplace_back(command);
+    running_.push_back(static_cast<int>(ranks_.size()) - 1);
+  }
+
+  int wait(const StopSignals& signals) {
+    while (!running_.empty()) {
+      sleep_until_something_happens(signals);
+      // Signals first: a terminal's ctrl-C hits the ranks too, and is then the cause.
+      while (int signal = signals.take()) pass_on(signal);
+      collect_the_ended();
+      if (kill_at_ && Clock::now() >= *kill_at_) {
+        send_all(SIGKILL);
+        kill_at_.reset();
+      }
+    }
+    if (!passed_on_) passed_on_ = signals.take();
+    return report();
+  }
+
+ private:
+  void sleep_until_something_happens(const StopSignals& signals) {
+    std::vector<pollfd> events;
+    for (int rank : running_) events.push_back({ranks_[rank].pidfd(), POLLIN, 0});
+    events.push_back({signals.fd(), POLLIN, 0});
+    int timeout_ms = -1;
+    if (kill_at_) {
+      auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*kill_at_ - Clock::now());
+      timeout_ms = static_cast<int>(std::max<int64_t>(0, left.count()));
+    }
+    poll(events.data(), events.size(), timeout_ms);
+  }
+
+  void pass_on(int signal) {
+    // Whoever asks twice does not want to wait for the grace.
+    send_all(passed_on_ ? SIGKILL : signal);
+    if (!passed_on_) passed_on_ = signal;
+    if (!kill_at_) kill_at_ = Clock::now() + grace_;
+  }
+
+  void collect_the_ended() {
+    std::vector<int> still_running;
+    std::optional<Failure> failure;
+    for (int rank : running_) {
+      auto status = ranks_[rank].wait_for(std::chrono::milliseconds(0));
+      if (!status) {
+        still_running.push_back(rank);
+      } else if (status->code != 0 &&
+                 (!failure || (status->signal != 0 && failure->status.signal == 0))) {
+        // Of several that ended between two looks, one killed by a signal is the likely
+        // cause: its peers exit by themselves when their connection to it breaks.
+        failure = Failure{rank, *status};
+      }
+    }
+    running_ = still_running;
+    // Failures after the group was told to end are its effect.
+    if (!failure || first_ || passed_on_) return;
+    first_ = failure;
+    stopped_others_ = !running_.empty();
+    send_all(SIGTERM);
+    kill_at_ = Clock::now() + grace_;
+  }
+
+  void send_all(int signal) {
+    for (int rank : running_) ranks_[rank].send_signal(signal);
+  }
+
+  // One write, so that it is one line among those of the ranks.
+  int report() const {
+    if (passed_on_) {
+      std::cerr << "the ranks were stopped by " + signal_name(passed_on_) + "\n";
+      return 128 + passed_on_;
+    }
+    if (!first_) return 0;
+    std::cerr << "rank " + std::to_string(first_->rank) + " " +
+                     describe(first_->status) +
+                     (stopped_others_ ? "; the other ranks were stopped\n" : "\n");
+    return first_->status.code;
+  }
+
+  std::chrono::milliseconds grace_;
+  std::vector<Process> ranks_;
+  std::vector<int> running_;
+  std::optional<Failure> first_;
+  bool stopped_others_ = false;
+  int passed_on_ = 0;  // the signal that this process was sent
+  std::optional<Clock::time_point> kill_at_;
+};
+
+}  // namespace
+
+int spawn_ranks(int ranks, const std::vector<std::string>& argv,
+                const SpawnOptions& options) {
+  if (ranks < 1) {
+    throw std::invalid_argument("cannot start " + std::to_string(ranks) +
+                                " ranks; give at least 1");
+  }
+  StopSignals signals;
+  Group group(options.grace);
+  {
+    // Closed here once rank 0 has it: were it open, the other ranks could still connect
+    // to a dead rank 0 and wait for its answer.
+    Listener listener(options.master_addr, options.master_port);
+    for (int rank = 0; rank < ranks; ++rank) {
+      World world;
+      world.rank = world.local_rank = rank;
+      world.world_size = world.local_world_size = ranks;
+      world.master_addr = options.master_addr;
+      world.master_port = listener.port();
+      if (rank == 0) world.store_fd = listener.fd();
+
+      Command command;
+      command.argv = argv;
+      command.program = options.program;
+      command.extra_env = to_environment(world);
+      if (rank == 0) command.inherit_fds = {listener.fd()};
+      command.dies_with_parent = true;
+      group.start(command);
+    }
+  }
+  return group.wait(signals);
+}
+
+}  // namespace lockstep::launch

@@ -1,0 +1,48 @@
+#include "model/networks.h"
+
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/pooling.h>
+
+namespace lockstep::model {
+namespace {
+
+namespace nn = torch::nn;
+
+// [N, in, H, W] -> [N, out, H/2, W/2]
+void add_conv_block(Network& network, int64_t in, int64_t out, bool batch_norm) {
+  network->push_back(nn::Conv2d(nn::Conv2dOptions(in, out, /*kernel_size=*/5).padding(2)));
+  if (batch_norm) network->push_back(nn::BatchNorm2d(out));
+  network->push_back(nn::ReLU());
+  network->push_back(nn::MaxPool2d(2));
+}
+
+Network two_block_convnet(bool batch_norm) {
+  Network network;
+  add_conv_block(network, 1, 16, batch_norm);   // [N, 16, 14, 14]
+  add_conv_block(network, 16, 32, batch_norm);  // [N, 32, 7, 7]
+  network->push_back(nn::Flatten());            // [N, 1568]
+  network->push_back(nn::Linear(32 * 7 * 7, 10));
+  return network;
+}
+
+}  // namespace
+
+Network linear() { return Network(nn::Linear(100, 10)); }
+
+Network mlp() {
+  return Network(nn::Flatten(), nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10));
+}
+
+Network mlp_wide() {
+  return Network(nn::Flatten(), nn::Linear(784, 2048), nn::ReLU(), nn::Linear(2048, 2048),
+                 nn::ReLU(), nn::Linear(2048, 10));
+}
+
+Network convnet() { return two_block_convnet(/*batch_norm=*/true); }
+
+Network convnet_plain() { return two_block_convnet(/*batch_norm=*/false); }
+
+}  // namespace lockstep::model

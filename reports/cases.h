@@ -1,0 +1,61 @@
+// The rows of a file, gathered into cases: one case is one mode, model, number of cards
+// and set of options, with all its repetitions. What charts and table say about a case
+// is worked out here, once, so that the two cannot disagree.
+//
+// Not here: how anything looks, and figures of a single row (row.h).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reports/row.h"
+
+namespace lockstep::reports {
+
+// A median over repetitions and the range it came from.
+struct Spread {
+  double median = 0;
+  double low = 0;
+  double high = 0;
+};
+
+struct Case {
+  std::string mode;
+  std::string model;
+  int cards = 1;
+  // The mode, and after it those options that tell cases of one mode apart:
+  // "ddp", or "ddp reducer=flat" where another case differs in just that.
+  std::string series;
+  // The options part of `series` alone: empty, or "reducer=flat".
+  std::string variant;
+
+  std::vector<const Row*> ok;      // every repetition that has a number
+  std::vector<const Row*> failed;  // errors and waived ones
+  // The repetition in the middle by its median step: where a figure cannot be a median
+  // (a stack of categories, a curve) this whole row stands for the case. Null when
+  // nothing is ok.
+  const Row* typical = nullptr;
+
+  std::optional<Spread> samples_per_second;
+  std::optional<double> step_p50_ms;
+  std::optional<double> step_p95_ms;
+  std::optional<double> speed_up;            // over the baseline
+  std::optional<double> scaling_efficiency;  // speed_up / cards
+  // Index of the one-card case that speed_up is taken from: the single mode's with the
+  // same hardware, batch and options, else the same series'. Empty when neither was
+  // measured.
+  std::optional<size_t> baseline;
+};
+
+// In reading order: models as they come in the file, then single, dp, ddp, others, then
+// cards. The result points into `rows`.
+std::vector<Case> gather_cases(const std::vector<Row>& rows);
+
+// The models, or series, of these cases, in their order, each once.
+std::vector<std::string> models_of(const std::vector<Case>& cases);
+std::vector<std::string> series_of(const std::vector<Case>& cases);
+
+bool has_flag(const Row& row, const std::string& flag);
+
+}  // namespace lockstep::reports

@@ -1,0 +1,48 @@
+"""Draws finished chart specifications, and bundles the page's script.
+
+Usage: render.py FOLDER PAGE_SCRIPT
+
+For every FOLDER/NAME.vl.json writes NAME.svg and NAME.png beside it. Writes
+script.js (Vega, Vega-Lite, Vega-Embed and PAGE_SCRIPT, nothing fetched) and
+script.sha256, by which the page allows this one script and no other.
+It computes no figure: the data is in the specifications.
+"""
+
+import base64
+import hashlib
+import pathlib
+import sys
+
+import vl_convert
+
+# The version whose schema the specifications name (v6); page and pictures use the same one.
+VEGA_LITE = "6.4"
+
+
+def main() -> None:
+    folder, page_script = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    for path in sorted(folder.glob("*.vl.json")):
+        spec = path.read_text(encoding="utf-8")
+        stem = path.name.removesuffix(".vl.json")
+        svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+        (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
+        png = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2)
+        (folder / f"{stem}.png").write_bytes(png)
+
+    script = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    script += "\n" + page_script.read_text(encoding="utf-8")
+    # Inside a script element these would end it early; in strings and patterns of the
+    # libraries the escaped spelling means the same. An HTML parser turns \r\n into \n before
+    # the hash is taken.
+    script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    script = script.replace("\r\n", "\n").replace("\r", "\n")
+    (folder / "script.js").write_bytes(script.encode("utf-8"))
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest())
+    (folder / "script.sha256").write_bytes(digest)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as error:  # one line for `report` to pass on
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")

@@ -1,0 +1,111 @@
+#include "reports/row.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace lockstep::reports {
+namespace {
+
+using nlohmann::json;
+
+json machine_to_json(const MachineRow& machine) {
+  return {{"cpu", machine.cpu},
+          {"cores", machine.cores},
+          {"memory_bytes", machine.memory_bytes},
+          {"os", machine.os},
+          {"libtorch", machine.libtorch},
+          {"build", machine.build}};
+}
+
+std::vector<double> after_warmup(const std::vector<double>& values, int64_t warmup) {
+  std::vector<double> kept;
+  for (size_t i = static_cast<size_t>(warmup); i < values.size(); ++i) {
+    if (std::isfinite(values[i])) kept.push_back(values[i]);
+  }
+  return kept;
+}
+
+}  // namespace
+
+std::string to_json_line(const Row& row) {
+  json line = {{"schema", row.schema},
+               {"name", row.name},
+               {"repetition", row.repetition},
+               {"status", row.status},
+               {"message", row.message},
+               {"flags", row.flags},
+               {"date", row.date},
+               {"commit", row.commit},
+               {"machine", machine_to_json(row.machine)},
+               {"mode", row.mode},
+               {"model", row.model},
+               {"dataset", row.dataset},
+               {"device", row.device},
+               {"scaling", row.scaling},
+               {"cards", row.cards},
+               {"threads_per_card", row.threads_per_card},
+               {"local_batch", row.local_batch},
+               {"global_batch", row.global_batch},
+               {"warmup_steps", row.warmup_steps},
+               {"options", row.options},
+               {"step_ms", row.step_ms},
+               {"phases_ms", row.phases_ms},
+               {"losses", row.losses},
+               {"memory", json::array()}};
+  for (const CardRow& card : row.memory) {
+    line["memory"].push_back({{"card", card.card},
+                              {"peak_bytes", card.peak_bytes},
+                              {"at_peak_bytes", card.at_peak_bytes}});
+  }
+  if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;
+  if (row.accuracy) line["accuracy"] = *row.accuracy;
+  // `replace`: a message with broken UTF-8 must not cost the measurement.
+  return line.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::optional<double> percentile_ms(const Row& row, double p) {
+  std::vector<double> sorted = after_warmup(row.step_ms, row.warmup_steps);
+  if (sorted.empty()) return std::nullopt;
+  std::sort(sorted.begin(), sorted.end());
+  // Between two samples the line between them, as NumPy does.
+  const double position = std::clamp(p, 0.0, 100.0) / 100.0 * (sorted.size() - 1);
+  const size_t below = static_cast<size_t>(position);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
+}
+
+std::optional<double> mean_phase_ms(const Row& row, const std::string& phase) {
+  const auto found = row.phases_ms.find(phase);
+  if (found == row.phases_ms.end()) return std::nullopt;
+  const std::vector<double> kept = after_warmup(found->second, row.warmup_steps);
+  if (kept.empty()) return std::nullopt;
+  double sum = 0;
+  for (double value : kept) sum += value;
+  return sum / kept.size();
+}
+
+std::optional<double> samples_per_second(const Row& row) {
+  const std::optional<double> median = percentile_ms(row, 50);
+  if (!median || *median <= 0 || row.global_batch <= 0) return std::nullopt;
+  return row.global_batch * 1000.0 / *median;
+}
+
+std::optional<double> memory_imbalance(const Row& row) {
+  double primary = 0, others = 0;
+  int count = 0;
+  bool found = false;
+  for (const CardRow& card : row.memory) {
+    if (card.card == 0) {
+      primary = static_cast<double>(card.peak_bytes);
+      found = true;
+    } else {
+      others += static_cast<double>(card.peak_bytes);
+      ++count;
+    }
+  }
+  if (!found || count == 0 || others <= 0) return std::nullopt;
+  return primary * count / others;
+}
+
+}  // namespace lockstep::reports

@@ -1,0 +1,227 @@
+// Reading rows: bytes that someone else may have written, or half written.
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "reports/row.h"
+
+namespace lockstep::reports {
+namespace {
+
+using nlohmann::json;
+
+// One row as it is read: every refusal names where it stands, the key and the way out.
+class Reader {
+ public:
+  Reader(const json& object, std::string where)
+      : object_(object), where_(std::move(where)) {}
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw std::runtime_error(where_ + ": " + what +
+                             "; delete that line or make the rows again with `bench`");
+  }
+
+  bool has(const std::string& key) const { return object_.contains(key); }
+
+  const json& at(const std::string& key) const {
+    if (!has(key)) refuse("the row has no \"" + key + "\"");
+    return object_.at(key);
+  }
+
+  std::string text(const std::string& key) const {
+    const json& value = at(key);
+    if (!value.is_string()) refuse_kind(key, "a text", value);
+    return value.get<std::string>();
+  }
+
+  int64_t whole(const std::string& key, int64_t low, int64_t high) const {
+    return whole(at(key), key, low, high);
+  }
+
+  int64_t whole(const json& value, const std::string& key, int64_t low,
+                int64_t high) const {
+    if (!value.is_number_integer()) refuse_kind(key, "a whole number", value);
+    const bool huge = value.is_number_unsigned() &&
+                      value.get<uint64_t>() > static_cast<uint64_t>(high);
+    if (huge || value.get<int64_t>() < low || value.get<int64_t>() > high) {
+      refuse("\"" + key + "\" is " + value.dump() + ", outside " + std::to_string(low) +
+             " to " + std::to_string(high));
+    }
+    return value.get<int64_t>();
+  }
+
+  // null stands for NaN, which JSON cannot write.
+  std::vector<double> numbers(const json& value, const std::string& key) const {
+    if (!value.is_array()) refuse_kind(key, "a list of numbers", value);
+    std::vector<double> result;
+    result.reserve(value.size());
+    for (const json& entry : value) {
+      if (!entry.is_number() && !entry.is_null()) refuse_kind(key, "numbers", entry);
+      result.push_back(entry.is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                       : entry.get<double>());
+    }
+    return result;
+  }
+
+  const json& object(const std::string& key) const {
+    if (!at(key).is_object()) refuse_kind(key, "an object", at(key));
+    return at(key);
+  }
+
+  const json& list(const std::string& key) const {
+    if (!at(key).is_array()) refuse_kind(key, "a list", at(key));
+    return at(key);
+  }
+
+  [[noreturn]] void refuse_kind(const std::string& key, const std::string& wanted,
+                                const json& value) const {
+    std::string shown = value.dump(-1, ' ', true, json::error_handler_t::replace);
+    if (shown.size() > 40) shown = shown.substr(0, 37) + "...";
+    refuse("\"" + key + "\" should be " + wanted + ", not " + shown);
+  }
+
+  const std::string& where() const { return where_; }
+
+ private:
+  const json& object_;
+  std::string where_;
+};
+
+constexpr int64_t kMaxCount = 1'000'000'000;
+constexpr int64_t kMaxCards = 100'000;
+constexpr int64_t kMaxBytes = std::numeric_limits<int64_t>::max();
+
+MachineRow read_machine(const Reader& in) {
+  MachineRow machine;
+  if (in.has("cpu")) machine.cpu = in.text("cpu");
+  if (in.has("cores"))
+    machine.cores = static_cast<int>(in.whole("cores", 0, kMaxCount));
+  if (in.has("memory_bytes"))
+    machine.memory_bytes = in.whole("memory_bytes", 0, kMaxBytes);
+  if (in.has("os")) machine.os = in.text("os");
+  if (in.has("libtorch")) machine.libtorch = in.text("libtorch");
+  if (in.has("build")) machine.build = in.text("build");
+  return machine;
+}
+
+CardRow read_card(const json& entry, const Reader& row) {
+  if (!entry.is_object()) row.refuse_kind("memory", "a list of cards", entry);
+  Reader in(entry, row.where());
+  CardRow card;
+  card.card = static_cast<int>(in.whole("card", 0, kMaxCards));
+  card.peak_bytes = in.whole("peak_bytes", 0, kMaxBytes);
+  if (in.has("at_peak_bytes")) {
+    for (const auto& [category, bytes] : in.object("at_peak_bytes").items()) {
+      card.at_peak_bytes[category] = in.whole(bytes, category, 0, kMaxBytes);
+    }
+  }
+  return card;
+}
+
+void read_asked(const Reader& in, Row& row) {
+  row.mode = in.text("mode");
+  row.model = in.text("model");
+  if (in.has("dataset")) row.dataset = in.text("dataset");
+  if (in.has("device")) row.device = in.text("device");
+  if (in.has("scaling")) row.scaling = in.text("scaling");
+  row.cards = static_cast<int>(in.whole("cards", 1, kMaxCards));
+  if (in.has("threads_per_card")) {
+    row.threads_per_card = static_cast<int>(in.whole("threads_per_card", 0, kMaxCards));
+  }
+  if (in.has("local_batch")) row.local_batch = in.whole("local_batch", 0, kMaxCount);
+  if (in.has("global_batch")) row.global_batch = in.whole("global_batch", 0, kMaxCount);
+  if (in.has("warmup_steps")) row.warmup_steps = in.whole("warmup_steps", 0, kMaxCount);
+  if (in.has("options")) {
+    for (const auto& [key, value] : in.object("options").items()) {
+      if (!value.is_string()) in.refuse_kind("options." + key, "a text", value);
+      row.options[key] = value.get<std::string>();
+    }
+  }
+}
+
+void read_measured(const Reader& in, Row& row) {
+  if (in.has("step_ms")) row.step_ms = in.numbers(in.at("step_ms"), "step_ms");
+  if (in.has("phases_ms")) {
+    for (const auto& [phase, values] : in.object("phases_ms").items()) {
+      row.phases_ms[phase] = in.numbers(values, "phases_ms." + phase);
+    }
+  }
+  if (in.has("losses")) row.losses = in.numbers(in.at("losses"), "losses");
+  if (in.has("memory")) {
+    for (const json& entry : in.list("memory"))
+      row.memory.push_back(read_card(entry, in));
+  }
+  if (in.has("rss_peak_bytes")) {
+    row.rss_peak_bytes = in.whole("rss_peak_bytes", 0, kMaxBytes);
+  }
+  if (in.has("accuracy") && !in.at("accuracy").is_null()) {
+    if (!in.at("accuracy").is_number()) {
+      in.refuse_kind("accuracy", "a number", in.at("accuracy"));
+    }
+    row.accuracy = in.at("accuracy").get<double>();
+  }
+}
+
+}  // namespace
+
+Row from_json_line(const std::string& line, const std::string& where) {
+  json object;
+  try {
+    object = json::parse(line);
+  } catch (const json::parse_error& error) {
+    throw std::runtime_error(where + ": not valid JSON at byte " +
+                             std::to_string(error.byte) +
+                             " (a run that was cut short?); delete that line or make "
+                             "the rows again with `bench`");
+  }
+  Reader in(object, where);
+  if (!object.is_object()) in.refuse_kind("row", "an object", object);
+  // Before anything else is looked at: another schema's keys may mean something else.
+  if (!in.at("schema").is_number_integer() || in.at("schema") < 1 ||
+      in.at("schema") > kSchema) {
+    throw std::runtime_error(where + ": schema " + in.at("schema").dump() +
+                             " is unknown to this program (it reads up to " +
+                             std::to_string(kSchema) +
+                             "); update Lockstep, or make the rows again with `bench`");
+  }
+  Row row;
+  row.schema = static_cast<int>(in.whole("schema", 1, kSchema));
+  row.name = in.text("name");
+  row.status = in.text("status");
+  if (row.status != "ok" && row.status != "error" && row.status != "waived") {
+    in.refuse("status \"" + row.status + "\" is none of ok, error, waived");
+  }
+  if (in.has("message")) row.message = in.text("message");
+  if (in.has("repetition")) {
+    row.repetition = static_cast<int>(in.whole("repetition", 0, kMaxCount));
+  }
+  if (in.has("flags")) {
+    for (const json& flag : in.list("flags")) {
+      if (!flag.is_string()) in.refuse_kind("flags", "a list of texts", flag);
+      row.flags.push_back(flag.get<std::string>());
+    }
+  }
+  if (in.has("date")) row.date = in.text("date");
+  if (in.has("commit")) row.commit = in.text("commit");
+  if (in.has("machine"))
+    row.machine = read_machine(Reader(in.object("machine"), where));
+  read_asked(in, row);
+  read_measured(in, row);
+  return row;
+}
+
+std::vector<Row> read_rows(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error(path + ": cannot be opened for reading");
+  std::vector<Row> rows;
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    rows.push_back(from_json_line(line, path + ":" + std::to_string(number)));
+  }
+  if (file.bad()) throw std::runtime_error(path + ": reading failed half way");
+  return rows;
+}
+
+}  // namespace lockstep::reports

@@ -1,0 +1,161 @@
+#include "reports/row.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "reports/sample_rows.h"
+
+namespace lockstep::reports {
+namespace {
+
+// What from_json_line says about `line`; empty when it is taken.
+std::string refusal(const std::string& line) {
+  try {
+    from_json_line(line, "runs.jsonl:3");
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+std::string changed(const std::string& key, const nlohmann::json& value) {
+  nlohmann::json line =
+      nlohmann::json::parse(to_json_line(sample_row("ddp", "mlp", 2, 4)));
+  line[key] = value;
+  return line.dump();
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Row, ComesBackAsItWasWritten) {
+  Row row = sample_row("dp", "mlp", 2, 3.25, /*repetition=*/1);
+  row.message = "a \"quoted\" line\nand </script> another";
+  row.options = {{"reducer", "bucketed"}, {"lr", "0.01"}};
+  row.rss_peak_bytes = 123456789012345;
+  row.accuracy = 0.875;
+  row.losses[4] = 0.1 + 0.2;  // needs all 17 digits
+  const std::string line = to_json_line(row);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  const Row back = from_json_line(line, "here");
+  EXPECT_EQ(to_json_line(back), line);
+  EXPECT_EQ(back.message, row.message);
+  EXPECT_EQ(back.options, row.options);
+  EXPECT_EQ(back.losses, row.losses);
+  EXPECT_EQ(back.phases_ms, row.phases_ms);
+  EXPECT_EQ(back.rss_peak_bytes, row.rss_peak_bytes);
+  EXPECT_EQ(back.accuracy, row.accuracy);
+  ASSERT_EQ(back.memory.size(), 2u);
+  EXPECT_EQ(back.memory[0].at_peak_bytes, row.memory[0].at_peak_bytes);
+}
+
+TEST(Row, NotANumberIsNullAndBack) {
+  Row row = sample_row("single", "mlp", 1, 2);
+  row.losses = {1.5, std::numeric_limits<double>::quiet_NaN()};
+  const std::string line = to_json_line(row);
+  EXPECT_TRUE(contains(line, "[1.5,null]")) << line;
+  EXPECT_TRUE(std::isnan(from_json_line(line, "here").losses.at(1)));
+}
+
+TEST(Row, WhatWasNotMeasuredIsAbsent) {
+  const Row row = sample_row("single", "mlp", 1, 2);
+  EXPECT_FALSE(contains(to_json_line(row), "rss_peak_bytes"));
+  EXPECT_FALSE(contains(to_json_line(row), "accuracy"));
+  EXPECT_FALSE(from_json_line(to_json_line(row), "here").accuracy.has_value());
+}
+
+TEST(Row, BrokenTextDoesNotCostTheRow) {
+  Row row = sample_row("single", "mlp", 1, 2);
+  row.message = "broken \xff here";
+  EXPECT_EQ(refusal(to_json_line(row)), "");
+}
+
+TEST(Row, UnknownSchemaIsRefused) {
+  EXPECT_EQ(
+      refusal(changed("schema", 7)),
+      "runs.jsonl:3: schema 7 is unknown to this program (it reads up to 1); update "
+      "Lockstep, or make the rows again with `bench`");
+  EXPECT_TRUE(contains(refusal(changed("schema", 0)), "schema 0 is unknown"));
+  EXPECT_TRUE(contains(refusal(changed("schema", "one")), "schema \"one\" is unknown"));
+  EXPECT_TRUE(contains(refusal("{}"), "runs.jsonl:3: the row has no \"schema\""));
+}
+
+TEST(Row, UnknownKeysAreIgnored) { EXPECT_EQ(refusal(changed("novelty", 1)), ""); }
+
+TEST(Row, WrongValuesAreNamed) {
+  EXPECT_TRUE(contains(refusal(changed("cards", "two")),
+                       "\"cards\" should be a whole number, not \"two\""));
+  EXPECT_TRUE(contains(refusal(changed("cards", 0)), "\"cards\" is 0, outside 1 to"));
+  EXPECT_TRUE(
+      contains(refusal(changed("cards", 18446744073709551615u)), "outside 1 to"));
+  EXPECT_TRUE(contains(refusal(changed("cards", 1e300)), "should be a whole number"));
+  EXPECT_TRUE(contains(refusal(changed("warmup_steps", -1)), "\"warmup_steps\" is -1"));
+  EXPECT_TRUE(
+      contains(refusal(changed("status", "fine")), "status \"fine\" is none of"));
+  EXPECT_TRUE(contains(refusal(changed("losses", {1, "x"})),
+                       "\"losses\" should be numbers, not \"x\""));
+  EXPECT_TRUE(contains(refusal(changed("memory", {3})), "\"memory\" should be a list"));
+  EXPECT_TRUE(contains(refusal("[1]"), "\"row\" should be an object"));
+}
+
+TEST(Row, EveryCutShortLineIsRefusedInOneLine) {
+  const std::string line = to_json_line(sample_row("dp", "mlp", 2, 3));
+  for (size_t length = 1; length < line.size(); ++length) {
+    const std::string said = refusal(line.substr(0, length));
+    ASSERT_TRUE(contains(said, "runs.jsonl:3: not valid JSON at byte")) << length;
+    ASSERT_FALSE(contains(said, "\n"));
+  }
+}
+
+TEST(Rows, AFileIsReadWithLineNumbers) {
+  const std::string path =
+      (std::filesystem::path(testing::TempDir()) / "row_test.jsonl").string();
+  const std::string good = to_json_line(sample_row("dp", "mlp", 2, 3));
+  std::ofstream(path) << good << "\n\n" << good << "\n";
+  EXPECT_EQ(read_rows(path).size(), 2u);
+  std::ofstream(path) << good << "\n\n" << good.substr(0, 99);
+  try {
+    read_rows(path);
+    FAIL() << "a line cut short was taken";
+  } catch (const std::runtime_error& error) {
+    EXPECT_TRUE(contains(error.what(), "row_test.jsonl:3: not valid JSON"))
+        << error.what();
+  }
+  std::filesystem::remove(path);
+  EXPECT_THROW(read_rows(path), std::runtime_error);
+}
+
+TEST(Figures, LeaveTheWarmUpOut) {
+  Row row = sample_row("ddp", "mlp", 2, 4);
+  row.step_ms = {1000, 1000, 1, 2, 3, 4};  // 2 warm-up steps
+  EXPECT_DOUBLE_EQ(*percentile_ms(row, 50), 2.5);
+  EXPECT_DOUBLE_EQ(*percentile_ms(row, 0), 1);
+  EXPECT_DOUBLE_EQ(*percentile_ms(row, 100), 4);
+  EXPECT_DOUBLE_EQ(*percentile_ms(row, 95), 3.85);
+  EXPECT_DOUBLE_EQ(*samples_per_second(row), 128 / 2.5e-3);
+  row.phases_ms["forward"] = {1000, 1000, 1, 2, 3, 6};
+  EXPECT_DOUBLE_EQ(*mean_phase_ms(row, "forward"), 3);
+  EXPECT_FALSE(mean_phase_ms(row, "comm").has_value());
+  row.step_ms = {1000, 1000};
+  EXPECT_FALSE(percentile_ms(row, 50).has_value());
+  EXPECT_FALSE(samples_per_second(row).has_value());
+}
+
+TEST(Figures, ImbalanceIsThePrimaryOverTheMeanOfTheOthers) {
+  Row row = sample_row("dp", "mlp", 3, 4);
+  row.memory = {{2, 100, {}}, {0, 300, {}}, {1, 140, {}}};
+  EXPECT_DOUBLE_EQ(*memory_imbalance(row), 2.5);
+  row.memory = {{0, 300, {}}};
+  EXPECT_FALSE(memory_imbalance(row).has_value());
+  row.memory = {};
+  EXPECT_FALSE(memory_imbalance(row).has_value());
+}
+
+}  // namespace
+}  // namespace lockstep::reports

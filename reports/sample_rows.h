@@ -1,0 +1,91 @@
+// A made-up sweep for this room's tests: round numbers, so that a test can say what
+// must come out. Not a measurement, and nothing but tests includes it.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "reports/row.h"
+
+namespace lockstep::reports {
+
+inline constexpr int64_t kSampleMiB = 1024 * 1024;
+
+// One card's peak: the primary card of DataParallel holds the gathered outputs and the
+// whole batch on top of what every card holds.
+inline CardRow sample_card(const std::string& mode, int card, int cards) {
+  CardRow row;
+  row.card = card;
+  row.at_peak_bytes = {{"gradients", 2 * kSampleMiB}, {"activations", 6 * kSampleMiB}};
+  if (mode == "dp" && card > 0) {
+    row.at_peak_bytes["replicas"] = 2 * kSampleMiB;
+  } else {
+    row.at_peak_bytes["parameters"] = 2 * kSampleMiB;
+    row.at_peak_bytes["optimizer_state"] = 2 * kSampleMiB;
+  }
+  row.at_peak_bytes["input"] =
+      mode == "dp" && card == 0 ? cards * kSampleMiB : kSampleMiB;
+  if (mode == "dp" && card == 0)
+    row.at_peak_bytes["gathered_outputs"] = cards * kSampleMiB;
+  if (mode == "ddp") row.at_peak_bytes["buckets"] = 2 * kSampleMiB;
+  for (const auto& [category, bytes] : row.at_peak_bytes) row.peak_bytes += bytes;
+  return row;
+}
+
+// 2 warm-up steps far off, then 9 of `step_ms`.
+inline Row sample_row(const std::string& mode, const std::string& model, int cards,
+                      double step_ms, int repetition = 0) {
+  Row row;
+  row.name = mode + "/" + model + "/cards:" + std::to_string(cards);
+  row.repetition = repetition;
+  row.status = "ok";
+  row.flags = {"emulated"};
+  row.date = "2026-01-02T03:04:05Z";
+  row.commit = "0123abcd";
+  row.machine = {"Example CPU 9000", 2,        int64_t{8} << 30,
+                 "Debian 12",        "2.11.0", "Release"};
+  row.mode = mode;
+  row.model = model;
+  row.dataset = "fashion-mnist";
+  row.device = "cpu";
+  row.scaling = "weak";
+  row.cards = cards;
+  row.local_batch = 64;
+  row.global_batch = 64 * cards;
+  row.warmup_steps = 2;
+  row.step_ms.assign(11, step_ms);
+  row.step_ms[0] = row.step_ms[1] = 100 * step_ms;
+  const double exposed = cards == 1 ? 0 : mode == "dp" ? 0.4 : 0.1;
+  row.phases_ms["data"] = std::vector<double>(11, 0.05 * step_ms);
+  row.phases_ms["forward"] = std::vector<double>(11, 0.3 * step_ms);
+  row.phases_ms["backward"] = std::vector<double>(11, (0.55 - exposed) * step_ms);
+  row.phases_ms["exposed_comm"] = std::vector<double>(11, exposed * step_ms);
+  row.phases_ms["optimizer"] = std::vector<double>(11, 0.1 * step_ms);
+  for (int i = 0; i < 11; ++i) row.losses.push_back(2.3 * std::exp(-0.1 * i * cards));
+  for (int card = 0; card < cards; ++card) {
+    row.memory.push_back(sample_card(mode, card, cards));
+  }
+  return row;
+}
+
+// single, dp and ddp on 1, 2 and 4 cards, 3 repetitions of 9, 10 and 11 tenths of the
+// step time.
+inline std::vector<Row> sample_sweep(const std::string& model, double step_ms) {
+  std::vector<Row> rows;
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    const double noisy = step_ms * (0.9 + 0.1 * repetition);
+    rows.push_back(sample_row("single", model, 1, noisy, repetition));
+    for (int cards : {1, 2, 4}) {
+      // dp's step grows with the cards until more cards bring nothing; ddp loses a
+      // tenth.
+      rows.push_back(
+          sample_row("dp", model, cards, noisy * (0.4 + 0.6 * cards), repetition));
+      rows.push_back(
+          sample_row("ddp", model, cards, noisy * (cards > 1 ? 1.1 : 1.0), repetition));
+    }
+  }
+  return rows;
+}
+
+}  // namespace lockstep::reports

@@ -1,0 +1,36 @@
+// Names and figures as a reader of charts and page sees them: one spelling for all of
+// them.
+//
+// Not here: working figures out (cases.h), and HTML.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "reports/cases.h"
+
+namespace lockstep::reports {
+
+inline constexpr double kMiB = 1024.0 * 1024.0;
+
+std::string fixed(double value, int decimals);
+
+// Three figures, which is what a label has room for: "0.52", "4.61", "38.2", "1204".
+std::string short_number(double value);
+
+// "62 000": groups of thousands kept apart by a narrow space that does not break.
+std::string grouped(double value);
+
+// "2 cards", "1 card".
+std::string count_of(int64_t n, const std::string& thing);
+
+// "ddp · 2 cards".
+std::string name_of(const Case& each);
+
+// "card 0 (primary)", "card 3".
+std::string name_of_card(int card);
+
+// "optimizer_state" as "optimizer state".
+std::string spaced(std::string name);
+
+}  // namespace lockstep::reports

@@ -1,0 +1,49 @@
+#include "single_gpu/train.h"
+
+#include "training/catalog.h"
+#include "training/evaluate.h"
+#include "training/optimizer.h"
+#include "training/step_meter.h"
+
+namespace lockstep::single_gpu {
+
+using namespace training;
+
+TrainReport train(const TrainOptions& options, const World& world) {
+  // 1. Devices.
+  const Card device = make_cards(options, 1).front();
+  const CardScope scope(device);
+  StepMeter meter(options, world, {device});
+
+  // 2. Model and optimizer.
+  auto model = make_model(options, device);
+  CrossEntropy criterion(meter);
+  Optimizer optimizer(model, options, meter);
+
+  // 3. Data.
+  const auto dataset = load_dataset(options);
+  const auto sampler = make_sampler("random", dataset.train.size(), options, world);
+  const auto loader = make_loader(dataset, *sampler, options, options.batch_size);
+
+  // 4. Train.
+  for (meter.start(); !meter.done(); meter.end_epoch()) {
+    sampler->set_epoch(meter.epoch());
+    for (const auto& batch : loader) {
+      const auto images = device.put(batch.images);
+      const auto labels = device.put(batch.labels);
+      optimizer.zero_grad();
+      const auto logits = model->forward(images);
+      const auto loss = criterion(logits, labels);
+      loss.backward();
+      optimizer.step();
+      meter.step(loss, labels.size(0));
+      if (meter.done()) break;
+    }
+  }
+
+  // 5. Report.
+  const auto accuracy = evaluate(model, dataset, device, options, world);
+  return meter.report(model, accuracy);
+}
+
+}  // namespace lockstep::single_gpu

@@ -1,0 +1,151 @@
+#include "training/catalog.h"
+
+#include <torch/utils.h>
+
+#include <mutex>
+
+#include "comm/gloo.h"
+#include "comm/rendezvous.h"
+#include "device/cuda.h"
+#include "device/ledger_allocator.h"
+#include "launch/listener.h"
+
+namespace lockstep::training {
+namespace {
+
+// A rank that waits longer for another than this believes it dead.
+constexpr std::chrono::minutes kPatience{5};
+
+ProcessGroupPtr meet_over_gloo(const World& world) {
+  comm::Meeting meeting;
+  meeting.rank = world.rank;
+  meeting.world_size = world.world_size;
+  meeting.host = world.master_addr;
+  meeting.port = world.master_port;
+  meeting.host_store = !world.agent_hosts_store;
+  meeting.timeout = kPatience;
+  if (world.rank == 0 && meeting.host_store) {
+    meeting.listen_fd = world.store_fd >= 0
+                            ? world.store_fd
+                            : launch::Listener(world.master_addr, world.master_port).release();
+  }
+  return comm::make_gloo(comm::meet(meeting), world.rank, world.world_size,
+                         /*interface_address=*/world.master_addr, kPatience);
+}
+
+}  // namespace
+
+Registry<Network()>& models() {
+  static Registry<Network()> known("model", {{"linear", &model::linear},
+                                             {"mlp", &model::mlp},
+                                             {"mlp-wide", &model::mlp_wide},
+                                             {"convnet", &model::convnet},
+                                             {"convnet-plain", &model::convnet_plain},
+                                             {"resnet18", &model::resnet18}});
+  return known;
+}
+
+Registry<data::Dataset(const std::string&)>& datasets() {
+  static Registry<data::Dataset(const std::string&)> known(
+      "dataset", {{"fashion-mnist", &data::load_fashion_mnist},
+                  {"mnist", &data::load_mnist},
+                  {"synthetic", &data::make_synthetic_images},
+                  {"features100", &data::make_features100}});
+  return known;
+}
+
+Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
+  static Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)> known(
+      "sampler",
+      {{"random",
+        [](int64_t size, const TrainOptions& options, const World&) -> SamplerPtr {
+          return std::make_unique<data::RandomSampler>(size, options.seed);
+        }},
+       {"distributed",
+        [](int64_t size, const TrainOptions& options, const World& world) -> SamplerPtr {
+          return std::make_unique<data::DistributedSampler>(
+              size, world.world_size, world.rank, options.seed, options.drop_last);
+        }},
+       {"ranks-in-turn",
+        [](int64_t size, const TrainOptions& options, const World&) -> SamplerPtr {
+          return std::make_unique<data::RanksInTurnSampler>(
+              size, options.accumulate, options.batch_size, options.seed);
+        }}});
+  return known;
+}
+
+Registry<ProcessGroupPtr(const World&)>& process_groups() {
+  static Registry<ProcessGroupPtr(const World&)> known("backend",
+                                                       {{"gloo", &meet_over_gloo}});
+  return known;
+}
+
+at::ScalarType scalar_type(const TrainOptions& options) {
+  if (options.precision == "fp32") return at::kFloat;
+  if (options.precision == "fp64") return at::kDouble;
+  throw_unknown_name("precision", options.precision, {"fp32", "fp64"});
+}
+
+std::vector<Card> make_cards(const TrainOptions& options, int count) {
+  return device::make_cards(options.device, count, options.threads_per_card);
+}
+
+Network make_model(const TrainOptions& options, const Card& card) {
+  const auto& factory = models().at(options.model);
+  Network network{nullptr};
+  {
+    // Seeding and drawing are one act: ranks that are threads share LibTorch's generator.
+    static std::mutex drawing;
+    const std::lock_guard lock(drawing);
+    torch::manual_seed(options.seed);
+    network = factory();
+  }
+  network->to(card.torch_device(), scalar_type(options));
+  for (const at::Tensor& tensor : network->parameters()) {
+    device::retag(tensor, device::Category::parameters);
+  }
+  for (const at::Tensor& tensor : network->buffers()) {
+    device::retag(tensor, device::Category::parameters);
+  }
+  return network;
+}
+
+data::Dataset load_dataset(const TrainOptions& options) {
+  const device::HostScope host;
+  data::Dataset dataset = datasets().at(options.dataset)(options.data_dir);
+  dataset.set_type(scalar_type(options));
+  return dataset;
+}
+
+SamplerPtr make_sampler(const std::string& usual, int64_t size, const TrainOptions& options,
+                        const World& world) {
+  return samplers().at(options.sampler.empty() ? usual : options.sampler)(size, options,
+                                                                          world);
+}
+
+DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sampler,
+                       const TrainOptions& options, int64_t batch_size) {
+  return {dataset.train, dataset.type, sampler,
+          {batch_size, options.drop_last, options.num_workers}};
+}
+
+std::string resolve_backend(const TrainOptions& options) {
+  const bool cuda = options.device == "cuda" ||
+                    (options.device == "auto" && device::cuda_devices().count > 0);
+  if (options.backend == "nccl" && !cuda) {
+    throw std::invalid_argument(
+        "--backend nccl moves bytes between CUDA cards and --device " + options.device +
+        " has none here; try --backend gloo");
+  }
+  if (options.backend != "auto") {
+    process_groups().at(options.backend);
+    return options.backend;
+  }
+  return cuda ? "nccl" : "gloo";
+}
+
+ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {
+  return process_groups().at(resolve_backend(options))(world);
+}
+
+}  // namespace lockstep::training

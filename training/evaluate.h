@@ -1,0 +1,40 @@
+// What a model's outputs are worth: the loss it is trained on, and its accuracy on the test
+// set.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "data/dataset.h"
+#include "device/card.h"
+#include "launch/world.h"
+#include "model/networks.h"
+#include "training/options.h"
+
+namespace lockstep::training {
+
+class StepMeter;
+
+// Mean cross entropy of logits [n, classes] and labels [n].
+class CrossEntropy {
+ public:
+  explicit CrossEntropy(StepMeter& meter) : meter_(meter) {}
+  // The forward pass ends with it: from here on the meter counts backward.
+  at::Tensor operator()(const at::Tensor& logits, const at::Tensor& labels) const;
+
+ private:
+  StepMeter& meter_;
+};
+
+struct Accuracy {
+  int64_t correct = 0;
+  int64_t evaluated = 0;
+};
+
+// This rank's share of the test set, unpadded: over all ranks each sample counts once. Leaves
+// the model in training mode. Nothing is evaluated unless options.eval.
+Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
+                  const TrainOptions& options, const World& world);
+
+}  // namespace lockstep::training

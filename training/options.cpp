@@ -1,0 +1,54 @@
+#include "training/options.h"
+
+#include <cmath>
+#include <stdexcept>
+
+namespace lockstep::training {
+namespace {
+
+void require(bool holds, const std::string& option, const std::string& value,
+             const std::string& way_out) {
+  if (!holds) throw std::invalid_argument(option + " " + value + ": " + way_out);
+}
+
+// "0.01" rather than std::to_string's "0.010000".
+std::string shown(double value) {
+  std::string text = std::to_string(value);
+  if (text.find('.') != std::string::npos) {
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.back() == '.') text.pop_back();
+  }
+  return text;
+}
+
+void require_not_negative(const std::string& option, double value) {
+  require(std::isfinite(value) && value >= 0, option, shown(value),
+          "must be a number of 0 or more");
+}
+
+void require_at_least(int64_t least, const std::string& option, int64_t value) {
+  require(value >= least, option, std::to_string(value),
+          "must be " + std::to_string(least) + " or more");
+}
+
+}  // namespace
+
+void validate(const TrainOptions& options) {
+  require_at_least(1, "--epochs", options.epochs);
+  require_at_least(1, "--steps", options.steps);
+  require_at_least(1, "--batch-size", options.batch_size);
+  require_not_negative("--lr", options.lr);
+  require_not_negative("--momentum", options.momentum);
+  require_not_negative("--weight-decay", options.weight_decay);
+  require(options.gpus >= 1 && options.gpus <= 64, "--gpus", std::to_string(options.gpus),
+          "must be a number of cards from 1 to 64");
+  require(options.threads_per_card >= 0 && options.threads_per_card <= 1024,
+          "--threads-per-card", std::to_string(options.threads_per_card),
+          "must be 0 (cores / cards) to 1024");
+  require(options.num_workers >= 0 && options.num_workers <= 64, "--num-workers",
+          std::to_string(options.num_workers), "must be 0 to 64");
+  require_at_least(1, "--accumulate", options.accumulate);
+  require_not_negative("--bucket-cap-mb", options.ddp.bucket_cap_mb);
+}
+
+}  // namespace lockstep::training

@@ -1,0 +1,84 @@
+// Everything a run can be told, as the programs' command lines tell it (command_line.h). One
+// plain struct for all loops: a loop reads what concerns it.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lockstep::training {
+
+class StepObserver;
+
+struct DdpOptions {
+  // How gradients are brought together: "naive", "flat" or "bucketed".
+  std::string reducer = "bucketed";
+
+  // Buckets of the bucketed reducer, in MiB. 0: one bucket a parameter. The first bucket is
+  // smaller, so that communication starts early.
+  double bucket_cap_mb = 25;
+  double first_bucket_cap_mb = 1;
+
+  // Rank 0's buffers (batch norm's running statistics) go to all ranks before each forward.
+  bool broadcast_buffers = true;
+};
+
+struct TrainOptions {
+  std::string model = "mlp";
+  std::string dataset = "fashion-mnist";
+  // Where the data set's files are; empty: where its Debian package puts them.
+  std::string data_dir;
+
+  // Passes over the data set, and optimizer steps: whichever ends first ends the run.
+  int64_t epochs = 1;
+  int64_t steps = std::numeric_limits<int64_t>::max();
+
+  // Samples a card and step, in every loop.
+  int64_t batch_size = 64;
+
+  double lr = 0.01;
+  double momentum = 0;
+  double weight_decay = 0;
+  uint64_t seed = 0;
+
+  // "cpu", "cuda" or "auto". On the CPU cards are emulated; threads_per_card 0 means
+  // cores / cards, at least 1.
+  std::string device = "auto";
+  int gpus = 1;
+  int threads_per_card = 0;
+
+  // "fp32" or "fp64", of parameters, gradients and images alike.
+  std::string precision = "fp32";
+  bool deterministic = false;
+
+  // Threads that prepare batches ahead of the loop. 0: the loop's own thread.
+  int num_workers = 0;
+  // Leaves out the last, incomplete batch; in DDP also the samples that do not divide.
+  bool drop_last = false;
+  // The sampler's name; empty: the loop's own ("random", in DDP "distributed").
+  std::string sampler;
+
+  // Local batches whose gradients are averaged before one optimizer step.
+  int64_t accumulate = 1;
+
+  // Accuracy on the test set at the end.
+  bool eval = false;
+
+  DdpOptions ddp;
+  // "auto", "gloo" or "nccl".
+  std::string backend = "auto";
+
+  // Called before and after every step, in this order.
+  std::vector<std::shared_ptr<StepObserver>> observers;
+};
+
+// Throws std::invalid_argument naming the first option whose value cannot be.
+void validate(const TrainOptions& options);
+
+}  // namespace lockstep::training
+
+namespace lockstep {
+using training::TrainOptions;
+}

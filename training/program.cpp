@@ -1,0 +1,104 @@
+#include "training/program.h"
+
+#include <c10/util/Exception.h>
+#include <c10/util/Logging.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <thread>
+
+#include "comm/process_group.h"
+#include "launch/environment.h"
+#include "launch/process.h"
+#include "launch/spawn.h"
+#include "training/catalog.h"
+#include "training/progress.h"
+#include "training/summary.h"
+
+namespace lockstep::training {
+namespace {
+
+// Note [The first error is the one to show]
+// When one rank fails, the others fail a moment later because it has gone; and a mistake in
+// the options fails all ranks at once. One line is worth showing: the first rank's that has a
+// cause of its own. So a rank that only lost its peers waits longest before it speaks, and
+// ranks other than 0 a little: by then the launcher has ended them.
+constexpr std::chrono::seconds kLostPeerWaits{5};
+constexpr std::chrono::seconds kOtherRanksWait{1};
+
+std::string one_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int fail(const Program& program, const World& world, const std::string& message, int status,
+         std::chrono::seconds wait = kOtherRanksWait) {
+  if (world.rank != 0 || wait == kLostPeerWaits) std::this_thread::sleep_for(wait);
+  const std::string line = program.name + ": " + one_line(message) + "\n";
+  std::fputs(line.c_str(), stderr);
+  std::fflush(stderr);
+  return status;
+}
+
+void check_before_ranks(const Program& program, const CommandLine& line) {
+  const TrainOptions& options = line.options;
+  models().at(options.model);
+  datasets().at(options.dataset);
+  if (!options.sampler.empty()) samplers().at(options.sampler);
+  make_cards(options, options.gpus);
+  if (program.ranks == Ranks::one_a_card) resolve_backend(options);
+  program.check(options);
+  if (!line.metrics_file.empty()) check_writable(line.metrics_file, "--metrics-file");
+  if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
+}
+
+void run_rank(const Program& program, const TrainFunction& train, CommandLine line,
+              const World& world) {
+  const bool speaks = world.rank == 0 && !line.quiet;
+  if (speaks) line.options.observers.push_back(std::make_shared<Progress>(line.options));
+  const TrainReport report = train(line.options, world);
+  line.options.observers.clear();  // closes the progress line
+  if (world.rank != 0) return;
+  if (!line.metrics_file.empty()) write_metrics(report, line.metrics_file);
+  if (!line.report_file.empty()) write_report(report, line.report_file);
+  if (speaks) std::cout << summary(program.name, line.options, report) << std::flush;
+}
+
+}  // namespace
+
+int run_program(const Program& program, const TrainFunction& train, int argc, char** argv) {
+  launch::die_with_parent();
+  World world;
+  try {
+    const std::vector<std::string> arguments(argv, argv + argc);
+    CommandLine line =
+        parse_command_line(program.name, program.description, program.ranks,
+                           {arguments.begin() + std::min(1, argc), arguments.end()});
+    if (!line.help.empty()) {
+      std::cout << line.help;
+      return 0;
+    }
+    if (program.ranks == Ranks::one_a_card) {
+      const auto started = launch::world_from(launch::current_environment());
+      if (!started.has_value()) {
+        check_before_ranks(program, line);
+        return launch::spawn_ranks(line.options.gpus, arguments);
+      }
+      world = *started;
+    } else {
+      check_before_ranks(program, line);
+    }
+    run_rank(program, train, std::move(line), world);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return fail(program, world, std::string(error.what()) + "; see --help", 2);
+  } catch (const std::invalid_argument& error) {
+    return fail(program, world, error.what(), 2);
+  } catch (const comm::CommError& error) {
+    return fail(program, world, error.what(), 1, kLostPeerWaits);
+  } catch (const c10::Error& error) {
+    return fail(program, world, error.what_without_backtrace(), 1);
+  } catch (const std::exception& error) {
+    return fail(program, world, error.what(), 1);
+  }
+}
+
+}  // namespace lockstep::training

@@ -1,0 +1,29 @@
+// What stands around a loop to make it a program: the command line, the ranks it starts, the
+// summary, the files, and one line for whatever goes wrong. A main() is a call of this.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "launch/world.h"
+#include "training/command_line.h"
+#include "training/options.h"
+#include "training/report.h"
+
+namespace lockstep::training {
+
+struct Program {
+  std::string name;
+  std::string description;
+  Ranks ranks;
+  // Looks at the options before any rank starts; throws std::invalid_argument.
+  std::function<void(const TrainOptions&)> check = [](const TrainOptions&) {};
+};
+
+using TrainFunction = std::function<TrainReport(const TrainOptions&, const World&)>;
+
+// The process's exit status: 0, 2 for a command line that cannot be, 1 for everything else.
+// Call it from main(), before any other thread is started.
+int run_program(const Program& program, const TrainFunction& train, int argc, char** argv);
+
+}  // namespace lockstep::training

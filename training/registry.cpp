@@ -1,0 +1,43 @@
+#include "training/registry.h"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+
+namespace lockstep::training {
+namespace {
+
+// Levenshtein's distance: insertions, deletions and substitutions.
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+void throw_unknown_name(const std::string& kind, const std::string& name,
+                        const std::vector<std::string>& known) {
+  std::string list;
+  for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
+  std::string message = "unknown " + kind + " '" + name + "'";
+  if (!known.empty()) {
+    const auto nearest =
+        std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+          return edit_distance(name, a) < edit_distance(name, b);
+        });
+    message += "; did you mean '" + *nearest + "'?";
+  }
+  throw std::invalid_argument(message + " Known: " + list);
+}
+
+}  // namespace lockstep::training

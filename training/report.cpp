@@ -1,0 +1,155 @@
+#include "training/report.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <stdexcept>
+
+namespace lockstep::training {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string temporary_beside(const std::string& path) {
+  return path + ".tmp-" + std::to_string(getpid());
+}
+
+void write_whole(const std::string& text, const std::string& path) {
+  const std::string temporary = temporary_beside(path);
+  std::ofstream file(temporary, std::ios::binary);
+  file << text << std::flush;
+  const bool written = file.good();
+  file.close();
+  if (!written || std::rename(temporary.c_str(), path.c_str()) != 0) {
+    const std::string reason = std::strerror(errno);
+    std::filesystem::remove(temporary);
+    throw std::runtime_error("cannot write " + path + ": " + reason);
+  }
+}
+
+}  // namespace
+
+const char* to_string(Phase phase) {
+  static constexpr std::array<const char*, kPhases> kNames = {
+      "data", "forward", "backward", "exposed_comm", "optimizer"};
+  return kNames.at(static_cast<size_t>(phase));
+}
+
+std::optional<double> TrainReport::accuracy() const {
+  if (evaluated == 0) return std::nullopt;
+  return static_cast<double>(correct) / static_cast<double>(evaluated);
+}
+
+TrainReport merge(const std::vector<TrainReport>& ranks) {
+  const auto total_ms = [](const TrainReport& report) {
+    return std::accumulate(report.step_ms.begin(), report.step_ms.end(), 0.0);
+  };
+  TrainReport job = *std::max_element(
+      ranks.begin(), ranks.end(),
+      [&](const auto& a, const auto& b) { return total_ms(a) < total_ms(b); });
+  const size_t steps = job.losses.size();
+  std::fill(job.losses.begin(), job.losses.end(), 0.0);
+  std::fill(job.samples.begin(), job.samples.end(), 0);
+  job.cards.clear();
+  job.correct = job.evaluated = job.rss_peak_bytes = 0;
+  for (const TrainReport& rank : ranks) {
+    if (rank.losses.size() != steps) {
+      throw std::runtime_error("ranks took different numbers of steps: " +
+                               std::to_string(rank.losses.size()) + " and " +
+                               std::to_string(steps));
+    }
+    for (size_t step = 0; step < steps; ++step) {
+      job.losses[step] += rank.losses[step] / static_cast<double>(ranks.size());
+      job.samples[step] += rank.samples[step];
+    }
+    for (CardMemory card : rank.cards) {
+      card.card = static_cast<int>(job.cards.size());
+      job.cards.push_back(std::move(card));
+    }
+    job.correct += rank.correct;
+    job.evaluated += rank.evaluated;
+    job.rss_peak_bytes = std::max(job.rss_peak_bytes, rank.rss_peak_bytes);
+  }
+  return job;
+}
+
+std::string to_json(const TrainReport& report) {
+  Json cards = Json::array();
+  for (const CardMemory& card : report.cards) {
+    cards.push_back({{"card", card.card},
+                     {"peak_bytes", card.peak_bytes},
+                     {"at_peak_bytes", card.at_peak_bytes}});
+  }
+  return Json{{"epochs", report.epochs},
+              {"losses", report.losses},
+              {"samples", report.samples},
+              {"step_ms", report.step_ms},
+              {"phases_ms", report.phases_ms},
+              {"cards", cards},
+              {"threads_per_card", report.threads_per_card},
+              {"device", report.device},
+              {"rss_peak_bytes", report.rss_peak_bytes},
+              {"correct", report.correct},
+              {"evaluated", report.evaluated}}
+      .dump();
+}
+
+TrainReport report_from_json(const std::string& text) {
+  const Json json = Json::parse(text);
+  TrainReport report;
+  json.at("epochs").get_to(report.epochs);
+  json.at("losses").get_to(report.losses);
+  json.at("samples").get_to(report.samples);
+  json.at("step_ms").get_to(report.step_ms);
+  json.at("phases_ms").get_to(report.phases_ms);
+  for (const Json& card : json.at("cards")) {
+    report.cards.push_back({card.at("card"), card.at("peak_bytes"), card.at("at_peak_bytes")});
+  }
+  json.at("threads_per_card").get_to(report.threads_per_card);
+  json.at("device").get_to(report.device);
+  json.at("rss_peak_bytes").get_to(report.rss_peak_bytes);
+  json.at("correct").get_to(report.correct);
+  json.at("evaluated").get_to(report.evaluated);
+  return report;
+}
+
+void write_report(const TrainReport& report, const std::string& path) {
+  write_whole(to_json(report) + "\n", path);
+}
+
+void write_metrics(const TrainReport& report, const std::string& path) {
+  std::string lines;
+  for (size_t step = 0; step < report.losses.size(); ++step) {
+    lines += Json{{"step", step},
+                  {"epoch", report.epochs[step]},
+                  {"loss", report.losses[step]},
+                  {"samples", report.samples[step]},
+                  {"step_ms", report.step_ms[step]}}
+                 .dump() +
+             "\n";
+  }
+  write_whole(lines, path);
+}
+
+void check_writable(const std::string& path, const std::string& option) {
+  const std::string temporary = temporary_beside(path);
+  const bool is_folder = std::filesystem::is_directory(path);
+  errno = is_folder ? EISDIR : 0;
+  const bool writable = !is_folder && std::ofstream(temporary).good();
+  const std::string reason = std::strerror(errno);
+  std::error_code ignored;
+  std::filesystem::remove(temporary, ignored);
+  if (!writable) {
+    throw std::runtime_error(option + " " + path + " cannot be written: " + reason +
+                             "; give a file in a folder that exists and is yours");
+  }
+}
+
+}  // namespace lockstep::training

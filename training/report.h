@@ -1,0 +1,60 @@
+// What one run of a loop measured: plain numbers, as raw as they came. From here on data
+// flows to files only: the metrics file, the report file that `bench` reads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep::training {
+
+// The parts of a step, in this order; together they are the step.
+enum class Phase : uint8_t { data, forward, backward, exposed_comm, optimizer };
+inline constexpr int kPhases = 5;
+const char* to_string(Phase phase);
+
+struct CardMemory {
+  int card = 0;
+  int64_t peak_bytes = 0;
+  std::map<std::string, int64_t> at_peak_bytes;  // by category
+};
+
+struct TrainReport {
+  // One entry an optimizer step.
+  std::vector<int64_t> epochs;
+  std::vector<double> losses;    // mean over the global batch
+  std::vector<int64_t> samples;  // of the global batch
+  std::vector<double> step_ms;
+  std::map<std::string, std::vector<double>> phases_ms;  // by to_string(Phase), and "comm"
+
+  std::vector<CardMemory> cards;
+  int threads_per_card = 1;
+  std::string device;  // "cpu", "cuda"
+  int64_t rss_peak_bytes = 0;
+
+  // The test set, counted once; 0 of 0 when it was not asked for.
+  int64_t correct = 0;
+  int64_t evaluated = 0;
+  std::optional<double> accuracy() const;
+};
+
+// The reports of all ranks as the job's one: losses are averaged, samples and counts added,
+// cards listed in the order of ranks, times are the slowest rank's.
+TrainReport merge(const std::vector<TrainReport>& ranks);
+
+std::string to_json(const TrainReport& report);
+TrainReport report_from_json(const std::string& text);
+
+// Files appear whole or not at all. Throw std::runtime_error naming the path.
+void write_report(const TrainReport& report, const std::string& path);
+void write_metrics(const TrainReport& report, const std::string& path);
+// Before training: that a file can be written at `path`.
+void check_writable(const std::string& path, const std::string& option);
+
+}  // namespace lockstep::training
+
+namespace lockstep {
+using training::TrainReport;
+}

@@ -1,0 +1,179 @@
+#include "training/step_meter.h"
+
+#include <sys/resource.h>
+
+#include <cmath>
+#include <stdexcept>
+
+namespace lockstep::training {
+namespace {
+
+using device::Category;
+
+// How many losses may wait on a CUDA card before they are fetched and looked at.
+constexpr size_t kFetchEvery = 50;
+
+Category category_of(Phase phase) {
+  switch (phase) {
+    case Phase::data:
+      return Category::input;
+    case Phase::forward:
+    case Phase::backward:
+      return Category::activations;
+    case Phase::optimizer:
+      return Category::optimizer_state;
+    case Phase::exposed_comm:
+      break;
+  }
+  return Category::other;
+}
+
+int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+void check_finite(double loss, int64_t step, int rank) {
+  if (std::isfinite(loss)) return;
+  throw std::runtime_error("the loss became " + std::to_string(loss) + " at step " +
+                           std::to_string(step) + " on rank " + std::to_string(rank) +
+                           "; try a smaller --lr");
+}
+
+}  // namespace
+
+StepMeter::StepMeter(const TrainOptions& options, const World& world,
+                     const std::vector<Card>& cards)
+    : options_(options), rank_(world.rank), cards_(cards) {
+  for (const Card& card : cards_) device::reset_peak(card.index());
+  report_.threads_per_card = cards_.front().threads();
+  report_.device = cards_.front().emulated() ? "cpu" : "cuda";
+}
+
+void StepMeter::start() {
+  if (group_ != nullptr) group_->take_busy_ms();
+  phase_ = Phase::data;
+  since_ = Clock::now();
+  device::set_category(category_of(phase_));
+  for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
+}
+
+Phase StepMeter::enter(Phase next) {
+  const auto now = Clock::now();
+  phase_ms_[static_cast<size_t>(phase_)] +=
+      std::chrono::duration<double, std::milli>(now - since_).count();
+  since_ = now;
+  device::set_category(category_of(next));
+  return std::exchange(phase_, next);
+}
+
+void StepMeter::step(const at::Tensor& loss, int64_t samples) {
+  if (loss.is_cpu()) {
+    const auto value = loss.item<double>();
+    check_finite(value, steps_, rank_);
+    loss_of_step_ += value;
+  } else {
+    const at::Tensor value = loss.detach().to(at::kDouble);
+    card_loss_of_step_ =
+        card_loss_of_step_.defined() ? card_loss_of_step_ + value : value;
+  }
+  samples_of_step_ += samples;
+  for (const auto& observer : options_.observers) {
+    observer->after_batch(steps_, batch_of_step_);
+  }
+  if (++batch_of_step_ == options_.accumulate) end_step(samples_of_step_);
+  enter(Phase::data);
+  if (done()) {
+    read_cards();
+    return;
+  }
+  for (const auto& observer : options_.observers) {
+    observer->before_batch(steps_, batch_of_step_);
+  }
+}
+
+void StepMeter::end_step(int64_t samples) {
+  enter(Phase::data);  // closes the phase under way
+  double step_ms = 0;
+  for (int i = 0; i < kPhases; ++i) {
+    double& ms = phase_ms_[static_cast<size_t>(i)];
+    report_.phases_ms[to_string(static_cast<Phase>(i))].push_back(ms);
+    step_ms += std::exchange(ms, 0.0);
+  }
+  if (group_ != nullptr) report_.phases_ms["comm"].push_back(group_->take_busy_ms());
+  report_.step_ms.push_back(step_ms);
+  report_.epochs.push_back(epoch_);
+  report_.samples.push_back(samples);
+
+  double loss = std::nan("");
+  if (card_loss_of_step_.defined()) {
+    on_card_.push_back(
+        std::exchange(card_loss_of_step_, at::Tensor()) /
+        static_cast<double>(options_.accumulate));
+    if (on_card_.size() == kFetchEvery) fetch_losses();
+  } else {
+    loss = loss_of_step_ / static_cast<double>(options_.accumulate);
+    report_.losses.push_back(loss);
+  }
+  for (const auto& observer : options_.observers) {
+    observer->after_step(steps_, epoch_, loss, samples, step_ms);
+  }
+  ++steps_;
+  batch_of_step_ = samples_of_step_ = 0;
+  loss_of_step_ = 0;
+}
+
+void StepMeter::fetch_losses() {
+  for (const at::Tensor& loss : on_card_) {
+    const auto value = loss.item<double>();
+    check_finite(value, static_cast<int64_t>(report_.losses.size()), rank_);
+    report_.losses.push_back(value);
+  }
+  on_card_.clear();
+}
+
+void StepMeter::end_epoch() {
+  if (steps_ == steps_before_epoch_) {
+    throw std::runtime_error("epoch " + std::to_string(epoch_) +
+                             " held no whole batch of --batch-size " +
+                             std::to_string(options_.batch_size) +
+                             "; try a smaller one, or leave out --drop-last");
+  }
+  steps_before_epoch_ = steps_;
+  ++epoch_;
+  if (done()) read_cards();
+}
+
+void StepMeter::read_cards() {
+  report_.cards.clear();
+  for (const Card& card : cards_) {
+    const device::CardBytes bytes = device::card_bytes(card.index());
+    CardMemory memory{card.index(), bytes.peak, {}};
+    for (int i = 0; i < device::kCategories; ++i) {
+      const auto category = static_cast<Category>(i);
+      const int64_t at_peak = bytes.at_peak_by_category[static_cast<size_t>(i)];
+      if (at_peak != 0) {
+        memory.at_peak_bytes.emplace(device::to_string(category), at_peak);
+      }
+    }
+    report_.cards.push_back(std::move(memory));
+  }
+  device::set_category(Category::other);
+}
+
+TrainReport StepMeter::report(const Network& model, const Accuracy& accuracy) {
+  fetch_losses();
+  report_.correct = accuracy.correct;
+  report_.evaluated = accuracy.evaluated;
+  report_.rss_peak_bytes = peak_rss_bytes();
+  for (const auto& observer : options_.observers) observer->finished(*model);
+  if (group_ == nullptr) return report_;
+  std::vector<TrainReport> ranks;
+  for (const std::string& text : group_->all_gather(to_json(report_))) {
+    ranks.push_back(report_from_json(text));
+  }
+  return merge(ranks);
+}
+
+}  // namespace lockstep::training

@@ -1,0 +1,103 @@
+// Measures the loop it stands in, so that the loop itself holds no clock: which phase each
+// moment of a step belongs to, each step's loss, and the cards' memory.
+//
+// Every moment belongs to one phase, so phases add up to the step. The loop's parts move the
+// meter on: zero_grad() begins the forward, the criterion's end begins the backward, a
+// reducer's finalize() is exposed communication, optimizer.step() the optimizer, and
+// meter.step() begins the next step's data. While a phase lasts, what the thread allocates
+// counts to that phase's category of the ledger.
+//
+// One thread. Stops the run when a loss is not finite.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <chrono>
+#include <vector>
+
+#include "comm/process_group.h"
+#include "device/card.h"
+#include "launch/world.h"
+#include "model/networks.h"
+#include "training/evaluate.h"
+#include "training/observer.h"
+#include "training/options.h"
+#include "training/report.h"
+
+namespace lockstep::training {
+
+class StepMeter {
+ public:
+  // `cards` are those whose memory this process reports. The peaks start from here.
+  StepMeter(const TrainOptions& options, const World& world, const std::vector<Card>& cards);
+
+  // The first step begins here: what came before (loading, meeting) is not measured.
+  void start();
+
+  // Leaves the current phase for `next` and returns the one that was left.
+  Phase enter(Phase next);
+
+  // Ends a local batch: the mean loss over it and its number of samples. Throws
+  // std::runtime_error naming step and rank when the loss is NaN or infinite.
+  void step(const at::Tensor& loss, int64_t samples);
+
+  // True once the run has taken the steps or epochs that were asked for.
+  bool done() const { return steps_ >= options_.steps || epoch_ >= options_.epochs; }
+  int64_t epoch() const { return epoch_; }
+  // Throws std::runtime_error when the epoch held no batch.
+  void end_epoch();
+
+  // The job's report. Where a group is watched it is collective, and the same on every rank.
+  TrainReport report(const Network& model, const Accuracy& accuracy);
+
+  // The ranks of `group` report together, and its collectives' time becomes phase "comm".
+  void watch(comm::ProcessGroup& group) { group_ = &group; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void end_step(int64_t samples);
+  // On CUDA the losses of the last steps are still on the card: fetching each would stall it.
+  void fetch_losses();
+  // The peaks as training left them, before evaluation adds its own.
+  void read_cards();
+
+  TrainOptions options_;
+  int rank_;
+  std::vector<Card> cards_;
+  comm::ProcessGroup* group_ = nullptr;
+
+  Phase phase_ = Phase::data;
+  Clock::time_point since_;
+  std::array<double, kPhases> phase_ms_{};  // of the step under way
+
+  int64_t steps_ = 0;
+  int64_t epoch_ = 0;
+  int64_t batch_of_step_ = 0;
+  int64_t steps_before_epoch_ = 0;
+  int64_t samples_of_step_ = 0;
+  double loss_of_step_ = 0;          // sum over the step's local batches
+  at::Tensor card_loss_of_step_;     // the same, where losses stay on the card
+  std::vector<at::Tensor> on_card_;  // losses of steps not yet fetched
+  TrainReport report_;
+};
+
+// Another phase for as long as the scope lasts; then the one before it again.
+class PhaseScope {
+ public:
+  PhaseScope(StepMeter& meter, Phase phase) : meter_(meter), before_(meter.enter(phase)) {}
+  ~PhaseScope() { meter_.enter(before_); }
+  PhaseScope(const PhaseScope&) = delete;
+  PhaseScope& operator=(const PhaseScope&) = delete;
+
+ private:
+  StepMeter& meter_;
+  Phase before_;
+};
+
+}  // namespace lockstep::training
+
+namespace lockstep {
+using training::StepMeter;
+}
