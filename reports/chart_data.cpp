@@ -142,8 +142,8 @@ json losses_data(const std::vector<Case>& cases) {
                       {"step", i + 1},
                       {"samples", (i + 1) * row.global_batch},
                       {"loss", row.losses[i]},
-                      {"width", layer == 0   ? 6.0
-                                : layer == 1 ? 3.6
+                      {"width", layer == 0   ? 7.5
+                                : layer == 1 ? 4.8
                                              : 1.5},
                       {"opacity", layer == 0   ? 0.35
                                   : layer == 1 ? 0.75

@@ -73,6 +73,18 @@ void fit_bars(json& spec, const json& data) {
   if (most > 0) spec["spec"]["height"] = 30 * most;
 }
 
+// The memory chart grows with its bars, up to a width: 30 pixels a place.
+void fit_places(json& spec, const json& data) {
+  double places = 0;
+  for (const json& record : data) {
+    if (record.value("kind", "") == "headroom") {
+      places = std::max(places, record["right"].get<double>());
+    }
+  }
+  const int width = static_cast<int>(std::min(30 * places, 2400.0));
+  if (width > spec["spec"]["width"].get<int>()) spec["spec"]["width"] = width;
+}
+
 // Ticks stand at the numbers of cards that were measured, and nowhere else.
 void fit_card_ticks(json& spec, const json& data) {
   std::set<int> counts;
@@ -164,6 +176,7 @@ std::vector<Chart> make_charts(const std::vector<Case>& cases,
     spec["facet"]["sort"] = models_of(cases);
     fit_columns(spec, data);
     fit_bars(spec, data);
+    fit_places(spec, data);
     charts.push_back({name, spec.dump(-1, ' ', false, json::error_handler_t::replace),
                       data.empty()});
   }

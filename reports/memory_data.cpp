@@ -2,6 +2,7 @@
 // axis of names: mode beside mode, and card beside card within a case.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "reports/charts.h"
 #include "reports/words.h"
@@ -41,12 +42,30 @@ struct Slots {
 };
 
 constexpr double kGap = 0.9;
+constexpr double kMostPlaces = 80;
+
+// The values alone: what they are values of stands in the legend of the other charts.
+std::string label_of(const Case& each) {
+  std::istringstream words(each.variant);
+  std::string word, label;
+  while (words >> word) label += word.substr(word.find('=') + 1) + "\n";
+  return label + count_of(each.cards, "card");
+}
+
+size_t longest_word(const std::string& lines) {
+  std::istringstream words(lines);
+  std::string word;
+  size_t longest = 0;
+  while (std::getline(words, word)) longest = std::max(longest, word.size());
+  return longest;
+}
 
 Slots slots_after(double cursor, const Case& each) {
   Slots slots;
   const double bars = static_cast<double>(each.typical->memory.size());
   slots.left = cursor;
-  slots.width = std::max(bars, 1.8);
+  // About 30 pixels a place and 6.5 a letter (fit_places in charts.cpp).
+  slots.width = std::max({bars, 1.8, 0.22 * longest_word(label_of(each))});
   slots.first = cursor + (slots.width - bars) / 2;
   return slots;
 }
@@ -81,8 +100,7 @@ void add_card(json& data, const Case& each, const CardRow& card, double place,
 }
 
 void add_case(json& data, const Case& each, const Slots& slots) {
-  std::string detail = count_of(each.cards, "card");
-  if (!each.variant.empty()) detail = each.variant + "\n" + detail;
+  std::string detail = label_of(each);
   if (const auto imbalance = memory_imbalance(*each.typical)) {
     detail += "\n×" + fixed(*imbalance, 2);
   }
@@ -99,9 +117,7 @@ void add_case(json& data, const Case& each, const Slots& slots) {
 }  // namespace
 
 json memory_data(const std::vector<Case>& cases) {
-  // With many bars only those that say something keep their label: the first two and
   // the last.
-  constexpr double kRoomForLabels = 28;
   json data = json::array();
   for (const std::string& model : models_of(cases)) {
     double end = 0;
@@ -118,9 +134,10 @@ json memory_data(const std::vector<Case>& cases) {
       std::sort(cards.begin(), cards.end(),
                 [](const CardRow& a, const CardRow& b) { return a.card < b.card; });
       for (size_t i = 0; i < cards.size(); ++i) {
-        const bool labelled = end <= kRoomForLabels || i == 0 ||
-                              (i == 1 && end <= 2 * kRoomForLabels) ||
-                              (i + 1 == cards.size() && i > 2);
+        // Where the chart cannot grow any more only a case's first and last bar have
+        // room.
+        const bool labelled =
+            end <= kMostPlaces || i == 0 || (i + 1 == cards.size() && i > 2);
         highest = std::max(highest, cards[i].peak_bytes / kMiB);
         add_card(data, *each, cards[i], slots.first + static_cast<double>(i), labelled);
       }
