@@ -117,7 +117,6 @@ void add_case(json& data, const Case& each, const Slots& slots) {
 }  // namespace
 
 json memory_data(const std::vector<Case>& cases) {
-  // the last.
   json data = json::array();
   for (const std::string& model : models_of(cases)) {
     double end = 0;
