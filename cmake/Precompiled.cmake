@@ -27,6 +27,11 @@ target_compile_options(
           "SHELL:-Xclang -include -Xclang nlohmann/json.hpp" -fpch-instantiate-templates
           "SHELL:-Xclang -fno-pch-timestamp")
 target_link_libraries(lockstep_pch PRIVATE lockstep_flags LibTorch::cpu)
+# A wheel inside this clone goes with it: what is made from it is not for the others.
+cmake_path(IS_PREFIX CMAKE_SOURCE_DIR "${LOCKSTEP_TORCH_DIR}" NORMALIZE _inside)
+if(_inside)
+  set_property(TARGET lockstep_pch PROPERTY CXX_COMPILER_LAUNCHER "")
+endif()
 
 add_custom_command(
   OUTPUT ${LOCKSTEP_PRECOMPILED}

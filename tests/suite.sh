@@ -31,14 +31,21 @@ sanitized() {
   build "$1" "build/$1" && run_tests "build/$1"
 }
 
-# The same wheel found under another path and without its CUDA libraries.
+# The same wheel found under another path, and without its CUDA libraries. The path is no part
+# of this clone, so that ccache may share what was compiled against it (Precompiled.cmake).
 without_cuda() {
-  local torch
+  local torch elsewhere=${XDG_CACHE_HOME:-$HOME/.cache}/lockstep/elsewhere
   torch=$(sed -n 's/^LOCKSTEP_TORCH_DIR:PATH=//p' build/CMakeCache.txt)
-  mkdir -p build/wheel && ln -sfn "$(dirname "$torch")" build/wheel/packages || return 1
-  configure=("-DLOCKSTEP_TORCH_DIR=$PWD/build/wheel/packages/torch")
+  mkdir -p "$elsewhere" && ln -sfn "$(dirname "$torch")" "$elsewhere/packages" || return 1
+  configure=("-DLOCKSTEP_TORCH_DIR=$elsewhere/packages/torch")
   build cpu build/cpu --target program_single_gpu || return 1
-  if ldd build/cpu/bin/single_gpu | grep -E 'cuda|nccl'; then
+  local libraries
+  libraries=$(ldd build/cpu/bin/single_gpu) || return 1
+  if ! grep -q "$elsewhere/packages/torch/lib/libtorch_cpu.so" <<<"$libraries"; then
+    echo "single_gpu does not use LOCKSTEP_TORCH_DIR=$elsewhere/packages/torch" >&2
+    return 1
+  fi
+  if grep -E 'cuda|cudart|nccl' <<<"$libraries"; then
     echo "single_gpu links CUDA libraries although LOCKSTEP_CUDA is OFF" >&2
     return 1
   fi
