@@ -1,0 +1,72 @@
+#include "bench/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "training/command_line.h"
+
+namespace lockstep::bench {
+
+BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
+  BenchLine line;
+  Sweep& sweep = line.sweep;
+  std::vector<std::string> ours;
+  for (const std::string& argument : arguments) {
+    // Before `_` and `-` are made one: Google Benchmark's names keep theirs.
+    const bool theirs = argument.rfind("--benchmark_", 0) == 0;
+    if (theirs && argument.rfind("--benchmark_out", 0) == 0) {
+      throw std::invalid_argument(argument + ": bench writes results.json itself; try --out");
+    }
+    (theirs ? line.benchmark_flags : ours).push_back(argument);
+  }
+  ours = training::normalised(std::move(ours));
+
+  CLI::App app("Measures one card, DataParallel and DDP side by side: verify, then time.",
+               "bench");
+  app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")->delimiter(',');
+  app.add_option("--gpus,-g", sweep.gpus, "numbers of cards; default 1,2,4.. up to the cores")
+      ->delimiter(',');
+  app.add_option("--model", sweep.models, "models")->delimiter(',')->capture_default_str();
+  app.add_option("--dataset", sweep.dataset, "fashion-mnist, mnist, synthetic or features100")
+      ->capture_default_str();
+  app.add_option("--data-dir", sweep.data_dir, "folder of the data set's files");
+  app.add_option("--scaling", sweep.scaling, "weak (local batch fixed) or strong (global)")
+      ->capture_default_str();
+  app.add_option("--batch-size", sweep.batch_size, "samples a card and step")
+      ->capture_default_str();
+  app.add_option("--steps", sweep.steps, "timed steps")->capture_default_str();
+  app.add_option("--warmup", sweep.warmup, "steps before them")->capture_default_str();
+  app.add_option("--repetitions", sweep.repetitions, "runs of each case, interleaved")
+      ->capture_default_str();
+  app.add_option("--threads-per-card", sweep.threads_per_card,
+                 "of every emulated card of the sweep; 0: cores / most cards")
+      ->capture_default_str();
+  app.add_option("--device", sweep.device, "cpu, cuda or auto")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--precision", sweep.precision, "fp32 or fp64")
+      ->check(CLI::IsMember({"fp32", "fp64"}))
+      ->capture_default_str();
+  app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat or bucketed")
+      ->capture_default_str();
+  app.add_option("--backend", sweep.backend, "DDP's: auto, gloo or nccl")
+      ->capture_default_str();
+  app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")->capture_default_str();
+  app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
+  app.add_option("--seed", sweep.seed, "of parameters and order")->capture_default_str();
+  app.add_option("--out", sweep.out, "folder for the results")->capture_default_str();
+  std::reverse(ours.begin(), ours.end());
+  try {
+    app.parse(ours);
+  } catch (const CLI::CallForHelp&) {
+    line.help = app.help();
+    return line;
+  }
+  line.dataset_given = app.count("--dataset") > 0 || app.count("--data-dir") > 0;
+  validate(sweep);
+  return line;
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,21 @@
+// The command line of `bench`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/sweep.h"
+
+namespace lockstep::bench {
+
+struct BenchLine {
+  Sweep sweep;
+  std::vector<std::string> benchmark_flags;  // --benchmark_...: Google Benchmark's own
+  bool dataset_given = false;
+  std::string help;  // not empty: print it and leave
+};
+
+// Throws CLI::ParseError or std::invalid_argument.
+BenchLine parse_bench_line(const std::vector<std::string>& arguments);
+
+}  // namespace lockstep::bench

@@ -1,0 +1,21 @@
+// Where and when numbers were taken, and what would make them worthless.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/sweep.h"
+#include "reports/row.h"
+
+namespace lockstep::bench {
+
+int cores();
+reports::MachineRow this_machine();
+std::string utc_now();          // ISO 8601
+std::string current_commit();   // of the source tree; "unknown" outside of one
+
+// One line each, to be printed before any number: a debug build, a sanitizer, more threads
+// than cores, a machine that is busy with something else.
+std::vector<std::string> warnings(const std::vector<Case>& cases);
+
+}  // namespace lockstep::bench

@@ -1,0 +1,145 @@
+#include "bench/measure.h"
+
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+
+#include "bench/child_run.h"
+#include "bench/machine.h"
+#include "bench/results.h"
+
+namespace lockstep::bench {
+namespace {
+
+using reports::Row;
+
+// Google Benchmark's console would call its library a debug build and print its own columns;
+// our table comes at the end.
+class SilentReporter final : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context& /*context*/) override { return true; }
+  void ReportRuns(const std::vector<Run>& /*runs*/) override {}
+};
+
+void set_counters(benchmark::State& state, const Row& row) {
+  const auto set = [&](const std::string& name, std::optional<double> value) {
+    if (value.has_value() && std::isfinite(*value)) state.counters[name] = *value;
+  };
+  set("samples_per_second", reports::samples_per_second(row));
+  set("step_p50_ms", reports::percentile_ms(row, 50));
+  set("step_p95_ms", reports::percentile_ms(row, 95));
+  for (const char* phase : {"data", "forward", "backward", "exposed_comm", "optimizer", "comm"}) {
+    set(std::string(phase) + "_ms", reports::mean_phase_ms(row, phase));
+  }
+  for (const reports::CardRow& card : row.memory) {
+    set("card" + std::to_string(card.card) + "_peak_bytes",
+        static_cast<double>(card.peak_bytes));
+  }
+  set("memory_imbalance", reports::memory_imbalance(row));
+  set("cards", row.cards);
+  set("threads_per_card", row.threads_per_card);
+  set("local_batch", static_cast<double>(row.local_batch));
+  set("global_batch", static_cast<double>(row.global_batch));
+  if (!row.losses.empty()) set("loss", row.losses.back());
+}
+
+class Measurements {
+ public:
+  Measurements(const Plan& plan, const Sweep& sweep)
+      : plan_(plan),
+        sweep_(sweep),
+        total_((plan.cases.size() - plan.refused.size()) *
+               static_cast<size_t>(sweep.repetitions)),
+        stamp_{this_machine(), current_commit(), utc_now()} {}
+
+  void run(benchmark::State& state, const Case& one) {
+    const auto refused = plan_.refused.find(one.name());
+    if (refused != plan_.refused.end()) {
+      if (repetitions_[one.name()]++ == 0) {
+        rows_.push_back(error_row(one, sweep_, stamp_, 0, refused->second));
+      }
+      state.SkipWithError(refused->second.c_str());
+      return;
+    }
+    for ([[maybe_unused]] auto _ : state) {
+      const int repetition = repetitions_[one.name()]++;
+      Row row;
+      try {
+        const TrainReport report =
+            run_in_children(one, sweep_, {.steps = sweep_.warmup + sweep_.steps});
+        row = result_row(one, sweep_, stamp_, repetition, report);
+        state.SetIterationTime(reports::percentile_ms(row, 50).value_or(0) / 1000);
+      } catch (const std::exception& error) {
+        row = error_row(one, sweep_, stamp_, repetition, error.what());
+        state.SkipWithError(row.message.c_str());
+      }
+      tell(row);
+      rows_.push_back(row);
+    }
+    if (!rows_.empty() && rows_.back().status == "ok") set_counters(state, rows_.back());
+  }
+
+  std::vector<Row> take_rows() { return std::move(rows_); }
+
+ private:
+  void tell(const Row& row) {
+    ++done_;
+    if (row.status == "ok") {
+      std::fprintf(stderr, "run %zu/%zu  %s  %.0f samples/s\n", done_, total_,
+                   row.name.c_str(), reports::samples_per_second(row).value_or(0));
+    } else {
+      std::fprintf(stderr, "run %zu/%zu  %s  ERROR: %s\n", done_, total_, row.name.c_str(),
+                   row.message.c_str());
+    }
+  }
+
+  const Plan& plan_;
+  const Sweep& sweep_;
+  size_t total_;
+  Stamp stamp_;
+  size_t done_ = 0;
+  std::map<std::string, int> repetitions_;  // taken so far, by case
+  std::vector<Row> rows_;
+};
+
+void initialise(const Plan& plan) {
+  std::vector<std::string> flags = {"bench", "--benchmark_out=" + plan.json_path,
+                                    "--benchmark_out_format=json",
+                                    "--benchmark_enable_random_interleaving=true"};
+  flags.insert(flags.end(), plan.benchmark_flags.begin(), plan.benchmark_flags.end());
+  std::vector<char*> argv;
+  for (std::string& flag : flags) argv.push_back(flag.data());
+  int argc = static_cast<int>(argv.size());
+  benchmark::Initialize(&argc, argv.data());
+  if (argc > 1) {
+    throw std::invalid_argument(std::string("Google Benchmark does not know ") + argv[1]);
+  }
+}
+
+}  // namespace
+
+std::vector<Row> measure(const Plan& plan, const Sweep& sweep) {
+  initialise(plan);
+  benchmark::AddCustomContext("lockstep_build_type", this_machine().build);
+  benchmark::AddCustomContext("lockstep_commit", current_commit());
+  Measurements measurements(plan, sweep);
+  for (const Case& one : plan.cases) {
+    benchmark::RegisterBenchmark(one.name().c_str(),
+                                 [&measurements, one](benchmark::State& state) {
+                                   measurements.run(state, one);
+                                 })
+        ->Iterations(1)
+        ->UseManualTime()
+        ->Repetitions(sweep.repetitions)
+        ->Unit(benchmark::kMicrosecond);
+  }
+  SilentReporter silent;
+  benchmark::RunSpecifiedBenchmarks(&silent);
+  benchmark::Shutdown();
+  return measurements.take_rows();
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,150 @@
+#include "bench/results.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <stdexcept>
+
+#include "bench/machine.h"
+
+namespace lockstep::bench {
+namespace {
+
+using reports::Row;
+
+std::string text_of(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
+Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition) {
+  Row row;
+  row.name = one.name();
+  row.repetition = repetition;
+  row.date = stamp.date;
+  row.commit = stamp.commit;
+  row.machine = stamp.machine;
+  row.mode = one.mode;
+  row.model = one.model;
+  row.dataset = sweep.dataset;
+  row.device = sweep.device;
+  row.scaling = sweep.scaling;
+  row.cards = one.cards;
+  row.threads_per_card = one.threads_per_card;
+  row.local_batch = one.local_batch;
+  row.global_batch = one.global_batch();
+  row.warmup_steps = sweep.warmup;
+  row.options = {{"steps", std::to_string(sweep.steps)},
+                 {"precision", sweep.precision},
+                 {"lr", text_of(sweep.lr)},
+                 {"seed", std::to_string(sweep.seed)}};
+  if (one.mode == "ddp") {
+    row.options["reducer"] = sweep.reducer;
+    row.options["backend"] = sweep.backend;
+    row.options["bucket-cap-mb"] = text_of(sweep.bucket_cap_mb);
+  }
+  return row;
+}
+
+std::optional<double> median_throughput(const std::vector<Row>& rows,
+                                        const std::string& name) {
+  std::vector<double> values;
+  for (const Row& row : rows) {
+    if (row.name != name || row.status != "ok") continue;
+    if (const auto value = reports::samples_per_second(row)) values.push_back(*value);
+  }
+  if (values.empty()) return std::nullopt;
+  return median(values);
+}
+
+void write_whole(const std::string& text, const std::string& path) {
+  const std::string temporary = path + ".tmp";
+  std::ofstream file(temporary, std::ios::binary);
+  file << text << std::flush;
+  const bool written = file.good();
+  file.close();
+  std::error_code failed;
+  if (written) std::filesystem::rename(temporary, path, failed);
+  if (!written || failed) {
+    std::filesystem::remove(temporary, failed);
+    throw std::runtime_error("cannot write " + path + "; is the disk full?");
+  }
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
+               const TrainReport& report) {
+  Row row = asked_for(one, sweep, stamp, repetition);
+  row.status = "ok";
+  row.device = report.device;
+  if (report.device == "cpu") {
+    row.flags.emplace_back("emulated");
+    if (one.cards * one.threads_per_card > cores()) row.flags.emplace_back("oversubscribed");
+  }
+  row.step_ms = report.step_ms;
+  row.phases_ms = report.phases_ms;
+  row.losses = report.losses;
+  for (const training::CardMemory& card : report.cards) {
+    row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes});
+  }
+  row.rss_peak_bytes = report.rss_peak_bytes;
+  row.accuracy = report.accuracy();
+  return row;
+}
+
+Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
+              const std::string& message) {
+  Row row = asked_for(one, sweep, stamp, repetition);
+  row.status = "error";
+  row.message = message;
+  return row;
+}
+
+std::optional<double> scaling_efficiency(const std::vector<Row>& rows,
+                                         const std::string& name) {
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [&](const Row& one) { return one.name == name; });
+  if (row == rows.end()) return std::nullopt;
+  const auto mine = median_throughput(rows, name);
+  const auto single =
+      median_throughput(rows, Case{"single", row->model, 1, 1, 1}.name());
+  if (!mine || !single || *single <= 0) return std::nullopt;
+  return *mine / (row->cards * *single);
+}
+
+void write_rows(const std::vector<Row>& rows, const std::string& path) {
+  std::string lines;
+  for (const Row& row : rows) lines += reports::to_json_line(row) + "\n";
+  write_whole(lines, path);
+}
+
+void finish_json(const std::vector<Row>& rows, const std::string& from,
+                 const std::string& to) {
+  std::ifstream file(from);
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(file);
+  for (auto& entry : json.at("benchmarks")) {
+    if (entry.value("error_occurred", false)) continue;
+    // "ddp/mlp/cards:2/iterations:1/repeats:3/manual_time": ours is the part before.
+    const std::string full = entry.at("run_name");
+    const auto efficiency =
+        scaling_efficiency(rows, full.substr(0, full.find("/iterations:")));
+    if (efficiency.has_value() && entry.at("run_type") == "iteration") {
+      entry["scaling_efficiency"] = *efficiency;
+    }
+  }
+  write_whole(json.dump(2) + "\n", to);
+  std::filesystem::remove(from);
+}
+
+}  // namespace lockstep::bench

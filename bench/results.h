@@ -1,0 +1,41 @@
+// From a run's report to its row, and from rows to the files of a bench run.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/sweep.h"
+#include "reports/row.h"
+#include "training/report.h"
+
+namespace lockstep::bench {
+
+// Where and when: the same for all rows of a bench run.
+struct Stamp {
+  reports::MachineRow machine;
+  std::string commit;
+  std::string date;
+};
+
+reports::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
+                        int repetition, const TrainReport& report);
+reports::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
+                       const std::string& message);
+
+// Throughput over N times the single card's of the same model, medians of the repetitions;
+// nothing where either was not measured.
+std::optional<double> scaling_efficiency(const std::vector<reports::Row>& rows,
+                                         const std::string& name);
+
+double median(std::vector<double> values);  // of one value or more
+
+// `runs.jsonl`, whole or not at all.
+void write_rows(const std::vector<reports::Row>& rows, const std::string& path);
+
+// Google Benchmark's JSON, finished: what is known only after all runs (scaling efficiency) is
+// added, and the file put in its place.
+void finish_json(const std::vector<reports::Row>& rows, const std::string& from,
+                 const std::string& to);
+
+}  // namespace lockstep::bench

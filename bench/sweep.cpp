@@ -1,0 +1,98 @@
+#include "bench/sweep.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <stdexcept>
+
+namespace lockstep::bench {
+namespace {
+
+const std::vector<std::string>& all_modes() {
+  static const std::vector<std::string> modes = {"single", "dp", "ddp"};
+  return modes;
+}
+
+void require_at_least(int64_t least, const char* option, int64_t value) {
+  if (value < least) {
+    throw std::invalid_argument(std::string(option) + " " + std::to_string(value) +
+                                ": must be " + std::to_string(least) + " or more");
+  }
+}
+
+bool asked_for(const Sweep& sweep, const std::string& mode) {
+  return std::any_of(sweep.modes.begin(), sweep.modes.end(),
+                     [&](const auto& one) { return one == mode || one == "all"; });
+}
+
+}  // namespace
+
+std::string Case::name() const {
+  return mode + "/" + model + "/cards:" + std::to_string(cards);
+}
+
+void validate(const Sweep& sweep) {
+  for (const std::string& mode : sweep.modes) {
+    const auto& known = all_modes();
+    if (mode != "all" && std::find(known.begin(), known.end(), mode) == known.end()) {
+      throw std::invalid_argument("unknown mode '" + mode +
+                                  "'; known: single, dp, ddp, all");
+    }
+  }
+  for (const int cards : sweep.gpus) {
+    if (cards < 1 || cards > 64) {
+      throw std::invalid_argument("--gpus " + std::to_string(cards) +
+                                  ": must be a number of cards from 1 to 64");
+    }
+  }
+  if (sweep.scaling != "weak" && sweep.scaling != "strong") {
+    throw std::invalid_argument("--scaling " + sweep.scaling +
+                                ": must be weak (local batch fixed) or strong (global)");
+  }
+  require_at_least(1, "--batch-size", sweep.batch_size);
+  require_at_least(1, "--steps", sweep.steps);
+  require_at_least(0, "--warmup", sweep.warmup);
+  require_at_least(1, "--repetitions", sweep.repetitions);
+  require_at_least(0, "--threads-per-card", sweep.threads_per_card);
+  if (!std::isfinite(sweep.lr) || sweep.lr < 0) {
+    throw std::invalid_argument("--lr " + std::to_string(sweep.lr) +
+                                ": must be a number of 0 or more");
+  }
+}
+
+std::vector<Case> cases_of(Sweep& sweep, int cores) {
+  if (sweep.gpus.empty()) {
+    for (int cards = 1; cards <= std::clamp(cores, 2, 8); cards *= 2) {
+      sweep.gpus.push_back(cards);
+    }
+  }
+  const int most = *std::max_element(sweep.gpus.begin(), sweep.gpus.end());
+  if (sweep.threads_per_card == 0) sweep.threads_per_card = std::max(1, cores / most);
+  const std::set<int> counts(sweep.gpus.begin(), sweep.gpus.end());
+
+  std::vector<Case> cases;
+  for (const std::string& model : sweep.models) {
+    const auto add = [&](const std::string& mode, int cards) {
+      Case one{mode, model, cards, sweep.threads_per_card, sweep.batch_size};
+      if (sweep.scaling == "strong") {
+        const int64_t global = sweep.batch_size * most;
+        if (global % cards != 0) {
+          throw std::invalid_argument(
+              "--scaling strong: the global batch of " + std::to_string(global) +
+              " does not divide by " + std::to_string(cards) + " cards; try --batch-size " +
+              std::to_string(sweep.batch_size * cards));
+        }
+        one.local_batch = global / cards;
+      }
+      cases.push_back(one);
+    };
+    add("single", 1);
+    for (const std::string& mode : {"dp", "ddp"}) {
+      if (!asked_for(sweep, mode)) continue;
+      for (const int cards : counts) add(mode, cards);
+    }
+  }
+  return cases;
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,53 @@
+// What a bench run is asked to measure: lists of modes, cards and models, and from them the
+// cases.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lockstep::bench {
+
+struct Sweep {
+  std::vector<std::string> modes = {"all"};  // "single", "dp", "ddp", "all"
+  std::vector<int> gpus;                     // empty: 1, 2, 4 .. up to the cores, at most 8
+  std::vector<std::string> models = {"mlp", "convnet"};
+  std::string dataset = "fashion-mnist";
+  std::string data_dir;
+  std::string scaling = "weak";  // weak: the local batch is fixed; strong: the global batch
+  int64_t batch_size = 64;       // local; under strong scaling that of the most cards
+  int64_t steps = 60;            // measured ones
+  int64_t warmup = 10;
+  int repetitions = 3;
+  // Threads of every card in the sweep, the single-card baseline included. 0: cores / the
+  // largest number of cards, at least 1.
+  int threads_per_card = 0;
+  std::string device = "auto";
+  std::string precision = "fp32";
+  std::string reducer = "bucketed";
+  std::string backend = "auto";
+  double bucket_cap_mb = 25;
+  double lr = 0.01;
+  uint64_t seed = 0;
+  std::string out = "reports/out";
+};
+
+// One point of the sweep: a program and what it is told.
+struct Case {
+  std::string mode;
+  std::string model;
+  int cards = 1;
+  int threads_per_card = 1;
+  int64_t local_batch = 64;
+  int64_t global_batch() const { return local_batch * cards; }
+  std::string name() const;  // "ddp/mlp/cards:2"
+};
+
+// Throws std::invalid_argument naming the value that cannot be.
+void validate(const Sweep& sweep);
+
+// Every combination; `single` only at one card, and always there: the others are measured
+// against it. Values not given are filled in first, so the sweep says what was run.
+std::vector<Case> cases_of(Sweep& sweep, int cores);
+
+}  // namespace lockstep::bench

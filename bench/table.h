@@ -1,0 +1,13 @@
+// The rows as a table for a terminal: one line a case, medians over its repetitions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reports/row.h"
+
+namespace lockstep::bench {
+
+std::string table(const std::vector<reports::Row>& rows);
+
+}  // namespace lockstep::bench
