@@ -25,8 +25,12 @@ class SilentReporter final : public benchmark::BenchmarkReporter {
 };
 
 void set_counters(benchmark::State& state, const Row& row) {
+  // A counter that is always 0 (one card's communication) would get a coefficient of
+  // variation of 0/0, which Google Benchmark writes as NaN, which is not JSON.
   const auto set = [&](const std::string& name, std::optional<double> value) {
-    if (value.has_value() && std::isfinite(*value)) state.counters[name] = *value;
+    if (value.has_value() && std::isfinite(*value) && *value != 0) {
+      state.counters[name] = *value;
+    }
   };
   set("samples_per_second", reports::samples_per_second(row));
   set("step_p50_ms", reports::percentile_ms(row, 50));
@@ -105,11 +109,16 @@ class Measurements {
   std::vector<Row> rows_;
 };
 
-void initialise(const Plan& plan) {
+std::vector<std::string> flags_of(const Plan& plan) {
   std::vector<std::string> flags = {"bench", "--benchmark_out=" + plan.json_path,
                                     "--benchmark_out_format=json",
                                     "--benchmark_enable_random_interleaving=true"};
   flags.insert(flags.end(), plan.benchmark_flags.begin(), plan.benchmark_flags.end());
+  return flags;
+}
+
+// Google Benchmark keeps a pointer into `flags` (the program's name, for its JSON).
+void initialise(std::vector<std::string>& flags) {
   std::vector<char*> argv;
   for (std::string& flag : flags) argv.push_back(flag.data());
   int argc = static_cast<int>(argv.size());
@@ -122,7 +131,8 @@ void initialise(const Plan& plan) {
 }  // namespace
 
 std::vector<Row> measure(const Plan& plan, const Sweep& sweep) {
-  initialise(plan);
+  std::vector<std::string> flags = flags_of(plan);
+  initialise(flags);
   benchmark::AddCustomContext("lockstep_build_type", this_machine().build);
   benchmark::AddCustomContext("lockstep_commit", current_commit());
   Measurements measurements(plan, sweep);

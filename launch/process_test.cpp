@@ -115,6 +115,14 @@ TEST(ProcessTest, OnlyNamedDescriptorsAreInherited) {
       << "ours stays close-on-exec: the next child must not get it";
 }
 
+TEST(ProcessTest, NoChildHoldsAnothersCapturedOutput) {
+  Process first(shell("exec sleep 1000"));
+  Process second(shell("ls -l /proc/self/fd | grep -c lockstep-output"));
+  second.wait();
+  EXPECT_EQ(second.out(), "1\n")
+      << "ls has its standard error alone: grep has the rest";
+}
+
 TEST(ProcessTest, WaitForGivesUpOnARunningChild) {
   TestPipe input;
   Command command =
