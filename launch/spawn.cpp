@@ -77,7 +77,8 @@ class Group {
         kill_at_.reset();
       }
     }
-    if (!passed_on_) passed_on_ = signals.take();
+    // The terminal's signal may have ended a rank a moment before it came to us.
+    if (first_ && !passed_on_) passed_on_ = signals.take();
     return report();
   }
 
@@ -131,7 +132,8 @@ class Group {
 
   // One write, so that it is one line among those of the ranks.
   int report() const {
-    if (passed_on_) {
+    // A failure of another kind that came before the signal is still the news.
+    if (passed_on_ && (!first_ || first_->status.signal == passed_on_)) {
       std::cerr << "the ranks were stopped by " + signal_name(passed_on_) + "\n";
       return 128 + passed_on_;
     }
