@@ -51,7 +51,6 @@ struct TrainOptions {
 
   // "fp32" or "fp64", of parameters, gradients and images alike.
   std::string precision = "fp32";
-  bool deterministic = false;
 
   // Threads that prepare batches ahead of the loop. 0: the loop's own thread.
   int num_workers = 0;
