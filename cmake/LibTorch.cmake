@@ -47,7 +47,8 @@ if(LOCKSTEP_CUDA)
   set(_cuda ${_site}/nvidia/cu13)
   set(_nccl ${_site}/nvidia/nccl)
   foreach(_needed ${LOCKSTEP_TORCH_DIR}/lib/libtorch_cuda.so
-                  ${_cuda}/include/cuda_runtime_api.h ${_cuda}/lib/libcudart.so.13
+                  ${_cuda}/include/cuda_runtime_api.h
+                  ${_cuda}/include/crt/host_defines.h ${_cuda}/lib/libcudart.so.13
                   ${_nccl}/include/nccl.h ${_nccl}/lib/libnccl.so.2)
     if(NOT EXISTS ${_needed})
       message(FATAL_ERROR "LOCKSTEP_CUDA=ON needs ${_needed}, which the wheels beside "

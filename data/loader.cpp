@@ -14,6 +14,14 @@
 #include "device/memory_ledger.h"
 
 namespace lockstep::data {
+namespace {
+
+int64_t batches_in(int64_t samples, const LoaderOptions& options) {
+  const int64_t rest = options.drop_last ? 0 : options.batch_size - 1;
+  return (samples + rest) / options.batch_size;
+}
+
+}  // namespace
 
 // One pass. Workers claim batches in order and may run ahead of the reader by a bounded
 // number; the reader takes them in order whoever finished first.
@@ -22,9 +30,7 @@ class BatchStream {
   BatchStream(const Samples& samples, at::ScalarType type, std::vector<int64_t> indices,
               const LoaderOptions& options)
       : samples_(samples), type_(type), indices_(std::move(indices)), options_(options) {
-    const auto size = static_cast<int64_t>(indices_.size());
-    batches_ = options_.drop_last ? size / options_.batch_size
-                                  : (size + options_.batch_size - 1) / options_.batch_size;
+    batches_ = batches_in(static_cast<int64_t>(indices_.size()), options_);
     for (int i = 0; i < options_.num_workers; ++i) workers_.emplace_back([this] { work(); });
   }
 
@@ -118,6 +124,8 @@ DataLoader::DataLoader(const Samples& samples, at::ScalarType type, const Sample
                                 std::to_string(options_.num_workers) + " workers cannot be");
   }
 }
+
+int64_t DataLoader::batches() const { return batches_in(sampler_.size(), options_); }
 
 DataLoader::Iterator DataLoader::begin() const {
   return Iterator(std::make_shared<BatchStream>(samples_, type_, sampler_.indices(), options_));

@@ -48,6 +48,8 @@ class DataLoader {
   Iterator begin() const;
   std::default_sentinel_t end() const { return {}; }
 
+  int64_t batches() const;  // an epoch
+
  private:
   const Samples& samples_;
   at::ScalarType type_;

@@ -18,11 +18,17 @@ std::vector<int64_t> shuffled(int64_t size, uint64_t seed) {
 
 }  // namespace
 
+int64_t SequentialSampler::size() const {
+  return (size_ - rank_ + world_size_ - 1) / world_size_;
+}
+
 std::vector<int64_t> SequentialSampler::indices() const {
   std::vector<int64_t> mine;
   for (int64_t i = rank_; i < size_; i += world_size_) mine.push_back(i);
   return mine;
 }
+
+int64_t RandomSampler::size() const { return size_; }
 
 std::vector<int64_t> RandomSampler::indices() const {
   return shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
@@ -41,13 +47,15 @@ DistributedSampler::DistributedSampler(int64_t size, int world_size, int rank, u
   }
 }
 
+int64_t DistributedSampler::size() const {
+  return drop_last_ ? size_ / world_size_ : (size_ + world_size_ - 1) / world_size_;
+}
+
 std::vector<int64_t> DistributedSampler::indices() const {
   const std::vector<int64_t> order =
       shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
-  const int64_t per_rank = drop_last_ ? size_ / world_size_
-                                      : (size_ + world_size_ - 1) / world_size_;
-  std::vector<int64_t> mine(static_cast<size_t>(per_rank));
-  for (int64_t i = 0; i < per_rank; ++i) {
+  std::vector<int64_t> mine(static_cast<size_t>(size()));
+  for (int64_t i = 0; i < size(); ++i) {
     // The remainder is the padding: past its end the order starts again.
     mine[static_cast<size_t>(i)] =
         order[static_cast<size_t>((i * world_size_ + rank_) % size_)];
@@ -55,12 +63,17 @@ std::vector<int64_t> DistributedSampler::indices() const {
   return mine;
 }
 
+int64_t RanksInTurnSampler::size() const {
+  const int64_t global_batch = ranks_ * local_batch_;
+  return size_ / global_batch * global_batch;
+}
+
 std::vector<int64_t> RanksInTurnSampler::indices() const {
   const std::vector<int64_t> order =
       shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
   const int64_t global_batch = ranks_ * local_batch_;
   std::vector<int64_t> turns;
-  turns.reserve(order.size());
+  turns.reserve(static_cast<size_t>(size()));
   for (int64_t start = 0; start + global_batch <= size_; start += global_batch) {
     for (int64_t rank = 0; rank < ranks_; ++rank) {
       for (int64_t i = 0; i < local_batch_; ++i) {

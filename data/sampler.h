@@ -17,6 +17,8 @@ class Sampler {
   void set_epoch(int64_t epoch) { epoch_ = epoch; }
   // This rank's samples of the epoch, in order.
   virtual std::vector<int64_t> indices() const = 0;
+  // How many they are, in every epoch.
+  virtual int64_t size() const = 0;
 
  protected:
   int64_t epoch() const { return epoch_; }
@@ -32,6 +34,7 @@ class SequentialSampler final : public Sampler {
   explicit SequentialSampler(int64_t size, int world_size = 1, int rank = 0)
       : size_(size), world_size_(world_size), rank_(rank) {}
   std::vector<int64_t> indices() const override;
+  int64_t size() const override;
 
  private:
   int64_t size_;
@@ -43,6 +46,7 @@ class RandomSampler final : public Sampler {
  public:
   RandomSampler(int64_t size, uint64_t seed) : size_(size), seed_(seed) {}
   std::vector<int64_t> indices() const override;
+  int64_t size() const override;
 
  private:
   int64_t size_;
@@ -56,6 +60,7 @@ class DistributedSampler final : public Sampler {
  public:
   DistributedSampler(int64_t size, int world_size, int rank, uint64_t seed, bool drop_last);
   std::vector<int64_t> indices() const override;
+  int64_t size() const override;
 
  private:
   int64_t size_;
@@ -72,6 +77,7 @@ class RanksInTurnSampler final : public Sampler {
   RanksInTurnSampler(int64_t size, int64_t ranks, int64_t local_batch, uint64_t seed)
       : size_(size), ranks_(ranks), local_batch_(local_batch), seed_(seed) {}
   std::vector<int64_t> indices() const override;
+  int64_t size() const override;
 
  private:
   int64_t size_;

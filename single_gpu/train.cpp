@@ -26,7 +26,7 @@ TrainReport train(const TrainOptions& options, const World& world) {
   const auto loader = make_loader(dataset, *sampler, options, options.batch_size);
 
   // 4. Train.
-  for (meter.start(); !meter.done(); meter.end_epoch()) {
+  for (meter.start(loader.batches()); !meter.done(); meter.end_epoch()) {
     sampler->set_epoch(meter.epoch());
     for (const auto& batch : loader) {
       const auto images = device.put(batch.images);

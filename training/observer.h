@@ -14,6 +14,9 @@ class StepObserver {
  public:
   virtual ~StepObserver() = default;
 
+  // Before the first step: how many there will be.
+  virtual void planned(int64_t /*steps*/) {}
+
   // Around every local batch; with accumulation there are several of them a step.
   virtual void before_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
   virtual void after_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}

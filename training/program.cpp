@@ -53,7 +53,7 @@ void check_before_ranks(const Program& program, const CommandLine& line) {
 void run_rank(const Program& program, const TrainFunction& train, CommandLine line,
               const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
-  if (speaks) line.options.observers.push_back(std::make_shared<Progress>(line.options));
+  if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
   const TrainReport report = train(line.options, world);
   line.options.observers.clear();  // closes the progress line
   if (world.rank != 0) return;

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -51,7 +52,11 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
   report_.device = cards_.front().emulated() ? "cpu" : "cuda";
 }
 
-void StepMeter::start() {
+void StepMeter::start(int64_t batches) {
+  const int64_t steps_an_epoch = batches / options_.accumulate;
+  const bool all_epochs = options_.epochs <= options_.steps / std::max<int64_t>(1, steps_an_epoch);
+  const int64_t planned = all_epochs ? options_.epochs * steps_an_epoch : options_.steps;
+  for (const auto& observer : options_.observers) observer->planned(planned);
   if (group_ != nullptr) group_->take_busy_ms();
   phase_ = Phase::data;
   since_ = Clock::now();

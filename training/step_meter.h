@@ -32,8 +32,9 @@ class StepMeter {
   // `cards` are those whose memory this process reports. The peaks start from here.
   StepMeter(const TrainOptions& options, const World& world, const std::vector<Card>& cards);
 
-  // The first step begins here: what came before (loading, meeting) is not measured.
-  void start();
+  // The first step begins here: what came before (loading, meeting) is not measured. An epoch
+  // holds so many local batches.
+  void start(int64_t batches);
 
   // Leaves the current phase for `next` and returns the one that was left.
   Phase enter(Phase next);
