@@ -1,0 +1,84 @@
+// The primary card's load, as the programs report it: DataParallel's first card peaks above its
+// others, DDP's cards peak alike.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "launch/process.h"
+#include "training/report.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+TrainReport run(const std::string& program, const std::string& model, int cards) {
+  const fs::path file = fs::temp_directory_path() /
+                        ("memory_test-" + std::to_string(getpid()) + ".json");
+  launch::Command command;
+  command.argv = {std::string(std::getenv("LOCKSTEP_BIN")) + "/" + program,
+                  "--model", model, "--device", "cpu", "--dataset", "synthetic",
+                  "--gpus", std::to_string(cards), "--batch-size", "16", "--steps", "3",
+                  "--momentum", "0.9", "--quiet", "--report-file", file.string()};
+  launch::Process process(command);
+  const auto status = process.wait_for(std::chrono::seconds(60));
+  EXPECT_TRUE(status.has_value() && status->code == 0) << program << " " << model;
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  fs::remove(file);
+  return training::report_from_json(text.str());
+}
+
+// Categories at the peak are the whole peak: nothing is unaccounted for.
+void expect_complete(const TrainReport& report, int cards) {
+  ASSERT_EQ(report.cards.size(), static_cast<size_t>(cards));
+  for (const training::CardMemory& card : report.cards) {
+    int64_t sum = 0;
+    for (const auto& [category, bytes] : card.at_peak_bytes) sum += bytes;
+    EXPECT_EQ(sum, card.peak_bytes) << "card " << card.card;
+    EXPECT_GT(sum, 0);
+    EXPECT_LT(card.peak_bytes, report.rss_peak_bytes);
+  }
+}
+
+TEST(Memory, DataParallelsPrimaryCardPeaksAboveTheOthers) {
+  for (const char* model : {"mlp", "mlp-wide", "convnet"}) {
+    for (const int cards : {2, 3}) {
+      const TrainReport report = run("data_parallel", model, cards);
+      expect_complete(report, cards);
+      for (size_t i = 1; i < report.cards.size(); ++i) {
+        EXPECT_GT(report.cards[0].peak_bytes, report.cards[i].peak_bytes)
+            << model << " card " << i;
+        // What only the primary card holds, and what only the others do.
+        EXPECT_EQ(report.cards[i].at_peak_bytes.count("parameters"), 0U);
+        EXPECT_EQ(report.cards[0].at_peak_bytes.count("replicas"), 0U);
+      }
+    }
+  }
+}
+
+TEST(Memory, DdpsCardsPeakAlike) {
+  for (const char* model : {"mlp", "convnet"}) {
+    const TrainReport report = run("ddp", model, 3);
+    expect_complete(report, 3);
+    for (const training::CardMemory& card : report.cards) {
+      EXPECT_NEAR(static_cast<double>(card.peak_bytes) /
+                      static_cast<double>(report.cards[0].peak_bytes),
+                  1.0, 0.05)
+          << model << " card " << card.card;
+    }
+  }
+}
+
+TEST(Memory, MomentumIsTheOptimizersState) {
+  const TrainReport report = run("single_gpu", "mlp", 1);
+  // One momentum buffer a parameter, as large as the parameters.
+  EXPECT_EQ(report.cards[0].at_peak_bytes.at("optimizer_state"),
+            report.cards[0].at_peak_bytes.at("parameters"));
+}
+
+}  // namespace
+}  // namespace lockstep
