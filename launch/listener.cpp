@@ -12,9 +12,13 @@
 namespace lockstep::launch {
 namespace {
 
-[[noreturn]] void refuse(const std::string& host, int port, const std::string& why) {
+constexpr char kAnotherPort[] = "give another --master-port";
+constexpr char kOwnAddress[] = "give an address of this machine as --master-addr";
+
+[[noreturn]] void refuse(const std::string& host, int port, const std::string& why,
+                         const std::string& way_out) {
   throw std::runtime_error("cannot listen on " + host + ":" + std::to_string(port) +
-                           ": " + why + "; give another --master-port");
+                           ": " + why + "; " + way_out);
 }
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
@@ -26,11 +30,7 @@ Addresses resolve(const std::string& host, int port) {
   hints.ai_flags = AI_NUMERICSERV;
   addrinfo* found = nullptr;
   int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (error != 0) {
-    throw std::runtime_error("cannot listen on " + host + ":" + std::to_string(port) +
-                             ": " + gai_strerror(error) +
-                             "; give an address of this machine as --master-addr");
-  }
+  if (error != 0) refuse(host, port, gai_strerror(error), kOwnAddress);
   return Addresses(found, &freeaddrinfo);
 }
 
@@ -47,17 +47,18 @@ int port_of(int fd) {
 }  // namespace
 
 Listener::Listener(const std::string& host, int port) {
-  if (port < 0 || port > 65535) refuse(host, port, "ports end at 65535");
+  if (port < 0 || port > 65535) refuse(host, port, "ports end at 65535", kAnotherPort);
   Addresses addresses = resolve(host, port);
   fd_ = Fd(socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (fd_.get() < 0) refuse(host, port, std::strerror(errno));
+  if (fd_.get() < 0) refuse(host, port, std::strerror(errno), kOwnAddress);
   // A port whose last job ended a moment ago is free; one that is listened on stays
   // busy.
   int on = 1;
   setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (bind(fd_.get(), addresses->ai_addr, addresses->ai_addrlen) != 0 ||
       listen(fd_.get(), SOMAXCONN) != 0) {
-    refuse(host, port, std::strerror(errno));
+    const bool strange = errno == EADDRNOTAVAIL;
+    refuse(host, port, std::strerror(errno), strange ? kOwnAddress : kAnotherPort);
   }
   port_ = port_of(fd_.get());
 }

@@ -2,8 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
@@ -12,44 +10,12 @@
 
 #include "launch/listener.h"
 #include "launch/process.h"
+#include "launch/stop_signals.h"
 
 namespace lockstep::launch {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// The signals that ask a job to end, as something to poll: no handler, hence no global.
-// One that is ignored stays ignored (nohup, a background job's SIGINT).
-class StopSignals {
- public:
-  StopSignals() {
-    sigset_t stop;
-    sigemptyset(&stop);
-    for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
-      struct sigaction action {};
-      sigaction(signal, nullptr, &action);
-      if (action.sa_handler != SIG_IGN) sigaddset(&stop, signal);
-    }
-    pthread_sigmask(SIG_BLOCK, &stop, &before_);
-    fd_ = Fd(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
-  }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-  ~StopSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-  int fd() const { return fd_.get(); }
-
-  // The next one that came, or 0.
-  int take() const {
-    signalfd_siginfo info{};
-    if (read(fd_.get(), &info, sizeof(info)) != sizeof(info)) return 0;
-    return static_cast<int>(info.ssi_signo);
-  }
-
- private:
-  sigset_t before_;
-  Fd fd_;
-};
 
 struct Failure {
   int rank = 0;
@@ -59,7 +25,8 @@ struct Failure {
 // The ranks from their start to the last one's end.
 class Group {
  public:
-  explicit Group(std::chrono::milliseconds grace) : grace_(grace) {}
+  explicit Group(const SpawnOptions& options)
+      : grace_(options.grace), ranks_say_why_(options.ranks_say_why) {}
 
   void start(const Command& command) {
     ranks_.emplace_back(command);
@@ -138,6 +105,7 @@ class Group {
       return 128 + passed_on_;
     }
     if (!first_) return 0;
+    if (ranks_say_why_ && first_->status.signal == 0) return first_->status.code;
     std::cerr << "rank " + std::to_string(first_->rank) + " " +
                      describe(first_->status) +
                      (stopped_others_ ? "; the other ranks were stopped\n" : "\n");
@@ -145,6 +113,7 @@ class Group {
   }
 
   std::chrono::milliseconds grace_;
+  bool ranks_say_why_;
   std::vector<Process> ranks_;
   std::vector<int> running_;
   std::optional<Failure> first_;
@@ -162,7 +131,7 @@ int spawn_ranks(int ranks, const std::vector<std::string>& argv,
                                 " ranks; give at least 1");
   }
   StopSignals signals;
-  Group group(options.grace);
+  Group group(options);
   {
     // Closed here once rank 0 has it: were it open, the other ranks could still connect
     // to a dead rank 0 and wait for its answer.

@@ -16,11 +16,14 @@ struct SpawnOptions {
   int master_port = 0;                     // 0: any free port
   // From the SIGTERM that ends a rank to the SIGKILL for one that is still there.
   std::chrono::milliseconds grace{5000};
+  // A rank that exits by itself has told why on standard error, as this project's
+  // programs do: a second line about it would only hide the first.
+  bool ranks_say_why = false;
 };
 
 // Runs `ranks` processes with `argv` (argv[0] included) and waits for all of them.
 // Returns 0 where all did; else the status of the rank that failed first, 128+signal if
-// a signal killed it, after one line on standard error. A rank ended by our own SIGTERM
+// a signal killed it, after one line on standard error (see ranks_say_why). A rank ended by our own SIGTERM
 // is never the first.
 //
 // SIGINT, SIGTERM and SIGHUP sent to this process go to the ranks and end the group (a
