@@ -46,7 +46,8 @@ void bind_single(CLI::App& app, TrainOptions& options) {
                  "random, distributed, or ranks-in-turn (as --accumulate ranks would take it)");
 }
 
-void bind_ddp(CLI::App& app, TrainOptions& options) {
+void bind_ddp(CLI::App& app, CommandLine& line) {
+  TrainOptions& options = line.options;
   app.add_option("--backend", options.backend, "auto, gloo or nccl")->capture_default_str();
   app.add_option("--reducer", options.ddp.reducer, "naive, flat or bucketed")
       ->capture_default_str();
@@ -55,6 +56,11 @@ void bind_ddp(CLI::App& app, TrainOptions& options) {
       ->capture_default_str();
   app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
                "do not send rank 0's buffers before each forward pass");
+  app.add_option("--master-addr", line.master_addr, "this machine's address where ranks meet")
+      ->capture_default_str();
+  app.add_option("--master-port", line.master_port, "port where ranks meet; 0: any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -78,10 +84,11 @@ CommandLine parse_command_line(const std::string& program, const std::string& de
   app.add_option("--global-batch-size", global_batch,
                  "samples a step over all cards, instead of --batch-size");
   if (ranks == Ranks::one) bind_single(app, line.options);
-  if (ranks == Ranks::one_a_card) bind_ddp(app, line.options);
+  if (ranks == Ranks::one_a_card) bind_ddp(app, line);
   app.add_option("--metrics-file", line.metrics_file, "JSON lines, one a step");
   app.add_option("--report-file", line.report_file, "everything measured, as one JSON object");
   app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");
+  app.add_flag("--dry-run", line.dry_run, "look at options, data and model; train nothing");
 
   std::vector<std::string> reversed = normalised(arguments);
   std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector

@@ -23,6 +23,10 @@ struct CommandLine {
   std::string metrics_file;
   std::string report_file;
   bool quiet = false;
+  bool dry_run = false;
+  // Where the ranks that this program starts meet. Port 0: any free one.
+  std::string master_addr = "127.0.0.1";
+  int master_port = 0;
   std::string help;  // not empty: print it and leave
 };
 

@@ -36,7 +36,9 @@ void require_at_least(int64_t least, const std::string& option, int64_t value) {
 void validate(const TrainOptions& options) {
   require_at_least(1, "--epochs", options.epochs);
   require_at_least(1, "--steps", options.steps);
-  require_at_least(1, "--batch-size", options.batch_size);
+  // The bound keeps products of it far from overflow.
+  require(options.batch_size >= 1 && options.batch_size <= 1'000'000'000, "--batch-size",
+          std::to_string(options.batch_size), "must be 1 to 1000000000");
   require_not_negative("--lr", options.lr);
   require_not_negative("--momentum", options.momentum);
   require_not_negative("--weight-decay", options.weight_decay);

@@ -50,16 +50,48 @@ void check_before_ranks(const Program& program, const CommandLine& line) {
   if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
 }
 
+// Throws what a run would stumble over at its first sample, in words of the command line.
+void try_first_sample(const TrainOptions& options) {
+  const Card card = make_cards(options, options.gpus).front();
+  const CardScope scope(card);
+  const data::Dataset dataset = load_dataset(options);
+  const data::Batch batch = dataset.train.take(std::vector<int64_t>{0}, dataset.type);
+  Network model = make_model(options, card);
+  model->eval();  // batch norm takes no statistics of one sample
+  try {
+    model->forward(card.put(batch.images));
+  } catch (const c10::Error& error) {
+    throw std::invalid_argument("--model " + options.model + " does not take the samples of " +
+                                "--dataset " + options.dataset + " (" +
+                                one_line(error.what_without_backtrace()) +
+                                "); try another of either");
+  }
+}
+
 void run_rank(const Program& program, const TrainFunction& train, CommandLine line,
               const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
-  const TrainReport report = train(line.options, world);
+  TrainReport report;
+  try {
+    report = train(line.options, world);
+  } catch (const c10::Error&) {
+    try_first_sample(line.options);  // says it better, if that is what is wrong
+    throw;
+  }
   line.options.observers.clear();  // closes the progress line
   if (world.rank != 0) return;
   if (!line.metrics_file.empty()) write_metrics(report, line.metrics_file);
   if (!line.report_file.empty()) write_report(report, line.report_file);
   if (speaks) std::cout << summary(program.name, line.options, report) << std::flush;
+}
+
+int start_ranks(const CommandLine& line, const std::vector<std::string>& arguments) {
+  launch::SpawnOptions options;
+  options.master_addr = line.master_addr;
+  options.master_port = line.master_port;
+  options.ranks_say_why = true;  // see fail()
+  return launch::spawn_ranks(line.options.gpus, arguments, options);
 }
 
 }  // namespace
@@ -80,11 +112,16 @@ int run_program(const Program& program, const TrainFunction& train, int argc, ch
       const auto started = launch::world_from(launch::current_environment());
       if (!started.has_value()) {
         check_before_ranks(program, line);
-        return launch::spawn_ranks(line.options.gpus, arguments);
+        if (!line.dry_run) return start_ranks(line, arguments);
+      } else {
+        world = *started;
       }
-      world = *started;
     } else {
       check_before_ranks(program, line);
+    }
+    if (line.dry_run) {
+      try_first_sample(line.options);
+      return 0;
     }
     run_rank(program, train, std::move(line), world);
     return 0;

@@ -17,21 +17,24 @@ namespace {
 
 using Json = nlohmann::json;
 
+namespace fs = std::filesystem;
+
+// What a file is written as before it takes its place.
 std::string temporary_beside(const std::string& path) {
   return path + ".tmp-" + std::to_string(getpid());
 }
 
-void write_whole(const std::string& text, const std::string& path) {
-  const std::string temporary = temporary_beside(path);
-  std::ofstream file(temporary, std::ios::binary);
-  file << text << std::flush;
-  const bool written = file.good();
-  file.close();
-  if (!written || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const std::string reason = std::strerror(errno);
-    std::filesystem::remove(temporary);
-    throw std::runtime_error("cannot write " + path + ": " + reason);
-  }
+// /dev/stdout, a named pipe: what must not be replaced by a file.
+bool takes_bytes_only(const std::string& path) {
+  std::error_code missing;
+  return fs::exists(path, missing) && !fs::is_regular_file(path, missing);
+}
+
+// A link stays a link to the file that is written.
+std::string behind_links(const std::string& path) {
+  std::error_code missing;
+  const fs::path target = fs::canonical(path, missing);
+  return missing ? path : target.string();
 }
 
 }  // namespace
@@ -120,6 +123,23 @@ TrainReport report_from_json(const std::string& text) {
   return report;
 }
 
+void write_whole(const std::string& text, const std::string& path) {
+  const std::string target = behind_links(path);
+  const bool in_place = takes_bytes_only(target);
+  const std::string written_to = in_place ? target : temporary_beside(target);
+  errno = 0;
+  std::ofstream file(written_to, std::ios::binary);
+  file << text << std::flush;
+  const bool written = file.good();
+  file.close();
+  if (written && (in_place || std::rename(written_to.c_str(), target.c_str()) == 0)) return;
+  const std::string reason = std::strerror(errno);
+  std::error_code ignored;
+  if (!in_place) fs::remove(written_to, ignored);
+  throw std::runtime_error("cannot write " + path + ": " + reason +
+                           "; free some space or give another path");
+}
+
 void write_report(const TrainReport& report, const std::string& path) {
   write_whole(to_json(report) + "\n", path);
 }
@@ -139,17 +159,25 @@ void write_metrics(const TrainReport& report, const std::string& path) {
 }
 
 void check_writable(const std::string& path, const std::string& option) {
-  const std::string temporary = temporary_beside(path);
-  const bool is_folder = std::filesystem::is_directory(path);
-  errno = is_folder ? EISDIR : 0;
-  const bool writable = !is_folder && std::ofstream(temporary).good();
-  const std::string reason = std::strerror(errno);
+  const std::string target = behind_links(path);
   std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
-  if (!writable) {
-    throw std::runtime_error(option + " " + path + " cannot be written: " + reason +
-                             "; give a file in a folder that exists and is yours");
+  errno = 0;
+  bool writable = false;
+  if (fs::is_directory(target, ignored)) {
+    errno = EISDIR;
+  } else if (takes_bytes_only(target)) {
+    writable = access(target.c_str(), W_OK) == 0;
+  } else {
+    const std::string temporary = temporary_beside(target);
+    writable = std::ofstream(temporary).good();
+    const int reason = errno;
+    fs::remove(temporary, ignored);
+    errno = reason;
   }
+  if (writable) return;
+  throw std::runtime_error(option + " " + path + " cannot be written: " +
+                           std::strerror(errno) +
+                           "; give a path in a folder that exists and is yours");
 }
 
 }  // namespace lockstep::training
