@@ -1,14 +1,17 @@
 #include "bench/child_run.h"
 
-#include <unistd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 
+#include <cerrno>
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <vector>
-
-#include "launch/process.h"
 
 namespace lockstep::bench {
 namespace {
@@ -17,34 +20,14 @@ namespace fs = std::filesystem;
 
 // A run that takes longer has hung: the main job's take seconds.
 constexpr std::chrono::minutes kPatience{30};
-constexpr std::chrono::seconds kGrace{5};
+// Longer than the grace that a launcher in turn gives its ranks.
+constexpr std::chrono::seconds kGrace{10};
 
-// A file of its own in the system's folder for such; gone with the scope.
-class TemporaryFile {
- public:
-  TemporaryFile() {
-    path_ = (fs::temp_directory_path() / "lockstep-report-XXXXXX").string();
-    const int fd = mkstemp(path_.data());
-    if (fd < 0) throw std::runtime_error("cannot make a temporary file " + path_);
-    close(fd);
-  }
-  ~TemporaryFile() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string text() const {
-    std::ostringstream text;
-    text << std::ifstream(path_, std::ios::binary).rdbuf();
-    return text.str();
-  }
-
- private:
-  std::string path_;
-};
+std::string text_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
 
 std::string shortest(double value) {
   std::ostringstream text;
@@ -53,11 +36,14 @@ std::string shortest(double value) {
   return text.str();
 }
 
-std::string program_of(const Case& one, bool reference) {
-  const std::string name = reference || one.mode == "single" ? "single_gpu"
-                           : one.mode == "dp"                ? "data_parallel"
-                                                             : "ddp";
+// The programs lie beside this one.
+std::string program(const std::string& name) {
   return (fs::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
+std::string program_of(const Case& one, bool reference) {
+  if (reference || one.mode == "single") return program("single_gpu");
+  return program(one.mode == "dp" ? "data_parallel" : "ddp");
 }
 
 std::vector<std::string> arguments_of(const Case& one, const Sweep& sweep,
@@ -87,34 +73,90 @@ std::vector<std::string> arguments_of(const Case& one, const Sweep& sweep,
   return arguments;
 }
 
-// The program's one line says what is wrong; a launcher's line about it comes after.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-}  // namespace
-
-TrainReport run_in_children(const Case& one, const Sweep& sweep, const RunPlan& plan) {
-  const TemporaryFile report;
+launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& plan,
+                           const std::vector<std::string>& more) {
   launch::Command command;
   command.argv = {program_of(one, plan.reference)};
-  for (std::string& argument : arguments_of(one, sweep, plan)) {
-    command.argv.push_back(std::move(argument));
+  for (const auto& arguments : {arguments_of(one, sweep, plan), more}) {
+    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   }
-  command.argv.insert(command.argv.end(), {"--report-file", report.path()});
   command.err = launch::Output::kCapture;
   command.out = launch::Output::kCapture;
   command.dies_with_parent = true;
+  return command;
+}
+
+// The program's one line, without its name.
+std::string said(const std::string& text, const std::string& program) {
+  const std::string line = text.substr(0, text.find('\n'));
+  const std::string name = fs::path(program).filename().string() + ": ";
+  return line.rfind(name, 0) == 0 ? line.substr(name.size()) : line;
+}
+
+}  // namespace
+
+Stopped::Stopped(int signal)
+    : std::runtime_error("stopped by " + launch::signal_name(signal)),
+      status_(128 + signal) {}
+
+TemporaryFolder::TemporaryFolder() {
+  path_ = (fs::temp_directory_path() / "lockstep-bench-XXXXXX").string();
+  if (mkdtemp(path_.data()) == nullptr) {
+    throw std::runtime_error("cannot make a temporary folder " + path_ + ": " +
+                             std::strerror(errno) + "; name another place in TMPDIR");
+  }
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+launch::ExitStatus Children::wait(launch::Process& process) const {
+  pollfd events[] = {{process.pidfd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}};
+  poll(events, 2, static_cast<int>(std::chrono::milliseconds(kPatience).count()));
+  // First, as a terminal's ctrl-C ends the child as well.
+  if (const int signal = signals_.take()) {
+    process.send_signal(signal);
+    if (!process.wait_for(kGrace)) process.send_signal(SIGKILL);
+    process.wait();
+    throw Stopped(signal);
+  }
+  if (const auto status = process.wait_for(std::chrono::milliseconds(0))) return *status;
+  process.stop(kGrace);
+  throw std::runtime_error("no end after 30 minutes; stopped");
+}
+
+void Children::finish(const Case& one, launch::Process& process,
+                      const std::string& program) const {
+  const launch::ExitStatus status = wait(process);
+  if (status.code == 0) return;
+  std::string why = said(process.err(), program);
+  if (why.empty()) why = one.name() + " " + launch::describe(status);
+  if (status.code == 2) throw std::invalid_argument(why);
+  throw std::runtime_error(why);
+}
+
+TrainReport Children::run(const Case& one, const RunPlan& plan) const {
+  const std::string report = scratch_.file("report.json");
+  const launch::Command command =
+      command_of(one, sweep_, plan, {"--report-file", report});
   launch::Process process(command);
-  const auto status = process.wait_for(kPatience);
-  if (!status.has_value()) {
-    process.stop(kGrace);
-    throw std::runtime_error(one.name() + ": no end after 30 minutes; stopped");
-  }
-  if (status->code != 0) {
-    const std::string said = first_line(process.err());
-    throw std::runtime_error(said.empty() ? one.name() + " " + launch::describe(*status)
-                                          : said);
-  }
-  return training::report_from_json(report.text());
+  finish(one, process, command.argv[0]);
+  return training::report_from_json(text_of(report));
+}
+
+void Children::dry_run(const Case& one) const {
+  const launch::Command command = command_of(one, sweep_, {}, {"--dry-run"});
+  launch::Process process(command);
+  finish(one, process, command.argv[0]);
+}
+
+int Children::report(const std::string& folder) const {
+  launch::Command command;
+  command.argv = {program("report"), "--in", folder, "--out", folder};
+  launch::Process process(command);
+  return wait(process).code;
 }
 
 }  // namespace lockstep::bench

@@ -1,11 +1,16 @@
-// One run of a case, in processes of its own: the bench process never trains, so every run
+// Runs of cases, in processes of their own: the bench process never trains, so every run
 // starts clean and its peaks are its own.
+//
+// Not here: what is run and how often (sweep.h, measure.h).
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 
 #include "bench/sweep.h"
+#include "launch/process.h"
+#include "launch/stop_signals.h"
 #include "training/report.h"
 
 namespace lockstep::bench {
@@ -18,8 +23,57 @@ struct RunPlan {
   bool reference = false;
 };
 
-// Runs the case's program and reads back its report. Throws std::runtime_error with the
-// program's own error line. Call it from the main thread: children die with it.
-TrainReport run_in_children(const Case& one, const Sweep& sweep, const RunPlan& plan);
+// Somebody asked the bench run to end (ctrl-C); the children have ended.
+class Stopped : public std::runtime_error {
+ public:
+  explicit Stopped(int signal);
+  int status() const { return status_; }  // as shells tell it: 128 + signal
+
+ private:
+  int status_;
+};
+
+// A folder in the system's place for such; gone with the scope.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+// Make it first thing in main() and use it on the main thread: while it lives the signals
+// that end a job wait for it, and children die with the thread that started them.
+class Children {
+ public:
+  explicit Children(const Sweep& sweep) : sweep_(sweep) {}
+
+  // Runs the case's program and reads back its report. Throws std::runtime_error with the
+  // program's own error line; Stopped.
+  TrainReport run(const Case& one, const RunPlan& plan) const;
+
+  // The case's program looks at its options, its data and its model, and trains nothing.
+  // Throws std::invalid_argument or std::runtime_error with what it says; Stopped.
+  void dry_run(const Case& one) const;
+
+  // Draws the page and the charts in `folder`; the program's status. Throws Stopped.
+  int report(const std::string& folder) const;
+
+  // For files that must not outlive the bench run.
+  const TemporaryFolder& scratch() const { return scratch_; }
+
+ private:
+  // Its status is 0, else an exception as above.
+  void finish(const Case& one, launch::Process& process, const std::string& program) const;
+  launch::ExitStatus wait(launch::Process& process) const;
+
+  const Sweep& sweep_;
+  launch::StopSignals signals_;
+  TemporaryFolder scratch_;
+};
 
 }  // namespace lockstep::bench

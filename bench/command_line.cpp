@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "data/data_folder.h"
 #include "training/command_line.h"
 
 namespace lockstep::bench {
@@ -18,6 +19,10 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
     const bool theirs = argument.rfind("--benchmark_", 0) == 0;
     if (theirs && argument.rfind("--benchmark_out", 0) == 0) {
       throw std::invalid_argument(argument + ": bench writes results.json itself; try --out");
+    }
+    if (theirs && argument.rfind("--benchmark_list_tests", 0) == 0) {
+      throw std::invalid_argument(argument + ": the cases are --mode, --gpus and --model; "
+                                             "bench prints each one's name as it goes");
     }
     (theirs ? line.benchmark_flags : ours).push_back(argument);
   }
@@ -67,6 +72,18 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   line.dataset_given = app.count("--dataset") > 0 || app.count("--data-dir") > 0;
   validate(sweep);
   return line;
+}
+
+std::vector<std::string> fall_back_to_synthetic(BenchLine& line) {
+  if (line.dataset_given) return {};
+  try {
+    data::find_idx_files(line.sweep.dataset, line.sweep.data_dir);
+    return {};
+  } catch (const std::runtime_error& missing) {
+    line.sweep.dataset = "synthetic";
+    return {std::string("no real images: ") + missing.what(),
+            "measuring with SYNTHETIC images instead"};
+  }
 }
 
 }  // namespace lockstep::bench

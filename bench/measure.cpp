@@ -5,9 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <ostream>
 #include <stdexcept>
 
-#include "bench/child_run.h"
 #include "bench/machine.h"
 #include "bench/results.h"
 
@@ -22,6 +23,11 @@ class SilentReporter final : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context& /*context*/) override { return true; }
   void ReportRuns(const std::vector<Run>& /*runs*/) override {}
+
+  SilentReporter() { SetErrorStream(&nowhere_); }
+
+ private:
+  std::ostream nowhere_{nullptr};
 };
 
 void set_counters(benchmark::State& state, const Row& row) {
@@ -52,14 +58,19 @@ void set_counters(benchmark::State& state, const Row& row) {
 
 class Measurements {
  public:
-  Measurements(const Plan& plan, const Sweep& sweep)
+  Measurements(const Plan& plan, const Sweep& sweep, const Children& children)
       : plan_(plan),
         sweep_(sweep),
+        children_(children),
         total_((plan.cases.size() - plan.refused.size()) *
                static_cast<size_t>(sweep.repetitions)),
         stamp_{this_machine(), current_commit(), utc_now()} {}
 
   void run(benchmark::State& state, const Case& one) {
+    if (stopped_.has_value()) {
+      state.SkipWithError(stopped_->what());
+      return;
+    }
     const auto refused = plan_.refused.find(one.name());
     if (refused != plan_.refused.end()) {
       if (repetitions_[one.name()]++ == 0) {
@@ -73,9 +84,13 @@ class Measurements {
       Row row;
       try {
         const TrainReport report =
-            run_in_children(one, sweep_, {.steps = sweep_.warmup + sweep_.steps});
+            children_.run(one, {.steps = sweep_.warmup + sweep_.steps});
         row = result_row(one, sweep_, stamp_, repetition, report);
         state.SetIterationTime(reports::percentile_ms(row, 50).value_or(0) / 1000);
+      } catch (const Stopped& stopped) {
+        stopped_ = stopped;  // not through Google Benchmark: the rest is skipped
+        state.SkipWithError(stopped.what());
+        break;
       } catch (const std::exception& error) {
         row = error_row(one, sweep_, stamp_, repetition, error.what());
         state.SkipWithError(row.message.c_str());
@@ -83,10 +98,15 @@ class Measurements {
       tell(row);
       rows_.push_back(row);
     }
-    if (!rows_.empty() && rows_.back().status == "ok") set_counters(state, rows_.back());
+    if (!stopped_ && !rows_.empty() && rows_.back().status == "ok") {
+      set_counters(state, rows_.back());
+    }
   }
 
-  std::vector<Row> take_rows() { return std::move(rows_); }
+  std::vector<Row> take_rows() {
+    if (stopped_.has_value()) throw *stopped_;
+    return std::move(rows_);
+  }
 
  private:
   void tell(const Row& row) {
@@ -102,6 +122,8 @@ class Measurements {
 
   const Plan& plan_;
   const Sweep& sweep_;
+  const Children& children_;
+  std::optional<Stopped> stopped_;
   size_t total_;
   Stamp stamp_;
   size_t done_ = 0;
@@ -109,33 +131,30 @@ class Measurements {
   std::vector<Row> rows_;
 };
 
-std::vector<std::string> flags_of(const Plan& plan) {
-  std::vector<std::string> flags = {"bench", "--benchmark_out=" + plan.json_path,
-                                    "--benchmark_out_format=json",
-                                    "--benchmark_enable_random_interleaving=true"};
-  flags.insert(flags.end(), plan.benchmark_flags.begin(), plan.benchmark_flags.end());
-  return flags;
-}
+}  // namespace
 
-// Google Benchmark keeps a pointer into `flags` (the program's name, for its JSON).
-void initialise(std::vector<std::string>& flags) {
+GoogleBenchmark::GoogleBenchmark(const std::vector<std::string>& flags,
+                                 const std::string& json_path)
+    : arguments_({"bench", "--benchmark_out=" + json_path, "--benchmark_out_format=json",
+                  "--benchmark_enable_random_interleaving=true"}) {
+  arguments_.insert(arguments_.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
-  for (std::string& flag : flags) argv.push_back(flag.data());
+  for (std::string& argument : arguments_) argv.push_back(argument.data());
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
   if (argc > 1) {
-    throw std::invalid_argument(std::string("Google Benchmark does not know ") + argv[1]);
+    throw std::invalid_argument(std::string(argv[1]) +
+                                ": Google Benchmark has no such flag; see bench --help");
   }
 }
 
-}  // namespace
+GoogleBenchmark::~GoogleBenchmark() { benchmark::Shutdown(); }
 
-std::vector<Row> measure(const Plan& plan, const Sweep& sweep) {
-  std::vector<std::string> flags = flags_of(plan);
-  initialise(flags);
+std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
+                         const Sweep& sweep, const Children& children) {
   benchmark::AddCustomContext("lockstep_build_type", this_machine().build);
   benchmark::AddCustomContext("lockstep_commit", current_commit());
-  Measurements measurements(plan, sweep);
+  Measurements measurements(plan, sweep, children);
   for (const Case& one : plan.cases) {
     benchmark::RegisterBenchmark(one.name().c_str(),
                                  [&measurements, one](benchmark::State& state) {
@@ -147,8 +166,11 @@ std::vector<Row> measure(const Plan& plan, const Sweep& sweep) {
         ->Unit(benchmark::kMicrosecond);
   }
   SilentReporter silent;
-  benchmark::RunSpecifiedBenchmarks(&silent);
-  benchmark::Shutdown();
+  if (benchmark::RunSpecifiedBenchmarks(&silent) == 0) {
+    throw std::invalid_argument("--benchmark_filter " + benchmark::GetBenchmarkFilter() +
+                                " leaves no case; their names are like " +
+                                plan.cases.front().name());
+  }
   return measurements.take_rows();
 }
 

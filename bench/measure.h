@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/child_run.h"
 #include "bench/sweep.h"
 #include "reports/row.h"
 
@@ -17,13 +18,24 @@ struct Plan {
   std::vector<Case> cases;
   // Cases that must not be timed, by name, and why.
   std::map<std::string, std::string> refused;
-  // Google Benchmark's own flags, passed through.
-  std::vector<std::string> benchmark_flags;
-  // Where Google Benchmark writes its JSON.
-  std::string json_path;
 };
 
-// Throws std::invalid_argument for flags that Google Benchmark does not know.
-std::vector<reports::Row> measure(const Plan& plan, const Sweep& sweep);
+// Google Benchmark with its own flags, ready to write its JSON to a file. Once a process.
+class GoogleBenchmark {
+ public:
+  // Throws std::invalid_argument for a flag that it does not know.
+  GoogleBenchmark(const std::vector<std::string>& flags, const std::string& json_path);
+  GoogleBenchmark(const GoogleBenchmark&) = delete;
+  GoogleBenchmark& operator=(const GoogleBenchmark&) = delete;
+  ~GoogleBenchmark();
+
+ private:
+  // It keeps a pointer into these (the program's name, for the JSON).
+  std::vector<std::string> arguments_;
+};
+
+// Throws Stopped; std::invalid_argument where a filter among the flags leaves no case.
+std::vector<reports::Row> measure(const GoogleBenchmark& benchmark, const Plan& plan,
+                                  const Sweep& sweep, const Children& children);
 
 }  // namespace lockstep::bench

@@ -1,7 +1,6 @@
 #include "bench/results.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -61,20 +60,6 @@ std::optional<double> median_throughput(const std::vector<Row>& rows,
   return median(values);
 }
 
-void write_whole(const std::string& text, const std::string& path) {
-  const std::string temporary = path + ".tmp";
-  std::ofstream file(temporary, std::ios::binary);
-  file << text << std::flush;
-  const bool written = file.good();
-  file.close();
-  std::error_code failed;
-  if (written) std::filesystem::rename(temporary, path, failed);
-  if (!written || failed) {
-    std::filesystem::remove(temporary, failed);
-    throw std::runtime_error("cannot write " + path + "; is the disk full?");
-  }
-}
-
 }  // namespace
 
 double median(std::vector<double> values) {
@@ -126,7 +111,7 @@ std::optional<double> scaling_efficiency(const std::vector<Row>& rows,
 void write_rows(const std::vector<Row>& rows, const std::string& path) {
   std::string lines;
   for (const Row& row : rows) lines += reports::to_json_line(row) + "\n";
-  write_whole(lines, path);
+  training::write_whole(lines, path);
 }
 
 void finish_json(const std::vector<Row>& rows, const std::string& from,
@@ -143,8 +128,19 @@ void finish_json(const std::vector<Row>& rows, const std::string& from,
       entry["scaling_efficiency"] = *efficiency;
     }
   }
-  write_whole(json.dump(2) + "\n", to);
-  std::filesystem::remove(from);
+  training::write_whole(json.dump(2) + "\n", to);
+}
+
+void make_folder(const std::string& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) {
+    throw std::runtime_error("--out " + folder + " cannot be made: " + failed.message() +
+                             "; give another folder");
+  }
+  for (const char* name : {"runs.jsonl", "results.json"}) {
+    training::check_writable(folder + "/" + name, "--out");
+  }
 }
 
 }  // namespace lockstep::bench

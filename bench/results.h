@@ -30,6 +30,10 @@ std::optional<double> scaling_efficiency(const std::vector<reports::Row>& rows,
 
 double median(std::vector<double> values);  // of one value or more
 
+// The folder of --out, made where it is missing. Throws std::runtime_error where the files
+// of a bench run cannot be written there.
+void make_folder(const std::string& folder);
+
 // `runs.jsonl`, whole or not at all.
 void write_rows(const std::vector<reports::Row>& rows, const std::string& path);
 

@@ -5,6 +5,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "training/registry.h"
+
 namespace lockstep::bench {
 namespace {
 
@@ -33,10 +35,10 @@ std::string Case::name() const {
 
 void validate(const Sweep& sweep) {
   for (const std::string& mode : sweep.modes) {
+    if (mode == "all") continue;
     const auto& known = all_modes();
-    if (mode != "all" && std::find(known.begin(), known.end(), mode) == known.end()) {
-      throw std::invalid_argument("unknown mode '" + mode +
-                                  "'; known: single, dp, ddp, all");
+    if (std::find(known.begin(), known.end(), mode) == known.end()) {
+      training::throw_unknown_name("mode", mode, {"single", "dp", "ddp", "all"});
     }
   }
   for (const int cards : sweep.gpus) {
@@ -46,8 +48,7 @@ void validate(const Sweep& sweep) {
     }
   }
   if (sweep.scaling != "weak" && sweep.scaling != "strong") {
-    throw std::invalid_argument("--scaling " + sweep.scaling +
-                                ": must be weak (local batch fixed) or strong (global)");
+    training::throw_unknown_name("scaling", sweep.scaling, {"weak", "strong"});
   }
   require_at_least(1, "--batch-size", sweep.batch_size);
   require_at_least(1, "--steps", sweep.steps);

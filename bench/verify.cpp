@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <exception>
 
-#include "bench/child_run.h"
-
 namespace lockstep::bench {
 
 std::optional<std::string> disagreement(const std::vector<double>& losses,
@@ -27,13 +25,14 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
   return std::nullopt;
 }
 
-std::optional<std::string> verify(const Case& one, const Sweep& sweep) {
+std::optional<std::string> verify(const Case& one, const Children& children) {
   try {
     const TrainReport reference =
-        run_in_children(one, sweep, {.steps = kVerifySteps, .reference = true});
-    const TrainReport run =
-        run_in_children(one, sweep, {.steps = kVerifySteps, .reference = false});
+        children.run(one, {.steps = kVerifySteps, .reference = true});
+    const TrainReport run = children.run(one, {.steps = kVerifySteps, .reference = false});
     return disagreement(run.losses, reference.losses);
+  } catch (const Stopped&) {
+    throw;
   } catch (const std::exception& error) {
     return error.what();
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/child_run.h"
 #include "bench/sweep.h"
 
 namespace lockstep::bench {
@@ -17,7 +18,8 @@ inline constexpr double kVerifyTolerance = 1e-5;  // relative
 std::optional<std::string> disagreement(const std::vector<double>& losses,
                                         const std::vector<double>& reference);
 
-// Runs the case and its reference; the reason why it must not be timed, or nothing.
-std::optional<std::string> verify(const Case& one, const Sweep& sweep);
+// Runs the case and its reference; the reason why it must not be timed, or nothing. Throws
+// Stopped.
+std::optional<std::string> verify(const Case& one, const Children& children);
 
 }  // namespace lockstep::bench
