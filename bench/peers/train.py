@@ -1,0 +1,187 @@
+"""The same training loop as single_gpu/train.cpp and ddp/train.cpp, in plain Python PyTorch.
+
+    python bench/peers/train.py --model mlp --steps 100                    one process
+    python -m torch.distributed.run --standalone --nproc-per-node 2 \\
+        bench/peers/train.py --model mlp --steps 100                       DistributedDataParallel
+
+Same options, same samples in the same order, same initial parameters, so the losses are the
+same, digit by digit; and the step times are what ours are measured against. It is deliberately
+quick: no DataLoader between the images and the model, no print and no .item() within a step.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data.distributed import DistributedSampler
+
+MEAN, STD = 0.1307, 0.3081  # the tutorials' numbers, as in data/dataset.cpp
+
+
+# The networks of model/networks.cpp and model/resnet.cpp: the same layers made in the same
+# order draw the same parameters from the same seed.
+
+
+def conv_block(inputs, outputs, batch_norm):
+    norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
+    return [nn.Conv2d(inputs, outputs, 5, padding=2), *norm, nn.ReLU(), nn.MaxPool2d(2)]
+
+
+def two_block_convnet(batch_norm):
+    blocks = conv_block(1, 16, batch_norm) + conv_block(16, 32, batch_norm)
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(32 * 7 * 7, 10))
+
+
+def mlp():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+
+
+def mlp_wide():
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 2048), nn.ReLU(),
+        nn.Linear(2048, 2048), nn.ReLU(),
+        nn.Linear(2048, 10),
+    )  # fmt: skip
+
+
+def conv(inputs, outputs, kernel, stride):
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.body = nn.Sequential(
+            conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs), nn.ReLU(),
+            conv(outputs, outputs, 3, 1), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut.append(conv(inputs, outputs, 1, stride))
+            self.shortcut.append(nn.BatchNorm2d(outputs))
+
+    def forward(self, images):
+        return torch.relu(self.body(images) + self.shortcut(images))
+
+
+def resnet18():
+    layers = [conv(1, 64, 3, 1), nn.BatchNorm2d(64), nn.ReLU()]
+    inputs = 64
+    for outputs in (64, 128, 256, 512):
+        layers.append(BasicBlock(inputs, outputs, 1 if outputs == 64 else 2))
+        layers.append(BasicBlock(outputs, outputs, 1))
+        inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+MODELS = {
+    "mlp": mlp,
+    "mlp-wide": mlp_wide,
+    "convnet": lambda: two_block_convnet(batch_norm=True),
+    "convnet-plain": lambda: two_block_convnet(batch_norm=False),
+    "resnet18": resnet18,
+}
+
+
+def read_idx(folder, name):
+    """An IDX file, gzipped or plain, as an array of bytes of the shape its header gives."""
+    packed = folder / f"{name}.gz"
+    data = gzip.open(packed).read() if packed.exists() else (folder / name).read_bytes()
+    dimensions = data[3]
+    shape = np.frombuffer(data, ">u4", count=dimensions, offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def load_training_set(folder, dtype):
+    """Images [n, 1, 28, 28], normalised in fp32 and widened then, and labels [n]."""
+    images = torch.from_numpy(read_idx(folder, "train-images-idx3-ubyte").astype(np.float32))
+    labels = torch.from_numpy(read_idx(folder, "train-labels-idx1-ubyte").astype(np.int64))
+    images = images.unsqueeze(1).div_(255).sub_(MEAN).div_(STD)
+    return images.to(dtype), labels
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=MODELS, default="mlp")
+    parser.add_argument("--data-dir", type=Path, default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--batch-size", type=int, default=64, help="per process")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--momentum", type=float, default=0.0)
+    parser.add_argument("--precision", choices=("fp32", "fp64"), default="fp32")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--metrics-file", type=Path, help="JSON lines, one a step")
+    return parser.parse_args()
+
+
+def train(options, rank, world_size, distributed):
+    """Returns the losses of this rank's batches, and for each step samples and milliseconds."""
+    dtype = torch.float64 if options.precision == "fp64" else torch.float32
+    torch.manual_seed(options.seed)
+    model = MODELS[options.model]().to(dtype)
+    if distributed:
+        model = DistributedDataParallel(model, gradient_as_bucket_view=True)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), options.lr, options.momentum)
+
+    images, labels = load_training_set(options.data_dir, dtype)
+    # With one process it is torch.randperm's order itself.
+    sampler = DistributedSampler(labels, world_size, rank, shuffle=True, seed=options.seed)
+
+    losses, samples, step_ms = [], [], []
+    epoch = 0
+    while len(losses) < options.steps:
+        sampler.set_epoch(epoch)
+        for batch in torch.tensor(list(sampler)).split(options.batch_size):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            loss = criterion(model(images[batch]), labels[batch])
+            loss.backward()
+            optimizer.step()
+            step_ms.append(1000 * (time.perf_counter() - start))
+            losses.append(loss.detach())
+            samples.append(len(batch) * world_size)
+            if len(losses) == options.steps:
+                break
+        epoch += 1
+    return torch.stack(losses).double(), samples, step_ms
+
+
+def main():
+    options = parse_options()
+    torch.set_num_threads(options.threads)
+    # torchrun says by the environment who this process is.
+    distributed = "RANK" in os.environ
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if distributed:
+        dist.init_process_group("gloo")
+
+    losses, samples, step_ms = train(options, rank, world_size, distributed)
+
+    if distributed:
+        # Once, after training: every rank has as many samples, so the mean of means is the
+        # mean over the global batch.
+        dist.all_reduce(losses)
+        losses /= world_size
+        dist.destroy_process_group()
+    if rank == 0:
+        out = options.metrics_file.open("w") if options.metrics_file else sys.stdout
+        for step, (loss, size, ms) in enumerate(zip(losses.tolist(), samples, step_ms)):
+            line = {"step": step, "loss": loss, "samples": size, "step_ms": ms}
+            print(json.dumps(line), file=out)
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+// Ranks as threads of one process, over gloo, for tests alone: quick to start, and the
+// sanitizers see all of them. A rank's process group notes the all-reduces it was asked for,
+// and may hesitate before each.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <random>
+#include <thread>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <vector>
+
+#include "comm/gloo.h"
+#include "comm/process_group.h"
+
+namespace lockstep::ddp {
+
+class RecordingBackend final : public c10d::Backend {
+ public:
+  explicit RecordingBackend(c10::intrusive_ptr<c10d::Backend> backend)
+      : Backend(backend->getRank(), backend->getSize()),
+        backend_(std::move(backend)),
+        random_(static_cast<unsigned>(rank_)) {}
+
+  // Elements of each all_reduce since this was last asked, in the order of calls.
+  std::vector<int64_t> take_all_reduced() { return std::exchange(all_reduced_, {}); }
+  // Sleep up to so long before an all_reduce.
+  void hesitate(std::chrono::microseconds longest) { longest_ = longest; }
+
+  const std::string getBackendName() const override { return backend_->getBackendName(); }
+
+  c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
+                                           const c10d::AllreduceOptions& options) override {
+    if (longest_.count() > 0) {
+      std::this_thread::sleep_for(std::chrono::microseconds(random_() % longest_.count()));
+    }
+    all_reduced_.push_back(tensors.at(0).numel());
+    return backend_->allreduce(tensors, options);
+  }
+  c10::intrusive_ptr<c10d::Work> broadcast(std::vector<at::Tensor>& tensors,
+                                           const c10d::BroadcastOptions& options) override {
+    return backend_->broadcast(tensors, options);
+  }
+  c10::intrusive_ptr<c10d::Work> allgather(std::vector<std::vector<at::Tensor>>& outputs,
+                                           std::vector<at::Tensor>& inputs,
+                                           const c10d::AllgatherOptions& options) override {
+    return backend_->allgather(outputs, inputs, options);
+  }
+
+ private:
+  c10::intrusive_ptr<c10d::Backend> backend_;
+  std::vector<int64_t> all_reduced_;
+  std::chrono::microseconds longest_{0};
+  std::minstd_rand random_;
+};
+
+struct ThreadRank {
+  int rank;
+  int size;
+  comm::ProcessGroup& group;
+  RecordingBackend& recording;
+};
+
+// Runs `work` once for each rank and rethrows the first rank's error, after all have ended.
+inline void run_thread_ranks(int size, const std::function<void(const ThreadRank&)>& work) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  std::vector<std::exception_ptr> errors(static_cast<size_t>(size));
+  const auto run = [&](int rank) {
+    // Get, then set: in a new thread LibTorch undoes a set that no get came before.
+    at::get_num_threads();
+    at::set_num_threads(1);
+    try {
+      const auto gloo = comm::make_gloo(store, rank, size, "127.0.0.1", std::chrono::seconds(30));
+      const auto recording = c10::make_intrusive<RecordingBackend>(gloo->backend());
+      comm::ProcessGroup group(recording);
+      work({rank, size, group, *recording});
+    } catch (...) {
+      errors[static_cast<size_t>(rank)] = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) threads.emplace_back(run, rank);
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+}  // namespace lockstep::ddp
