@@ -1,7 +1,7 @@
 # One CMake library per room, linking just what the room may use.
 #
 #   lockstep_room(data SOURCES a.cpp b.cpp USES device LINKS ZLIB::ZLIB [TORCH])
-#   lockstep_test(data idx_test.cpp [SANITIZE] [USES more rooms] [LABELS slow])
+#   lockstep_test(data idx_test.cpp [SANITIZE] [USES more rooms] [LABELS slow] [PROCESSORS 2])
 #   lockstep_program(single_gpu main.cpp USES single_gpu)
 #
 # TORCH says that a room compiles against LibTorch; it then takes the one precompiled header.
@@ -26,7 +26,7 @@ function(lockstep_room name)
 endfunction()
 
 function(lockstep_test room file)
-  cmake_parse_arguments(TEST "SANITIZE;TORCH" "TIMEOUT" "USES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "SANITIZE;TORCH" "TIMEOUT;PROCESSORS" "USES;LINKS;LABELS" ${ARGN})
   if(LOCKSTEP_SANITIZING AND NOT TEST_SANITIZE)
     return()
   endif()
@@ -49,9 +49,12 @@ function(lockstep_test room file)
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 120)
   endif()
+  if(NOT TEST_PROCESSORS)
+    set(TEST_PROCESSORS 1)
+  endif()
   add_test(NAME ${room}/${name} COMMAND ${name})
   set_tests_properties(
-    ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}"
+    ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} PROCESSORS ${TEST_PROCESSORS} LABELS "${TEST_LABELS}"
     ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1")
 endfunction()
 
