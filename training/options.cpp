@@ -1,6 +1,7 @@
 #include "training/options.h"
 
 #include <cmath>
+#include <cstdio>
 #include <stdexcept>
 
 namespace lockstep::training {
@@ -11,13 +12,10 @@ void require(bool holds, const std::string& option, const std::string& value,
   if (!holds) throw std::invalid_argument(option + " " + value + ": " + way_out);
 }
 
-// "0.01" rather than std::to_string's "0.010000".
+// "0.01" and "-1e-09" rather than std::to_string's "0.010000" and "-0.000000".
 std::string shown(double value) {
-  std::string text = std::to_string(value);
-  if (text.find('.') != std::string::npos) {
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.back() == '.') text.pop_back();
-  }
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", value);
   return text;
 }
 

@@ -1,0 +1,291 @@
+// Ranks are threads: quick, and the sanitizers see all of them.
+#include "comm/process_group.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <barrier>
+#include <chrono>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "comm/gloo.h"
+#include "comm/rendezvous.h"
+#include "launch/listener.h"
+
+namespace lockstep::comm {
+namespace {
+
+using GroupPtr = std::shared_ptr<ProcessGroup>;
+
+constexpr std::chrono::seconds kTimeout{20};
+
+Meeting meeting_of(int rank, int world_size, const launch::Listener& listener) {
+  Meeting meeting;
+  meeting.rank = rank;
+  meeting.world_size = world_size;
+  meeting.port = listener.port();
+  meeting.timeout = kTimeout;
+  return meeting;
+}
+
+GroupPtr join(const Meeting& meeting) {
+  return make_gloo(meet(meeting), meeting.rank, meeting.world_size, "127.0.0.1", kTimeout);
+}
+
+void on_threads(int count, const std::function<void(int)>& work) {
+  std::vector<std::exception_ptr> errors(static_cast<size_t>(count));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&, i] {
+      try {
+        work(i);
+      } catch (...) {
+        errors[static_cast<size_t>(i)] = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+// Every rank a thread with a group of its own. (The group may be reset by the work.)
+void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
+  launch::Listener listener;
+  on_threads(world_size, [&](int rank) {
+    Meeting meeting = meeting_of(rank, world_size, listener);
+    if (rank == 0) meeting.listen_fd = listener.release();
+    GroupPtr group = join(meeting);
+    work(group);
+  });
+}
+
+// Different on every rank, whole numbers: their sums are exact in any order.
+at::Tensor of_rank(int rank, int64_t size, at::ScalarType type) {
+  return torch::arange(size).remainder(97).add(1000 * rank + 1).to(type);
+}
+
+class WorldTest : public testing::TestWithParam<int> {};
+
+TEST_P(WorldTest, RanksKnowTheirPlace) {
+  std::vector<int> seen(static_cast<size_t>(GetParam()));
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    EXPECT_EQ(group->size(), GetParam());
+    EXPECT_EQ(group->backend_name(), "gloo");
+    seen.at(static_cast<size_t>(group->rank())) = 1;
+  });
+  EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(GetParam()), 1));
+}
+
+TEST_P(WorldTest, AllReduceSumsInPlace) {
+  const int world = GetParam();
+  on_ranks(world, [&](GroupPtr& group) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      for (const int64_t size : {1, 2, 3, 7, 63, 1025, 50003}) {
+        const at::Tensor tensor = of_rank(group->rank(), size, type);
+        const void* where = tensor.data_ptr();
+        group->all_reduce(tensor).wait();
+        at::Tensor expected = torch::zeros({size}, type);
+        for (int rank = 0; rank < world; ++rank) expected += of_rank(rank, size, type);
+        EXPECT_TRUE(tensor.equal(expected)) << size << " of " << type;
+        EXPECT_EQ(tensor.data_ptr(), where);
+      }
+    }
+  });
+}
+
+TEST_P(WorldTest, AllReducesMayBeUnderWaySideBySide) {
+  const int world = GetParam();
+  on_ranks(world, [&](GroupPtr& group) {
+    std::vector<at::Tensor> tensors;
+    std::vector<Work> works;
+    for (int64_t i = 0; i < 10; ++i) {
+      tensors.push_back(torch::full({1 + 37 * i}, static_cast<double>(group->rank() + i)));
+      works.push_back(group->all_reduce(tensors.back()));
+    }
+    for (int64_t i = 9; i >= 0; --i) {  // waited for in another order
+      works[static_cast<size_t>(i)].wait();
+      const double sum = static_cast<double>(world * (world - 1) / 2 + world * i);
+      EXPECT_TRUE(tensors[static_cast<size_t>(i)].eq(sum).all().item<bool>()) << i;
+    }
+  });
+}
+
+std::vector<at::Tensor> mixed(int seed) {
+  at::Generator random = at::detail::createCPUGenerator(static_cast<uint64_t>(seed));
+  const auto rand = [&](at::IntArrayRef shape) { return torch::rand(shape, random); };
+  return {rand({5, 3}),
+          rand({7}).to(at::kDouble),
+          torch::full({}, static_cast<int64_t>(seed), at::kLong),
+          rand({4, 6}).t(),  // not contiguous
+          rand({2, 3, 5, 5}).contiguous(at::MemoryFormat::ChannelsLast),
+          rand({6, 4}).narrow(1, 1, 2),
+          rand({1}).to(at::kDouble)};
+}
+
+TEST_P(WorldTest, BroadcastGivesEveryRankTheRoots) {
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    for (int root = 0; root < group->size(); ++root) {
+      const std::vector<at::Tensor> expected = mixed(root);
+      const std::vector<at::Tensor> tensors = mixed(group->rank());
+      tensors[0].requires_grad_();  // a parameter: filled without autograd noticing
+      group->broadcast(tensors, root);
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        EXPECT_TRUE(tensors[i].equal(expected[i])) << i << " from " << root;
+        EXPECT_EQ(tensors[i].strides(), expected[i].strides()) << i;
+      }
+    }
+    group->broadcast({});
+  });
+}
+
+TEST_P(WorldTest, AllGatherOfTextsOfAnyLength) {
+  const auto text_of = [](int rank) {
+    return rank % 3 == 1 ? std::string() : std::string(static_cast<size_t>(7 * rank), 'x') +
+                                               "\n\xC3\xA4" + std::to_string(rank);
+  };
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    const auto texts = group->all_gather(text_of(group->rank()));
+    ASSERT_EQ(texts.size(), static_cast<size_t>(group->size()));
+    for (int rank = 0; rank < group->size(); ++rank) {
+      EXPECT_EQ(texts[static_cast<size_t>(rank)], text_of(rank));
+    }
+    for (const std::string& text : group->all_gather("")) EXPECT_EQ(text, "");
+    std::string zeros("a\0b", 3);
+    for (const std::string& text : group->all_gather(zeros)) EXPECT_EQ(text, zeros);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, WorldTest, testing::Values(1, 2, 3, 8));
+
+TEST(ProcessGroupTest, BusyOnlyWhileSomethingIsUnderWay) {
+  on_ranks(2, [](GroupPtr& group) {
+    EXPECT_EQ(group->take_busy_ms(), 0.0);
+    group->all_gather("reports are not counted");
+    EXPECT_EQ(group->take_busy_ms(), 0.0);
+
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<at::Tensor> tensors;
+    std::vector<Work> works;
+    for (int i = 0; i < 8; ++i) {
+      tensors.push_back(torch::ones({100000}));
+      works.push_back(group->all_reduce(tensors.back()));
+    }
+    for (Work& work : works) work.wait();
+    const double busy = group->take_busy_ms();
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
+    EXPECT_GT(busy, 0.0);
+    EXPECT_LE(busy, elapsed.count()) << "eight at once count once";
+
+    group->broadcast({torch::ones({100})});
+    EXPECT_GT(group->take_busy_ms(), 0.0);
+  });
+}
+
+TEST(ProcessGroupTest, AnEmptyWorkIsDone) {
+  Work nothing;
+  nothing.wait();
+}
+
+TEST(ProcessGroupTest, AGonePeerIsACommErrorThatNamesTheCollective) {
+  std::barrier connected(2);
+  std::barrier gone(2);
+  on_ranks(2, [&](GroupPtr& group) {
+    const at::Tensor tensor = torch::ones({10});
+    group->all_reduce(tensor).wait();
+    connected.arrive_and_wait();
+    if (group->rank() == 1) group.reset();
+    gone.arrive_and_wait();
+    if (!group) return;
+    try {
+      group->all_reduce(tensor).wait();
+      ADD_FAILURE() << "summed with nobody";
+    } catch (const CommError& error) {
+      const std::string message = error.what();
+      EXPECT_EQ(message.rfind("rank 0: all_reduce of 40 bytes failed, a peer has probably "
+                              "gone: ",
+                              0),
+                0U)
+          << message;
+      EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    }
+    EXPECT_THROW(group->broadcast({tensor}, /*root=*/1), CommError);
+    EXPECT_THROW(group->all_gather("anybody?"), CommError);
+  });
+}
+
+TEST(RendezvousTest, ALauncherMayHostTheStore) {
+  launch::Listener listener;
+  Meeting agents = meeting_of(0, 1, listener);
+  agents.listen_fd = listener.release();
+  const auto agent = meet(agents);
+  on_threads(3, [&](int rank) {
+    Meeting meeting = meeting_of(rank, 3, listener);
+    meeting.host_store = false;
+    const GroupPtr group = join(meeting);
+    const at::Tensor sum = torch::full({3}, rank);
+    group->all_reduce(sum).wait();
+    EXPECT_TRUE(sum.equal(torch::full({3}, 3)));
+  });
+}
+
+// LibTorch's own store would listen everywhere, and it has no authentication.
+TEST(RendezvousTest, TheStoreListensOnLoopbackAlone) {
+  on_ranks(1, [](GroupPtr&) {});  // warms LibTorch up: what follows is the store's alone
+  launch::Listener listener;
+  const int port = listener.port();
+  Meeting meeting = meeting_of(0, 1, listener);
+  meeting.listen_fd = listener.release();
+  const auto store = meet(meeting);
+  store->set("key", "value");
+  std::vector<std::string> addresses;
+  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream file(table);
+    std::string line;
+    while (std::getline(file, line)) {
+      std::istringstream fields(line);
+      std::string slot, local, remote, state;
+      fields >> slot >> local >> remote >> state;
+      const size_t colon = local.find(':');
+      if (state != "0A" || colon == std::string::npos) continue;  // 0A: listening
+      if (std::stoi(local.substr(colon + 1), nullptr, 16) == port) {
+        addresses.push_back(local.substr(0, colon));
+      }
+    }
+  }
+  EXPECT_EQ(addresses, std::vector<std::string>{"0100007F"});  // 127.0.0.1
+}
+
+TEST(RendezvousTest, NobodyThereIsNamed) {
+  int port = 0;
+  { port = launch::Listener().port(); }  // free again
+  Meeting meeting;
+  meeting.rank = 1;
+  meeting.world_size = 2;
+  meeting.port = port;
+  meeting.timeout = std::chrono::seconds(1);
+  try {
+    meet(meeting);
+    FAIL() << "met somebody";
+  } catch (const std::runtime_error& error) {
+    const std::string message = error.what();
+    EXPECT_EQ(message.rfind("rank 1 of 2 met nobody at 127.0.0.1:" + std::to_string(port) +
+                                "; are all ranks started? (",
+                            0),
+              0U)
+        << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+  meeting.rank = 0;
+  EXPECT_THROW(meet(meeting), std::invalid_argument) << "no socket to host the store on";
+}
+
+}  // namespace
+}  // namespace lockstep::comm

@@ -1,0 +1,179 @@
+#include "data/loader.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "device/ledger_allocator.h"
+#include "device/memory_ledger.h"
+
+namespace lockstep::data {
+namespace {
+
+// Labels tell which sample it is.
+Samples numbered_images(int64_t size) {
+  return {torch::randint(0, 256, {size, 1, 4, 3}, at::kByte), torch::arange(size)};
+}
+
+// Gives what it was told to, whether or not there are such samples.
+class GivenSampler final : public Sampler {
+ public:
+  explicit GivenSampler(std::vector<int64_t> given) : given_(std::move(given)) {}
+  std::vector<int64_t> indices() const override { return given_; }
+
+ private:
+  std::vector<int64_t> given_;
+};
+
+std::vector<Batch> all_batches(const DataLoader& loader) {
+  std::vector<Batch> batches;
+  for (const Batch& batch : loader) batches.push_back(batch);
+  return batches;
+}
+
+int threads_of_this_process() {
+  int count = 0;
+  DIR* tasks = opendir("/proc/self/task");
+  while (const dirent* task = readdir(tasks)) count += task->d_name[0] != '.';
+  closedir(tasks);
+  return count;
+}
+
+class LoaderTest : public testing::TestWithParam<int> {};
+
+TEST_P(LoaderTest, GivesTheSamplersOrderWhateverTheWorkers) {
+  for (const int64_t size : {1, 7, 64, 129}) {
+    const Samples samples = numbered_images(size);
+    const RandomSampler sampler(size, 5);
+    const std::vector<int64_t> order = sampler.indices();
+    for (const int64_t batch_size : {1, 5, 64, 200}) {
+      for (const bool drop_last : {false, true}) {
+        const DataLoader loader(samples, at::kFloat, sampler,
+                                {batch_size, drop_last, GetParam()});
+        const int64_t count =
+            drop_last ? size / batch_size : (size + batch_size - 1) / batch_size;
+        const auto batches = all_batches(loader);
+        ASSERT_EQ(batches.size(), static_cast<size_t>(count));
+        std::vector<int64_t> labels;
+        for (const Batch& batch : batches) {
+          const auto* first = batch.labels.data_ptr<int64_t>();
+          const int64_t left = size - static_cast<int64_t>(labels.size());
+          const std::vector<int64_t> these(first, first + batch.labels.size(0));
+          ASSERT_EQ(batch.labels.size(0), std::min(batch_size, left));
+          const Batch expected = samples.take(these, at::kFloat);
+          ASSERT_TRUE(batch.images.equal(expected.images));
+          ASSERT_TRUE(batch.images.is_contiguous());
+          labels.insert(labels.end(), these.begin(), these.end());
+        }
+        ASSERT_TRUE(std::equal(labels.begin(), labels.end(), order.begin()));
+      }
+    }
+  }
+}
+
+TEST_P(LoaderTest, AnotherPassFollowsTheSamplersEpoch) {
+  const Samples samples = numbered_images(40);
+  RandomSampler sampler(40, 0);
+  const DataLoader loader(samples, at::kFloat, sampler, {.num_workers = GetParam()});
+  const auto labels = [&](int64_t epoch) {
+    sampler.set_epoch(epoch);
+    return all_batches(loader).front().labels;
+  };
+  const at::Tensor first = labels(0);
+  EXPECT_TRUE(labels(0).equal(first));
+  EXPECT_FALSE(labels(1).equal(first));
+}
+
+TEST_P(LoaderTest, LeavingEarlyStopsTheWorkers) {
+  const Samples samples = numbered_images(1000);
+  const SequentialSampler sampler(1000);
+  const DataLoader loader(samples, at::kFloat, sampler,
+                          {.batch_size = 3, .num_workers = GetParam()});
+  const int before = threads_of_this_process();
+  for (int pass = 0; pass < 5; ++pass) {
+    int64_t next = 0;
+    for (const Batch& batch : loader) {
+      ASSERT_EQ(batch.labels[0].item<int64_t>(), 3 * next);
+      EXPECT_EQ(threads_of_this_process(), before + GetParam());
+      if (next++ == pass) break;
+    }
+  }
+  EXPECT_EQ(threads_of_this_process(), before);
+}
+
+TEST_P(LoaderTest, AnErrorComesOutAtItsBatch) {
+  const Samples samples = numbered_images(10);
+  const GivenSampler sampler({0, 1, 2, 3, 4, 99, 5, 6});  // no sample 99
+  const DataLoader loader(samples, at::kFloat, sampler,
+                          {.batch_size = 2, .num_workers = GetParam()});
+  int64_t batches = 0;
+  try {
+    for (const Batch& batch : loader) {
+      EXPECT_EQ(batch.labels[0].item<int64_t>(), 2 * batches);
+      ++batches;
+    }
+    FAIL() << "sample 99 of 10 was found";
+  } catch (const std::out_of_range& error) {
+    EXPECT_STREQ(error.what(), "sample 99 of 10");
+  }
+  EXPECT_EQ(batches, 2);
+}
+
+TEST_P(LoaderTest, DoublesAreTheFloatsWidened) {
+  const Samples samples = numbered_images(9);
+  const SequentialSampler sampler(9);
+  const LoaderOptions options = {.batch_size = 4, .num_workers = GetParam()};
+  const auto floats = all_batches(DataLoader(samples, at::kFloat, sampler, options));
+  const auto doubles = all_batches(DataLoader(samples, at::kDouble, sampler, options));
+  ASSERT_EQ(floats.size(), 3U);
+  for (size_t i = 0; i < floats.size(); ++i) {
+    EXPECT_EQ(doubles[i].images.scalar_type(), at::kDouble);
+    EXPECT_TRUE(doubles[i].images.equal(floats[i].images.to(at::kDouble)));
+    EXPECT_TRUE(doubles[i].images.is_contiguous());
+    EXPECT_EQ(doubles[i].labels.scalar_type(), at::kLong);
+  }
+}
+
+TEST_P(LoaderTest, NoCardPaysForPreparedBatches) {
+  device::install_ledger();
+  const Samples samples = numbered_images(64);
+  const SequentialSampler sampler(64);
+  const DataLoader loader(samples, at::kFloat, sampler,
+                          {.batch_size = 8, .num_workers = GetParam()});
+  const int64_t host_before = device::card_bytes(device::kHost).live;
+  const device::AccountScope scope({1, device::Category::input});
+  device::reset_peak(1);
+  const std::vector<Batch> batches = all_batches(loader);
+  EXPECT_EQ(device::card_bytes(1).peak, 0);
+  EXPECT_EQ(device::card_bytes(device::kHost).live - host_before, 64 * (12 * 4 + 8));
+}
+
+INSTANTIATE_TEST_SUITE_P(Workers, LoaderTest, testing::Values(0, 1, 4));
+
+TEST(LoaderOptionsTest, WhatCannotBeIsRefused) {
+  const Samples samples = numbered_images(4);
+  const SequentialSampler sampler(4);
+  const auto loader = [&](LoaderOptions options) {
+    return DataLoader(samples, at::kFloat, sampler, options);
+  };
+  EXPECT_THROW(loader({.batch_size = 0}), std::invalid_argument);
+  EXPECT_THROW(loader({.num_workers = -1}), std::invalid_argument);
+}
+
+TEST(LoaderOptionsTest, NoSamplesNoBatches) {
+  const Samples samples = numbered_images(3);
+  const GivenSampler sampler({});
+  for (const int workers : {0, 2}) {
+    EXPECT_TRUE(
+        all_batches({samples, at::kFloat, sampler, {.num_workers = workers}}).empty());
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::data

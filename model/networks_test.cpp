@@ -1,0 +1,159 @@
+#include "model/networks.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lockstep::model {
+namespace {
+
+struct Case {
+  std::string name;
+  std::function<Network()> make;
+  std::vector<int64_t> sample;  // one input's shape
+  int64_t parameters;           // numbers, counted by hand below
+  int64_t buffers;
+};
+
+// Convolution in*out*k*k (+ out), batch norm 2*out and buffers 2*out + 1, linear in*out + out.
+int64_t batch_norms(std::vector<int64_t> widths, int64_t each, int64_t more) {
+  int64_t numbers = 0;
+  for (const int64_t width : widths) numbers += each * width + more;
+  return numbers;
+}
+
+int64_t resnet18_parameters() {
+  int64_t numbers = 1 * 64 * 9 + 2 * 64;  // stem
+  int64_t in = 64;
+  for (const int64_t out : {64, 128, 256, 512}) {
+    numbers += in * out * 9 + 3 * out * out * 9 + 4 * 2 * out;  // two blocks of two
+    if (in != out) numbers += in * out + 2 * out;               // 1x1 shortcut
+    in = out;
+  }
+  return numbers + 512 * 10 + 10;
+}
+
+std::vector<Case> cases() {
+  const int64_t blocks = 16 * 25 + 16 + 16 * 32 * 25 + 32;
+  return {{"linear", linear, {100}, 1010, 0},
+          {"mlp", mlp, {1, 28, 28}, 203530, 0},
+          {"mlp-wide", mlp_wide, {1, 28, 28}, 5824522, 0},
+          {"convnet-plain", convnet_plain, {1, 28, 28}, blocks + 15690, 0},
+          {"convnet", convnet, {1, 28, 28}, blocks + 15690 + batch_norms({16, 32}, 2, 0),
+           batch_norms({16, 32}, 2, 1)},
+          {"resnet18", resnet18, {1, 28, 28}, resnet18_parameters(),
+           batch_norms({64, 64, 64, 64, 64, 128, 128, 128, 128, 128, 256, 256, 256, 256,
+                        256, 512, 512, 512, 512, 512},
+                       2, 1)}};
+}
+
+int64_t numbers(const std::vector<at::Tensor>& tensors) {
+  int64_t count = 0;
+  for (const at::Tensor& tensor : tensors) count += tensor.numel();
+  return count;
+}
+
+at::Tensor random_batch(const Case& network, int64_t size) {
+  std::vector<int64_t> shape = network.sample;
+  shape.insert(shape.begin(), size);
+  return torch::rand(shape);
+}
+
+class NetworksTest : public testing::TestWithParam<Case> {};
+
+TEST_P(NetworksTest, LogitsForEveryBatchSize) {
+  Network network = GetParam().make();
+  for (const int64_t size : {2, 7}) {
+    const at::Tensor logits = network->forward(random_batch(GetParam(), size));
+    EXPECT_EQ(logits.sizes(), at::IntArrayRef({size, 10}));
+    EXPECT_TRUE(logits.isfinite().all().item<bool>());
+  }
+}
+
+TEST_P(NetworksTest, CountsOfParametersAndBuffers) {
+  const Network network = GetParam().make();
+  EXPECT_EQ(numbers(network->parameters()), GetParam().parameters);
+  EXPECT_EQ(numbers(network->buffers()), GetParam().buffers);
+}
+
+TEST_P(NetworksTest, EveryParameterIsTrained) {
+  Network network = GetParam().make();
+  network->forward(random_batch(GetParam(), 3)).pow(2).sum().backward();
+  for (const auto& parameter : network->named_parameters()) {
+    ASSERT_TRUE(parameter->grad().defined()) << parameter.key();
+    EXPECT_GT(parameter->grad().abs().sum().item<float>(), 0) << parameter.key();
+  }
+}
+
+TEST_P(NetworksTest, TheSeedDecides) {
+  torch::manual_seed(3);
+  const auto first = GetParam().make()->parameters();
+  torch::manual_seed(3);
+  const auto again = GetParam().make()->parameters();
+  torch::manual_seed(4);
+  const auto other = GetParam().make()->parameters();
+  for (size_t i = 0; i < first.size(); ++i) EXPECT_TRUE(first[i].equal(again[i])) << i;
+  EXPECT_FALSE(first[0].equal(other[0]));
+}
+
+// DataParallel's replicas are clones: equal, and independent.
+TEST_P(NetworksTest, AClonePredictsTheSameAndIsAnother) {
+  Network network = GetParam().make();
+  const at::Tensor batch = random_batch(GetParam(), 5);
+  network->forward(batch);  // moves running statistics away from where they start
+  Network clone(std::dynamic_pointer_cast<torch::nn::SequentialImpl>(network->clone()));
+  ASSERT_FALSE(clone.is_empty());
+  const auto ours = network->named_parameters();
+  const auto theirs = clone->named_parameters();
+  EXPECT_EQ(ours.keys(), theirs.keys());
+  EXPECT_EQ(network->named_buffers().keys(), clone->named_buffers().keys());
+  network->eval();
+  clone->eval();
+  const at::Tensor logits = network->forward(batch);
+  EXPECT_TRUE(clone->forward(batch).equal(logits));
+  {
+    const at::NoGradGuard no_grad;
+    for (at::Tensor& parameter : clone->parameters()) parameter.zero_();
+    for (at::Tensor& buffer : clone->buffers()) buffer.zero_();
+  }
+  EXPECT_TRUE(network->forward(batch).equal(logits));
+  EXPECT_FALSE(clone->forward(batch).equal(logits)) << "the clone computes with others";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, NetworksTest, testing::ValuesIn(cases()),
+                         [](const auto& info) {
+                           std::string name = info.param.name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(NetworkNames, AreThoseOfPythonsSequential) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(linear()->named_parameters().keys(), (Names{"0.weight", "0.bias"}));
+  EXPECT_EQ(mlp()->named_parameters().keys(),
+            (Names{"1.weight", "1.bias", "3.weight", "3.bias"}));
+  EXPECT_EQ(convnet()->named_parameters().keys(),
+            (Names{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias",
+                   "5.weight", "5.bias", "9.weight", "9.bias"}));
+  EXPECT_EQ(convnet()->named_buffers().keys(),
+            (Names{"1.running_mean", "1.running_var", "1.num_batches_tracked",
+                   "5.running_mean", "5.running_var", "5.num_batches_tracked"}));
+  EXPECT_EQ(convnet_plain()->named_parameters().keys(),
+            (Names{"0.weight", "0.bias", "3.weight", "3.bias", "7.weight", "7.bias"}));
+}
+
+// From Python: torch.manual_seed(0), then nn.Sequential(Flatten, Linear, ReLU, Linear).
+TEST(NetworkValues, AreThoseOfPythonsSequential) {
+  torch::manual_seed(0);
+  const auto parameters = mlp()->parameters();
+  EXPECT_TRUE(parameters[0][0].narrow(0, 0, 3).equal(at::tensor(
+      {-0.00026738643646240234F, 0.019158700481057167F, -0.029394470155239105F})));
+  EXPECT_TRUE(parameters[3].narrow(0, 0, 3).equal(
+      at::tensor({0.06172066926956177F, -0.055059194564819336F, 0.05695301294326782F})));
+}
+
+}  // namespace
+}  // namespace lockstep::model

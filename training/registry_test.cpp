@@ -1,0 +1,114 @@
+#include "training/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "training/catalog.h"
+
+namespace lockstep::training {
+namespace {
+
+using Numbers = Registry<int()>;
+
+Numbers numbers() {
+  return {"number", {{"seventeen", [] { return 17; }}, {"twelve", [] { return 12; }}}};
+}
+
+template <class R>
+std::string refusal(const R& registry, const std::string& name) {
+  try {
+    registry.at(name);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "found";
+}
+
+TEST(RegistryTest, FindsByName) {
+  EXPECT_EQ(numbers().at("seventeen")(), 17);
+  EXPECT_EQ(numbers().names(), (std::vector<std::string>{"seventeen", "twelve"}));
+}
+
+TEST(RegistryTest, TheNearestNameAndAllOthersAreOffered) {
+  EXPECT_EQ(refusal(numbers(), "twelf"),
+            "unknown number 'twelf'; did you mean 'twelve'? Known: seventeen, twelve");
+  EXPECT_EQ(refusal(numbers(), "seventen"),
+            "unknown number 'seventen'; did you mean 'seventeen'? Known: seventeen, "
+            "twelve");
+  EXPECT_NE(refusal(numbers(), ""), "found");
+  EXPECT_EQ(refusal(Numbers("number", {}), "one"), "unknown number 'one' Known: ");
+}
+
+TEST(RegistryTest, ASecondOneOfTheSameNameReplacesTheFirst) {
+  Numbers registry = numbers();
+  registry.add("twelve", [] { return 13; });
+  registry.add("one", [] { return 1; });
+  EXPECT_EQ(registry.at("twelve")(), 13);
+  EXPECT_EQ(registry.at("one")(), 1);
+  EXPECT_EQ(registry.names().size(), 3U);
+}
+
+TEST(RegistryTest, EveryPartIsKnownByTheNameOfTheOptions) {
+  EXPECT_EQ(models().names(), (std::vector<std::string>{"convnet", "convnet-plain",
+                                                        "linear", "mlp", "mlp-wide",
+                                                        "resnet18"}));
+  EXPECT_EQ(datasets().names(), (std::vector<std::string>{"fashion-mnist", "features100",
+                                                          "mnist", "synthetic"}));
+  EXPECT_EQ(samplers().names(),
+            (std::vector<std::string>{"distributed", "random", "ranks-in-turn"}));
+  const TrainOptions defaults;
+  EXPECT_EQ(refusal(models(), defaults.model), "found");
+  EXPECT_EQ(refusal(datasets(), defaults.dataset), "found");
+  EXPECT_EQ(refusal(process_groups(), "gloo"), "found");
+  EXPECT_NE(refusal(models(), "mpl").find("did you mean 'mlp'?"), std::string::npos);
+}
+
+TEST(RegistryTest, NcclDoesNotServeTheCpu) {
+  TrainOptions options;
+  options.device = "cpu";
+  EXPECT_EQ(resolve_backend(options), "gloo");
+  options.backend = "nccl";
+  try {
+    resolve_backend(options);
+    FAIL() << "nccl on the CPU";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(),
+                 "--backend nccl moves bytes between CUDA cards and --device cpu has none "
+                 "here; try --backend gloo");
+  }
+  options.backend = "glo";
+  EXPECT_THROW(resolve_backend(options), std::invalid_argument);
+}
+
+TEST(CatalogTest, AModelIsTheSeedsAndCountsAsParameters) {
+  TrainOptions options;
+  options.model = "convnet";
+  options.device = "cpu";
+  options.precision = "fp64";
+  const Card card = make_cards(options, 1).front();
+  const CardScope scope(card);
+  const Network model = make_model(options, card);
+  int64_t bytes = 0;
+  for (const auto& tensors : {model->parameters(), model->buffers()}) {
+    for (const at::Tensor& tensor : tensors) bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  EXPECT_EQ(model->parameters().front().scalar_type(), at::kDouble);
+  const auto live = device::card_bytes(0).live_by_category;
+  EXPECT_EQ(live[static_cast<size_t>(device::Category::parameters)], bytes);
+  EXPECT_TRUE(make_model(options, card)->parameters()[0].equal(model->parameters()[0]));
+  options.seed = 1;
+  EXPECT_FALSE(make_model(options, card)->parameters()[0].equal(model->parameters()[0]));
+}
+
+TEST(CatalogTest, PrecisionsAreThoseOfTheOptions) {
+  TrainOptions options;
+  EXPECT_EQ(scalar_type(options), at::kFloat);
+  options.precision = "fp64";
+  EXPECT_EQ(scalar_type(options), at::kDouble);
+  options.precision = "fp16";
+  EXPECT_THROW(scalar_type(options), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace lockstep::training
