@@ -26,6 +26,7 @@ class GivenSampler final : public Sampler {
  public:
   explicit GivenSampler(std::vector<int64_t> given) : given_(std::move(given)) {}
   std::vector<int64_t> indices() const override { return given_; }
+  int64_t size() const override { return static_cast<int64_t>(given_.size()); }
 
  private:
   std::vector<int64_t> given_;

@@ -71,7 +71,7 @@ class StepMeterTest : public testing::Test {
 TEST_F(StepMeterTest, PhasesPartitionTheStep) {
   options_.steps = 3;
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 3; ++i) {
@@ -111,7 +111,7 @@ TEST_F(StepMeterTest, AccumulatedBatchesAreOneStep) {
   options_.accumulate = 3;
   options_.steps = 2;
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   for (int i = 0; i < 6; ++i) {
     EXPECT_FALSE(meter.done());
     meter.step(loss(i), 10 + i);
@@ -126,7 +126,7 @@ TEST_F(StepMeterTest, EpochsAreCountedAndEndTheRun) {
   options_.epochs = 2;
   StepMeter meter = this->meter();
   int64_t batches = 0;
-  for (meter.start(); !meter.done(); meter.end_epoch()) {
+  for (meter.start(/*batches=*/8); !meter.done(); meter.end_epoch()) {
     for (int i = 0; i < 2; ++i) meter.step(loss(static_cast<double>(batches++)), 5);
   }
   EXPECT_EQ(batches, 4);
@@ -138,7 +138,7 @@ TEST_F(StepMeterTest, ALossThatIsNoNumberEndsTheRunNamingStepAndRank) {
   world_.rank = 3;
   world_.world_size = 4;
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   meter.step(loss(1), 1);
   meter.step(loss(1), 1);
   EXPECT_EQ(error_of([&] { meter.step(loss(std::nan("")), 1); }),
@@ -151,7 +151,7 @@ TEST_F(StepMeterTest, AnEpochWithoutABatchIsAnError) {
   options_.epochs = 5;
   options_.batch_size = 128;
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   meter.step(loss(1), 1);
   meter.end_epoch();
   EXPECT_EQ(error_of([&] { meter.end_epoch(); }),
@@ -166,7 +166,7 @@ TEST_F(StepMeterTest, ObserversAreCalledInTheirOrder) {
   options_.accumulate = 2;
   options_.steps = 2;
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   for (int i = 0; i < 4; ++i) meter.step(loss(10 * i), 8);
   meter.report(model_, {});
   std::vector<std::string> expected;
@@ -193,7 +193,7 @@ TEST_F(StepMeterTest, EachPhaseChargesItsCategory) {
   options_.steps = 1;
   const CardScope scope(cards_[0]);
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   const auto category = [] { return device::current_account().category; };
   EXPECT_EQ(category(), Category::input);
   meter.enter(Phase::forward);
@@ -222,7 +222,7 @@ TEST_F(StepMeterTest, TheReportSaysWhatItRanOn) {
   options_.steps = 1;
   cards_ = device::make_cards("cpu", 2, 3);
   StepMeter meter = this->meter();
-  meter.start();
+  meter.start(/*batches=*/8);
   meter.step(loss(0.5), 1);
   const TrainReport report = meter.report(model_, {.correct = 3, .evaluated = 4});
   EXPECT_EQ(report.device, "cpu");
@@ -249,7 +249,7 @@ TEST_F(StepMeterTest, AWatchedGroupReportsTogetherAndItsTimeIsComm) {
       StepMeter meter(options_, {.rank = rank, .world_size = 2}, cards_);
       meter.watch(*group);
       group->all_reduce(torch::ones({1000})).wait();  // before the start: not counted
-      meter.start();
+      meter.start(/*batches=*/8);
       meter.step(loss(rank), 10);
       group->all_reduce(torch::ones({1000})).wait();
       meter.step(loss(10 + rank), 20);
