@@ -40,10 +40,7 @@ training::Registry<ReducerFactory>& reducers() {
 
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
                         const TrainOptions& options, StepMeter& meter) {
-  Parameters trained;
-  for (const at::Tensor& parameter : model->parameters()) {
-    if (parameter.requires_grad()) trained.push_back(parameter);
-  }
+  const Parameters trained = model::trained_parameters(model);
   const auto& factory = reducers().at(options.ddp.reducer);
   return std::make_unique<MeteredReducer>(factory(trained, group, options.ddp), meter);
 }

@@ -6,6 +6,8 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/pooling.h>
 
+#include <unordered_set>
+
 namespace lockstep::model {
 namespace {
 
@@ -29,6 +31,16 @@ Network two_block_convnet(bool batch_norm) {
 }
 
 }  // namespace
+
+std::vector<at::Tensor> trained_parameters(const Network& network) {
+  std::vector<at::Tensor> trained;
+  std::unordered_set<const void*> seen;
+  for (const at::Tensor& parameter : network->parameters()) {
+    if (!parameter.requires_grad()) continue;
+    if (seen.insert(parameter.unsafeGetTensorImpl()).second) trained.push_back(parameter);
+  }
+  return trained;
+}
 
 Network linear() { return Network(nn::Linear(100, 10)); }
 

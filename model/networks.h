@@ -6,9 +6,16 @@
 
 #include <torch/nn/modules/container/sequential.h>
 
+#include <vector>
+
 namespace lockstep::model {
 
 using Network = torch::nn::Sequential;
+
+// The parameters that gradients reach, in the order of the layers. A layer that stands in the
+// network twice counts once (LibTorch's parameters() lists it twice, Python's does not);
+// frozen ones do not count.
+std::vector<at::Tensor> trained_parameters(const Network& network);
 
 Network linear();         // 100 -> 10
 Network mlp();            // 784 -> 256 -> 10, ReLU

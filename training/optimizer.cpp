@@ -4,10 +4,11 @@ namespace lockstep::training {
 
 Optimizer::Optimizer(const Network& model, const TrainOptions& options, StepMeter& meter)
     : meter_(meter),
-      sgd_(model->parameters(), torch::optim::SGDOptions(options.lr)
-                                    .momentum(options.momentum)
-                                    .weight_decay(options.weight_decay)),
-      tags_(model->parameters()),
+      sgd_(model::trained_parameters(model),
+           torch::optim::SGDOptions(options.lr)
+               .momentum(options.momentum)
+               .weight_decay(options.weight_decay)),
+      tags_(model::trained_parameters(model)),
       accumulate_(options.accumulate) {}
 
 void Optimizer::zero_grad() {
@@ -22,7 +23,7 @@ void Optimizer::step() {
   accumulated_ = 0;
   if (accumulate_ > 1) {
     const at::NoGradGuard no_grad;
-    for (const at::Tensor& parameter : sgd_.parameters()) {
+    for (const at::Tensor& parameter : sgd_.param_groups().front().params()) {
       if (parameter.grad().defined()) {
         parameter.grad().div_(static_cast<double>(accumulate_));
       }
