@@ -66,10 +66,11 @@ std::vector<double> read_losses(const fs::path& metrics) {
   return losses;
 }
 
-std::vector<double> run(launch::Command command) {
-  const fs::path metrics = scratch() / "metrics.jsonl";
-  fs::remove(metrics);
-  command.argv.insert(command.argv.end(), {"--metrics-file", metrics.string()});
+// Runs the command with the option that makes it leave a file; returns the file.
+fs::path run_for_file(launch::Command command, const std::string& option) {
+  const fs::path file = scratch() / "left";
+  fs::remove(file);
+  command.argv.insert(command.argv.end(), {option, file.string()});
   command.out = command.err = launch::Output::kCapture;
   launch::Process process(command);
   const auto status = process.wait_for(kPatience);
@@ -81,7 +82,17 @@ std::vector<double> run(launch::Command command) {
     throw std::runtime_error(joined(command.argv) + launch::describe(*status) + ": " +
                              process.err());
   }
-  return read_losses(metrics);
+  return file;
+}
+
+std::vector<double> run(const launch::Command& command) {
+  return read_losses(run_for_file(command, "--metrics-file"));
+}
+
+Words program(const std::string& command_line) {
+  Words command = words(command_line + " --device cpu --quiet");
+  command[0] = from_environment("LOCKSTEP_BIN") + "/" + command[0];
+  return command;
 }
 
 std::map<std::string, at::Tensor> load(const fs::path& path) {
@@ -109,9 +120,15 @@ const std::vector<double>& losses(const Words& command) {
 }
 
 const std::vector<double>& program_losses(const std::string& command_line) {
-  Words command = words(command_line + " --device cpu --quiet");
-  command[0] = from_environment("LOCKSTEP_BIN") + "/" + command[0];
-  return losses(command);
+  return losses(program(command_line));
+}
+
+TestSet evaluated_by(const std::string& command_line) {
+  launch::Command command;
+  command.argv = program(command_line + " --eval");
+  std::ifstream report(run_for_file(command, "--report-file"));
+  const auto json = nlohmann::json::parse(report);
+  return {json.at("correct"), json.at("evaluated")};
 }
 
 const std::vector<double>& python_losses(int ranks, const std::string& options) {

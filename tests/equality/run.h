@@ -23,6 +23,13 @@ const std::vector<double>& losses(const Words& command);
 // Losses of one of the programs: words("ddp --gpus 2 ...").
 const std::vector<double>& program_losses(const std::string& command_line);
 
+struct TestSet {
+  int64_t correct = 0;
+  int64_t evaluated = 0;
+};
+// What --eval counted: evaluated_by("ddp --gpus 3 ...").
+TestSet evaluated_by(const std::string& command_line);
+
 // The Python peer: one process, or `ranks` of DistributedDataParallel under torchrun.
 const std::vector<double>& python_losses(int ranks, const std::string& options);
 
