@@ -76,8 +76,8 @@ namespace {
   try {
     std::rethrow_exception(error);
   } catch (const c10::Error& torch_error) {
-    throw std::runtime_error("replica on " + card.name() + ": " +
-                             torch_error.what_without_backtrace());
+    TORCH_CHECK(false, "replica on ", card.name(), ": ",
+                torch_error.what_without_backtrace());
   } catch (const std::exception& other) {
     throw std::runtime_error("replica on " + card.name() + ": " + other.what());
   }

@@ -24,16 +24,17 @@ std::string temporary_beside(const std::string& path) {
   return path + ".tmp-" + std::to_string(getpid());
 }
 
-// /dev/stdout, a named pipe: what must not be replaced by a file.
+// /dev/stdout (whatever it leads to), a named pipe: what must not be replaced by a file.
 bool takes_bytes_only(const std::string& path) {
   std::error_code missing;
+  if (path.rfind("/dev/", 0) == 0 || path.rfind("/proc/", 0) == 0) return true;
   return fs::exists(path, missing) && !fs::is_regular_file(path, missing);
 }
 
-// A link stays a link to the file that is written.
-std::string behind_links(const std::string& path) {
+// Where the bytes go: a link stays a link to the file that is written.
+std::string target_of(const std::string& path) {
   std::error_code missing;
-  const fs::path target = fs::canonical(path, missing);
+  const fs::path target = takes_bytes_only(path) ? fs::path(path) : fs::canonical(path, missing);
   return missing ? path : target.string();
 }
 
@@ -124,7 +125,7 @@ TrainReport report_from_json(const std::string& text) {
 }
 
 void write_whole(const std::string& text, const std::string& path) {
-  const std::string target = behind_links(path);
+  const std::string target = target_of(path);
   const bool in_place = takes_bytes_only(target);
   const std::string written_to = in_place ? target : temporary_beside(target);
   errno = 0;
@@ -159,7 +160,7 @@ void write_metrics(const TrainReport& report, const std::string& path) {
 }
 
 void check_writable(const std::string& path, const std::string& option) {
-  const std::string target = behind_links(path);
+  const std::string target = target_of(path);
   std::error_code ignored;
   errno = 0;
   bool writable = false;

@@ -1,0 +1,144 @@
+// How the tests of whole programs run one: output captured, every process that comes of it
+// marked, a place of its own for temporary files. For tests alone.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "launch/process.h"
+
+namespace lockstep {
+
+// A folder that goes with the test.
+class TestFolder {
+ public:
+  TestFolder() {
+    std::string name =
+        (std::filesystem::temp_directory_path() / "lockstep-test-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) std::abort();
+    path_ = name;
+  }
+  ~TestFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+  // Everything below it, folders as well, sorted.
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_)) {
+      names.push_back(entry.path().lexically_relative(path_).string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string read_text(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+inline void write_text(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+inline std::string program_path(const std::string& name) {
+  return std::string(std::getenv("LOCKSTEP_BIN")) + "/" + name;
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
+// One program under test, its children included.
+class ProgramRun {
+ public:
+  // `program`: a name in build/bin, or a path.
+  ProgramRun(const std::string& program, std::vector<std::string> arguments,
+             launch::Environment environment = {})
+      : process_(command(program, std::move(arguments), std::move(environment))) {}
+
+  launch::Process& process() { return process_; }
+
+  // The status a shell would see. A program that does not end fails the test.
+  int status() {
+    const auto status = process_.wait_for(std::chrono::seconds(100));
+    if (!status.has_value()) {
+      ADD_FAILURE() << "did not end\n" << process_.err();
+      return process_.stop(std::chrono::seconds(1)).code;
+    }
+    return status->code;
+  }
+
+  // The processes that came of it and are still there, itself included.
+  std::vector<int> alive() const {
+    std::vector<int> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename().string();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const std::string environment = read_text("/proc/" + name + "/environ");
+      if (environment.find("TMPDIR=" + (scratch_ / "") + '\0') != std::string::npos) {
+        found.push_back(std::stoi(name));
+      }
+    }
+    return found;
+  }
+
+  // What it left in the folder that is its TMPDIR.
+  std::vector<std::string> temporary_files() const { return scratch_.names(); }
+
+ private:
+  launch::Command command(const std::string& program, std::vector<std::string> arguments,
+                          launch::Environment environment) const {
+    launch::Command command;
+    command.argv = {program.find('/') == std::string::npos ? program_path(program) : program};
+    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+    environment["TMPDIR"] = scratch_ / "";
+    command.extra_env = std::move(environment);
+    command.out = command.err = launch::Output::kCapture;
+    return command;
+  }
+
+  TestFolder scratch_;  // before the process: its command names it
+  launch::Process process_;
+};
+
+// The whole contract of an error: status, one line that holds each of `words`, nobody and
+// nothing left.
+inline void expect_refusal(ProgramRun& run, int status, const std::vector<std::string>& words) {
+  EXPECT_EQ(run.status(), status);
+  const std::string errors = run.process().err();
+  EXPECT_EQ(lines_of(errors).size(), 1u) << errors;
+  for (const std::string& word : words) {
+    EXPECT_NE(errors.find(word), std::string::npos) << "no \"" << word << "\" in: " << errors;
+  }
+  for (const char* never : {"frame #", "terminate called", "Exception raised from"}) {
+    EXPECT_EQ(errors.find(never), std::string::npos) << errors;
+  }
+  EXPECT_EQ(run.alive(), std::vector<int>{});
+  EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
+}
+
+}  // namespace lockstep
