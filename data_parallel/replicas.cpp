@@ -10,6 +10,12 @@ Replicas::Replicas(const Network& model, const std::vector<Card>& cards)
     const device::AccountScope account({cards_[i].index(), device::Category::replicas});
     replicas_.emplace_back(std::dynamic_pointer_cast<torch::nn::SequentialImpl>(
         model->clone(cards_[i].torch_device())));
+    // A clone's parameters are all trained, frozen or not.
+    const std::vector<at::Tensor> originals = model->parameters();
+    const std::vector<at::Tensor> copies = replicas_[i]->parameters();
+    for (size_t p = 0; p < copies.size(); ++p) {
+      copies[p].set_requires_grad(originals[p].requires_grad());
+    }
     tags_.push_back(std::make_unique<device::GradientTags>(replicas_[i]->parameters()));
   }
 }
