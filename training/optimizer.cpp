@@ -22,7 +22,7 @@ void Optimizer::step() {
   accumulated_ = 0;
   if (accumulate_ > 1) {
     const at::NoGradGuard no_grad;
-    for (const at::Tensor& parameter : sgd_.parameters()) {
+    for (const at::Tensor& parameter : sgd_.param_groups().front().params()) {
       if (parameter.grad().defined()) {
         parameter.grad().div_(static_cast<double>(accumulate_));
       }
