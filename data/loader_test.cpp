@@ -1,9 +1,8 @@
 #include "data/loader.h"
 
+#include <dirent.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-
-#include <dirent.h>
 
 #include <algorithm>
 #include <memory>
@@ -26,6 +25,7 @@ class GivenSampler final : public Sampler {
  public:
   explicit GivenSampler(std::vector<int64_t> given) : given_(std::move(given)) {}
   std::vector<int64_t> indices() const override { return given_; }
+  int64_t size() const override { return static_cast<int64_t>(given_.size()); }
 
  private:
   std::vector<int64_t> given_;
@@ -60,6 +60,7 @@ TEST_P(LoaderTest, GivesTheSamplersOrderWhateverTheWorkers) {
             drop_last ? size / batch_size : (size + batch_size - 1) / batch_size;
         const auto batches = all_batches(loader);
         ASSERT_EQ(batches.size(), static_cast<size_t>(count));
+        ASSERT_EQ(loader.batches(), count);
         std::vector<int64_t> labels;
         for (const Batch& batch : batches) {
           const auto* first = batch.labels.data_ptr<int64_t>();
