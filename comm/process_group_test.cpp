@@ -34,7 +34,8 @@ Meeting meeting_of(int rank, int world_size, const launch::Listener& listener) {
 }
 
 GroupPtr join(const Meeting& meeting) {
-  return make_gloo(meet(meeting), meeting.rank, meeting.world_size, "127.0.0.1", kTimeout);
+  return make_gloo(meet(meeting), meeting.rank, meeting.world_size, "127.0.0.1",
+                   kTimeout);
 }
 
 void on_threads(int count, const std::function<void(int)>& work) {
@@ -106,7 +107,8 @@ TEST_P(WorldTest, AllReducesMayBeUnderWaySideBySide) {
     std::vector<at::Tensor> tensors;
     std::vector<Work> works;
     for (int64_t i = 0; i < 10; ++i) {
-      tensors.push_back(torch::full({1 + 37 * i}, static_cast<double>(group->rank() + i)));
+      tensors.push_back(
+          torch::full({1 + 37 * i}, static_cast<double>(group->rank() + i)));
       works.push_back(group->all_reduce(tensors.back()));
     }
     for (int64_t i = 9; i >= 0; --i) {  // waited for in another order
@@ -147,8 +149,9 @@ TEST_P(WorldTest, BroadcastGivesEveryRankTheRoots) {
 
 TEST_P(WorldTest, AllGatherOfTextsOfAnyLength) {
   const auto text_of = [](int rank) {
-    return rank % 3 == 1 ? std::string() : std::string(static_cast<size_t>(7 * rank), 'x') +
-                                               "\n\xC3\xA4" + std::to_string(rank);
+    return rank % 3 == 1 ? std::string()
+                         : std::string(static_cast<size_t>(7 * rank), 'x') +
+                               "\n\xC3\xA4" + std::to_string(rank);
   };
   on_ranks(GetParam(), [&](GroupPtr& group) {
     const auto texts = group->all_gather(text_of(group->rank()));
@@ -209,10 +212,11 @@ TEST(ProcessGroupTest, AGonePeerIsACommErrorThatNamesTheCollective) {
       ADD_FAILURE() << "summed with nobody";
     } catch (const CommError& error) {
       const std::string message = error.what();
-      EXPECT_EQ(message.rfind("rank 0: all_reduce of 40 bytes failed, a peer has probably "
-                              "gone: ",
-                              0),
-                0U)
+      EXPECT_EQ(
+          message.rfind("rank 0: all_reduce of 40 bytes failed, a peer has probably "
+                        "gone: ",
+                        0),
+          0U)
           << message;
       EXPECT_EQ(message.find('\n'), std::string::npos) << message;
     }
@@ -238,7 +242,8 @@ TEST(RendezvousTest, ALauncherMayHostTheStore) {
 
 // LibTorch's own store would listen everywhere, and it has no authentication.
 TEST(RendezvousTest, TheStoreListensOnLoopbackAlone) {
-  on_ranks(1, [](GroupPtr&) {});  // warms LibTorch up: what follows is the store's alone
+  on_ranks(1,
+           [](GroupPtr&) {});  // warms LibTorch up: what follows is the store's alone
   launch::Listener listener;
   const int port = listener.port();
   Meeting meeting = meeting_of(0, 1, listener);
@@ -276,15 +281,16 @@ TEST(RendezvousTest, NobodyThereIsNamed) {
     FAIL() << "met somebody";
   } catch (const std::runtime_error& error) {
     const std::string message = error.what();
-    EXPECT_EQ(message.rfind("rank 1 of 2 met nobody at 127.0.0.1:" + std::to_string(port) +
-                                "; are all ranks started? (",
+    EXPECT_EQ(message.rfind("rank 1 of 2 met nobody at 127.0.0.1:" +
+                                std::to_string(port) + "; are all ranks started? (",
                             0),
               0U)
         << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }
   meeting.rank = 0;
-  EXPECT_THROW(meet(meeting), std::invalid_argument) << "no socket to host the store on";
+  EXPECT_THROW(meet(meeting), std::invalid_argument)
+      << "no socket to host the store on";
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ TEST(DatasetTest, FashionMnistIsNormalisedAsTorchvisionDoes) {
   ASSERT_EQ(dataset.train.size(), 60000);
   ASSERT_EQ(dataset.test.size(), 10000);
   const IdxFiles files = find_idx_files("fashion-mnist");
-  const auto check = [](const Samples& samples, const std::filesystem::path& images_path,
+  const auto check = [](const Samples& samples,
+                        const std::filesystem::path& images_path,
                         const std::filesystem::path& labels_path) {
     auto bytes = read_maybe_gzip(images_path);
     auto label_bytes = read_maybe_gzip(labels_path);
@@ -37,7 +38,8 @@ TEST(DatasetTest, FashionMnistIsNormalisedAsTorchvisionDoes) {
     const at::Tensor expected = (pixels.to(at::kFloat) / 255).sub(0.1307).div(0.3081);
     const Batch batch = first(samples, kImages);
     EXPECT_TRUE(batch.images.equal(expected));
-    EXPECT_TRUE(first(samples, kImages, at::kDouble).images.equal(expected.to(at::kDouble)));
+    EXPECT_TRUE(
+        first(samples, kImages, at::kDouble).images.equal(expected.to(at::kDouble)));
     EXPECT_TRUE(batch.labels.equal(
         torch::from_blob(label_bytes.data() + 8, {kImages}, at::kByte).to(at::kLong)));
   };
@@ -65,7 +67,8 @@ TEST(DatasetTest, WhatIsNotThereIsRefused) {
   EXPECT_THROW(load_mnist("/no/such/folder"), std::runtime_error);
 }
 
-// The share that a straight line through the training samples gets right of the test ones.
+// The share that a straight line through the training samples gets right of the test
+// ones.
 double linear_accuracy(const Dataset& dataset, int64_t train_size) {
   const Batch train = first(dataset.train, train_size, at::kDouble);
   const Batch test = first(dataset.test, 1000, at::kDouble);

@@ -1,9 +1,8 @@
 #include "data/loader.h"
 
+#include <dirent.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-
-#include <dirent.h>
 
 #include <algorithm>
 #include <memory>
@@ -61,6 +60,7 @@ TEST_P(LoaderTest, GivesTheSamplersOrderWhateverTheWorkers) {
             drop_last ? size / batch_size : (size + batch_size - 1) / batch_size;
         const auto batches = all_batches(loader);
         ASSERT_EQ(batches.size(), static_cast<size_t>(count));
+        ASSERT_EQ(loader.batches(), count);
         std::vector<int64_t> labels;
         for (const Batch& batch : batches) {
           const auto* first = batch.labels.data_ptr<int64_t>();

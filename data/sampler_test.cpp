@@ -52,7 +52,9 @@ Indices of_rank(int64_t size, int world, int rank, uint64_t seed, bool drop_last
                 int64_t epoch = 0) {
   DistributedSampler sampler(size, world, rank, seed, drop_last);
   sampler.set_epoch(epoch);
-  return sampler.indices();
+  const Indices mine = sampler.indices();
+  EXPECT_EQ(sampler.size(), static_cast<int64_t>(mine.size()));
+  return mine;
 }
 
 Indices counted(int64_t size) {
@@ -64,6 +66,7 @@ Indices counted(int64_t size) {
 // Printed by Python's torch 2.11.0.
 TEST(SamplerTest, TheOrderIsPythons) {
   EXPECT_EQ(RandomSampler(10, 0).indices(), (Indices{4, 1, 7, 5, 3, 9, 0, 8, 6, 2}));
+  EXPECT_EQ(RandomSampler(10, 0).size(), 10);
   EXPECT_EQ(RandomSampler(10, 123456789012345).indices(),
             (Indices{4, 6, 9, 0, 2, 8, 7, 3, 1, 5}));
   RandomSampler second_epoch(13, 4);
@@ -75,7 +78,8 @@ TEST(SamplerTest, TheOrderIsPythons) {
 // DistributedSampler(range(n), world, rank, seed=7) after set_epoch(2), in Python.
 TEST(SamplerTest, RanksOfPythonsDistributedSampler) {
   EXPECT_EQ(of_rank(11, 4, 0, 7, false, 2), (Indices{4, 3, 5}));
-  EXPECT_EQ(of_rank(11, 4, 3, 7, false, 2), (Indices{8, 1, 4})) << "padded by the first";
+  EXPECT_EQ(of_rank(11, 4, 3, 7, false, 2), (Indices{8, 1, 4}))
+      << "padded by the first";
   EXPECT_EQ(of_rank(11, 4, 3, 7, true, 2), (Indices{8, 1}));
   EXPECT_EQ(of_rank(3, 8, 7, 7, false, 2), (Indices{0})) << "wraps twice";
   EXPECT_EQ(of_rank(3, 8, 2, 7, true, 2), Indices{});
@@ -91,9 +95,10 @@ TEST(SamplerTest, DistributedAgreesWithPythonsRulesForAllSizes) {
     const auto epoch = static_cast<int64_t>(random() % 5);
     for (const bool drop_last : {false, true}) {
       ASSERT_EQ(of_rank(size, world, rank, seed, drop_last, epoch),
-                python_distributed(size, world, rank, seed + static_cast<uint64_t>(epoch),
-                                   drop_last))
-          << size << " samples, rank " << rank << " of " << world << ", drop " << drop_last;
+                python_distributed(size, world, rank,
+                                   seed + static_cast<uint64_t>(epoch), drop_last))
+          << size << " samples, rank " << rank << " of " << world << ", drop "
+          << drop_last;
     }
   }
 }
@@ -128,7 +133,9 @@ TEST(SamplerTest, SequentialCountsEachSampleOnce) {
     for (const int world : {2, 3, 8}) {
       Indices all;
       for (int rank = 0; rank < world; ++rank) {
-        const Indices mine = SequentialSampler(size, world, rank).indices();
+        const SequentialSampler sampler(size, world, rank);
+        const Indices mine = sampler.indices();
+        EXPECT_EQ(sampler.size(), static_cast<int64_t>(mine.size()));
         EXPECT_TRUE(std::is_sorted(mine.begin(), mine.end()));
         all.insert(all.end(), mine.begin(), mine.end());
       }
@@ -158,6 +165,7 @@ TEST(SamplerTest, RanksInTurnTakesTheRanksLocalBatchesOneAfterTheOther) {
     }
     RanksInTurnSampler sampler(size, ranks, local, 9);
     sampler.set_epoch(epoch);
+    ASSERT_EQ(sampler.size(), static_cast<int64_t>(expected.size()));
     ASSERT_EQ(sampler.indices(), expected)
         << size << " samples, " << ranks << " ranks of " << local;
   }

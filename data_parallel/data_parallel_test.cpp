@@ -44,7 +44,8 @@ TEST(ScatterGatherTest, RoundTripOverAnyCards) {
     }
     const at::Tensor gathered = gather(pieces, cards.front());
     ASSERT_TRUE(gathered.equal(whole));
-    ASSERT_EQ(live(0, Category::gathered_outputs), static_cast<int64_t>(whole.nbytes()));
+    ASSERT_EQ(live(0, Category::gathered_outputs),
+              static_cast<int64_t>(whole.nbytes()));
   }
 }
 
@@ -131,8 +132,8 @@ std::vector<at::Tensor> gradients_of(const Network& model) {
   return gradients;
 }
 
-Halves in_parallel(const Network& model, DataParallel& parallel, const at::Tensor& images,
-                   const at::Tensor& labels) {
+Halves in_parallel(const Network& model, DataParallel& parallel,
+                   const at::Tensor& images, const at::Tensor& labels) {
   for (at::Tensor& parameter : model->parameters()) parameter.mutable_grad().reset();
   const at::Tensor logits = parallel.forward(images);
   EXPECT_TRUE(logits.is_leaf());
@@ -186,7 +187,8 @@ TEST_P(DataParallelTest, GradientsAreThoseOfOneCard) {
 
 TEST_P(DataParallelTest, OnlyThePrimaryCardsBuffersSurvive) {
   torch::manual_seed(0);
-  Network model(torch::nn::Linear(4, 6), torch::nn::BatchNorm1d(6), torch::nn::Linear(6, 3));
+  Network model(torch::nn::Linear(4, 6), torch::nn::BatchNorm1d(6),
+                torch::nn::Linear(6, 3));
   model->to(at::kDouble);
   Network expected(
       std::dynamic_pointer_cast<torch::nn::SequentialImpl>(model->clone()));
@@ -231,12 +233,14 @@ TEST_P(DataParallelTest, EveryCardPaysForWhatItHolds) {
     in_parallel(model, parallel, torch::randn({64, 1, 28, 28}),
                 torch::randint(0, 10, {64}, at::kLong));
     for (int card = 1; card < GetParam(); ++card) {
-      EXPECT_EQ(device::card_bytes(card).live, bytes) << "the step left the replica alone";
+      EXPECT_EQ(device::card_bytes(card).live, bytes)
+          << "the step left the replica alone";
       EXPECT_GT(device::card_bytes(card).peak, 2 * bytes) << "replica and gradients";
       EXPECT_LT(device::card_bytes(card).peak, device::card_bytes(0).peak);
     }
   }
-  for (int card = 1; card < GetParam(); ++card) EXPECT_EQ(device::card_bytes(card).live, 0);
+  for (int card = 1; card < GetParam(); ++card)
+    EXPECT_EQ(device::card_bytes(card).live, 0);
   EXPECT_EQ(device::card_bytes(0).live, before);
 }
 

@@ -3,10 +3,9 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <torch/csrc/distributed/c10d/reducer.hpp>
-
 #include <map>
 #include <random>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include "device/ledger_allocator.h"
 #include "device/memory_ledger.h"
@@ -24,10 +23,12 @@ std::vector<at::Tensor> floats(const std::vector<int64_t>& sizes) {
 }
 
 // LibTorch's own, given the parameters in the order in which backward makes gradients.
-Assignment oracle(const std::vector<at::Tensor>& parameters, int64_t first_cap, int64_t cap) {
+Assignment oracle(const std::vector<at::Tensor>& parameters, int64_t first_cap,
+                  int64_t cap) {
   const std::vector<at::Tensor> reversed(parameters.rbegin(), parameters.rend());
   const auto [buckets, limits] = c10d::compute_bucket_assignment_by_size(
-      reversed, {static_cast<size_t>(std::min(first_cap, cap)), static_cast<size_t>(cap)});
+      reversed,
+      {static_cast<size_t>(std::min(first_cap, cap)), static_cast<size_t>(cap)});
   Assignment result = buckets;
   for (auto& bucket : result) {
     for (size_t& index : bucket) index = parameters.size() - 1 - index;
@@ -42,8 +43,8 @@ TEST(AssignBucketsTest, InReverseOrderUntilTheCapIsReached) {
   EXPECT_EQ(assign_buckets(parameters, 1, 1000), (Assignment{{4}, {3, 2, 1, 0}}));
 }
 
-// A bucket is closed by the parameter that fills it, so it may be larger than its cap by
-// that one.
+// A bucket is closed by the parameter that fills it, so it may be larger than its cap
+// by that one.
 TEST(AssignBucketsTest, TheFirstAtOneMiBAndTheOthersAtTwentyFive) {
   constexpr int64_t kMiB = 1024 * 1024;
   const training::DdpOptions defaults;
@@ -63,8 +64,9 @@ TEST(AssignBucketsTest, ACapOfZeroIsOneBucketAParameter) {
 }
 
 TEST(AssignBucketsTest, TheFirstBucketIsNeverLargerThanTheOthers) {
-  EXPECT_EQ(assign_buckets(floats({10, 10, 10}), /*first_cap_bytes=*/1000, /*cap_bytes=*/40),
-            (Assignment{{2}, {1}, {0}}));
+  EXPECT_EQ(
+      assign_buckets(floats({10, 10, 10}), /*first_cap_bytes=*/1000, /*cap_bytes=*/40),
+      (Assignment{{2}, {1}, {0}}));
 }
 
 TEST(AssignBucketsTest, OneTypeABucketWithAFirstCapOfItsOwn) {
@@ -101,8 +103,7 @@ TEST(AssignBucketsTest, AgreesWithLibTorchForRandomParameters) {
 
 std::vector<at::Tensor> odd_parameters(at::ScalarType type) {
   std::vector<at::Tensor> parameters = {
-      torch::rand({5, 3}),
-      torch::rand({}),
+      torch::rand({5, 3}), torch::rand({}),
       torch::rand({3, 2, 5, 5}).contiguous(at::MemoryFormat::ChannelsLast),
       torch::rand({4, 7}).t(),
       torch::rand({6, 4}).narrow(1, 0, 3)};  // with holes: rows in the bucket
@@ -134,9 +135,8 @@ TEST_P(BucketTest, GradientsLieInItSideBySide) {
     if (parameter.is_non_overlapping_and_dense()) {
       EXPECT_EQ(grad.strides(), parameter.strides());
     }
-    EXPECT_EQ(grad.data_ptr(),
-              static_cast<char*>(bucket.flat().data_ptr()) +
-                  offset * static_cast<int64_t>(grad.element_size()));
+    EXPECT_EQ(grad.data_ptr(), static_cast<char*>(bucket.flat().data_ptr()) +
+                                   offset * static_cast<int64_t>(grad.element_size()));
     const double first = static_cast<double>(offset);
     const double count = static_cast<double>(parameter.numel());
     EXPECT_EQ(grad.sum().item<double>(), count * first + count * (count - 1) / 2);
@@ -156,7 +156,8 @@ TEST_P(BucketTest, ABackwardPassFillsIt) {
   };
   run();
   std::vector<at::Tensor> expected;
-  for (const at::Tensor& parameter : parameters) expected.push_back(parameter.grad().clone());
+  for (const at::Tensor& parameter : parameters)
+    expected.push_back(parameter.grad().clone());
   Bucket bucket(parameters);
   for (int pass = 0; pass < 2; ++pass) {
     bucket.zero_grad();

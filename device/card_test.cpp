@@ -45,9 +45,8 @@ TEST(CardTest, CardsShareTheCoresButHaveOneEach) {
 
 TEST(CardTest, NumbersThatAreNoNumberOfCards) {
   for (const int count : {0, -1, 65, 1000}) {
-    EXPECT_EQ(refusal("cpu", count),
-              "--gpus " + std::to_string(count) +
-                  " is not a number of cards; try 1 to 64");
+    EXPECT_EQ(refusal("cpu", count), "--gpus " + std::to_string(count) +
+                                         " is not a number of cards; try 1 to 64");
   }
 }
 
@@ -56,8 +55,8 @@ TEST(CardTest, TooFewCudaDevicesAreNamedWithAWayOut) {
   const CudaDevices found = cuda_devices();
   const std::string message = refusal("cuda", 64);
   EXPECT_EQ(message, "--device cuda --gpus 64: this machine offers " +
-                         std::to_string(found.count) + " CUDA devices (" + found.reason +
-                         "); try --device cpu, which emulates cards");
+                         std::to_string(found.count) + " CUDA devices (" +
+                         found.reason + "); try --device cpu, which emulates cards");
   EXPECT_FALSE(found.reason.empty());
   EXPECT_EQ(refusal("auto", 1), "accepted");
   EXPECT_EQ(make_cards("auto", 1, 1).front().emulated(), found.count == 0);
@@ -113,8 +112,8 @@ TEST(CardTest, AScopeSetsTheAccountUntilItEnds) {
   EXPECT_EQ(card_bytes(1).live, 0);
 }
 
-// LibTorch gives a new thread as many threads as there are cores, and undoes a set that no
-// get came before: both the first and a later look must show the card's.
+// LibTorch gives a new thread as many threads as there are cores, and undoes a set that
+// no get came before: both the first and a later look must show the card's.
 TEST(CardTest, AScopeSetsTheThreadsOfANewThread) {
   for (const int threads : {1, 2, 3}) {
     const Card card = make_cards("cpu", 1, threads).front();

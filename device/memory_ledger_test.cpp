@@ -176,7 +176,7 @@ TEST_F(MemoryLedgerTest, WhatLibTorchDidNotAllocateIsNotTouched) {
   retag(borrowed, Category::gradients);
   EXPECT_EQ(live(10), 0);
   EXPECT_EQ(borrowed.sum().item<float>(), 21);
-  retag(at::Tensor(), Category::gradients);        // undefined
+  retag(at::Tensor(), Category::gradients);    // undefined
   retag(at::empty({0}), Category::gradients);  // no block
   EXPECT_EQ(live(10), 0);
 }
@@ -252,9 +252,10 @@ TEST_F(MemoryLedgerTest, TrainingReturnsExactlyToWhereItBegan) {
   const AccountScope scope({20, Category::activations});
   {
     torch::nn::Sequential net(torch::nn::Conv2d(1, 3, 5), torch::nn::BatchNorm2d(3),
-                                    torch::nn::ReLU(), torch::nn::Flatten(),
-                                    torch::nn::Linear(3 * 9 * 9, 2));
-    for (int i = 0; i < 3; ++i) net->forward(torch::rand({5, 1, 13, 13})).sum().backward();
+                              torch::nn::ReLU(), torch::nn::Flatten(),
+                              torch::nn::Linear(3 * 9 * 9, 2));
+    for (int i = 0; i < 3; ++i)
+      net->forward(torch::rand({5, 1, 13, 13})).sum().backward();
     EXPECT_GT(live(20), 0);
   }
   EXPECT_EQ(live(20), 0);

@@ -18,7 +18,8 @@ struct Case {
   int64_t buffers;
 };
 
-// Convolution in*out*k*k (+ out), batch norm 2*out and buffers 2*out + 1, linear in*out + out.
+// Convolution in*out*k*k (+ out), batch norm 2*out and buffers 2*out + 1, linear in*out
+// + out.
 int64_t batch_norms(std::vector<int64_t> widths, int64_t each, int64_t more) {
   int64_t numbers = 0;
   for (const int64_t width : widths) numbers += each * width + more;
@@ -42,11 +43,17 @@ std::vector<Case> cases() {
           {"mlp", mlp, {1, 28, 28}, 203530, 0},
           {"mlp-wide", mlp_wide, {1, 28, 28}, 5824522, 0},
           {"convnet-plain", convnet_plain, {1, 28, 28}, blocks + 15690, 0},
-          {"convnet", convnet, {1, 28, 28}, blocks + 15690 + batch_norms({16, 32}, 2, 0),
+          {"convnet",
+           convnet,
+           {1, 28, 28},
+           blocks + 15690 + batch_norms({16, 32}, 2, 0),
            batch_norms({16, 32}, 2, 1)},
-          {"resnet18", resnet18, {1, 28, 28}, resnet18_parameters(),
-           batch_norms({64, 64, 64, 64, 64, 128, 128, 128, 128, 128, 256, 256, 256, 256,
-                        256, 512, 512, 512, 512, 512},
+          {"resnet18",
+           resnet18,
+           {1, 28, 28},
+           resnet18_parameters(),
+           batch_norms({64,  64,  64,  64,  64,  128, 128, 128, 128, 128,
+                        256, 256, 256, 256, 256, 512, 512, 512, 512, 512},
                        2, 1)}};
 }
 
@@ -151,8 +158,8 @@ TEST(NetworkValues, AreThoseOfPythonsSequential) {
   const auto parameters = mlp()->parameters();
   EXPECT_TRUE(parameters[0][0].narrow(0, 0, 3).equal(at::tensor(
       {-0.00026738643646240234F, 0.019158700481057167F, -0.029394470155239105F})));
-  EXPECT_TRUE(parameters[3].narrow(0, 0, 3).equal(
-      at::tensor({0.06172066926956177F, -0.055059194564819336F, 0.05695301294326782F})));
+  EXPECT_TRUE(parameters[3].narrow(0, 0, 3).equal(at::tensor(
+      {0.06172066926956177F, -0.055059194564819336F, 0.05695301294326782F})));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The loop on one card, and what its memory comes to: counted by hand, and by the system.
+// The loop on one card, and what its memory comes to: counted by hand, and by the
+// system.
 #include "single_gpu/train.h"
 
 #include <gtest/gtest.h>
@@ -44,10 +45,11 @@ class TrainTest : public testing::Test {
 };
 
 // Note [mlp's peak, by hand]
-// mlp is Flatten, Linear(784, 256), ReLU, Linear(256, 10); a step of plain SGD on B images.
-// Memory is largest in the backward pass, in the first layer's addmm: its weight's gradient,
-// as large as the weight, is the last big thing to come while little has gone yet. (The
-// forward pass holds two [B, 256] at once, but no gradients. SGD works in place.)
+// mlp is Flatten, Linear(784, 256), ReLU, Linear(256, 10); a step of plain SGD on B
+// images. Memory is largest in the backward pass, in the first layer's addmm: its
+// weight's gradient, as large as the weight, is the last big thing to come while little
+// has gone yet. (The forward pass holds two [B, 256] at once, but no gradients. SGD
+// works in place.)
 class HandCount {
  public:
   explicit HandCount(int64_t batch) : batch_(batch) {}
@@ -71,7 +73,8 @@ class HandCount {
     // The gradient that reached the first layer: d loss / d (its output), [B, 256]. The
     // ReLU's output and the log-softmax were freed as their nodes were passed.
     const int64_t incoming = batch_ * 256 * kFloat;
-    // The first layer's gradients: made, but not handed over yet, and so not tagged yet.
+    // The first layer's gradients: made, but not handed over yet, and so not tagged
+    // yet.
     const int64_t just_made = kWeight1 + kBias1;
     return held_by_the_loop + root + incoming + just_made;
   }
@@ -100,7 +103,8 @@ TEST_F(TrainTest, MomentumCountsAsOptimizerState) {
   options_.momentum = 0.9;
   options_.steps = 3;
   const TrainReport report = train(options_, World());
-  EXPECT_EQ(report.cards[0].at_peak_bytes.at("optimizer_state"), HandCount(64).parameters());
+  EXPECT_EQ(report.cards[0].at_peak_bytes.at("optimizer_state"),
+            HandCount(64).parameters());
 }
 
 TEST_F(TrainTest, TrainingLeavesTheCardAsItFoundIt) {
@@ -131,7 +135,7 @@ class AtTheStart final : public training::StepObserver {
  public:
   void before_batch(int64_t step, int64_t) override {
     if (step != 0) return;
-    malloc_trim(0);                                // what is free goes back to the system
+    malloc_trim(0);  // what is free goes back to the system
     std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM starts again from here
     rss_bytes = status_bytes("VmRSS");
     live_bytes = device::card_bytes(0).live;
@@ -144,7 +148,8 @@ class AtTheStart final : public training::StepObserver {
 // touched for the first time, the host's batch, malloc'd pieces of the graph).
 TEST_F(TrainTest, ResidentMemoryGrowsAsTheLedgerSays) {
   const auto start = std::make_shared<AtTheStart>();
-  options_.model = "mlp-wide";  // parameters of 23 MB: gradients and momentum as much again
+  options_.model =
+      "mlp-wide";  // parameters of 23 MB: gradients and momentum as much again
   options_.momentum = 0.9;
   options_.steps = 2;
   options_.observers = {start};
@@ -201,8 +206,8 @@ TEST_F(TrainTest, AccumulatedBatchesAreTheBigBatch) {
   EXPECT_EQ(whole.epochs.back(), 1);
 }
 
-// The order of samples, the parameters and the arithmetic: nothing is left to chance, nor
-// to how many threads prepare the batches.
+// The order of samples, the parameters and the arithmetic: nothing is left to chance,
+// nor to how many threads prepare the batches.
 TEST_F(TrainTest, TheSameOptionsGiveTheSameLosses) {
   options_.model = "convnet";
   options_.steps = 4;

@@ -29,7 +29,8 @@ std::string refusal_of(const std::function<void(TrainOptions&)>& change) {
   return refusal([&] { validate(options); });
 }
 
-CommandLine parse(const std::vector<std::string>& arguments, Ranks ranks = Ranks::one_a_card) {
+CommandLine parse(const std::vector<std::string>& arguments,
+                  Ranks ranks = Ranks::one_a_card) {
   return parse_command_line("program", "About it.", ranks, arguments);
 }
 
@@ -47,19 +48,22 @@ TEST(OptionsTest, WhatCannotBeIsNamedWithItsValueAndAWayOut) {
   const std::string number = ": must be a number of 0 or more";
   EXPECT_EQ(refusal_of([](O& o) { o.epochs = 0; }), "--epochs 0" + more);
   EXPECT_EQ(refusal_of([](O& o) { o.steps = -3; }), "--steps -3" + more);
-  EXPECT_EQ(refusal_of([](O& o) { o.batch_size = 0; }), "--batch-size 0" + more);
+  EXPECT_EQ(refusal_of([](O& o) { o.batch_size = 0; }),
+            "--batch-size 0: must be 1 to 1000000000");
   EXPECT_EQ(refusal_of([&](O& o) { o.lr = nan; }), "--lr nan" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = -0.25; }), "--lr -0.25" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = -1e-9; }), "--lr -1e-09" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = INFINITY; }), "--lr inf" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.momentum = -1; }), "--momentum -1" + number);
-  EXPECT_EQ(refusal_of([&](O& o) { o.weight_decay = nan; }), "--weight-decay nan" + number);
+  EXPECT_EQ(refusal_of([&](O& o) { o.weight_decay = nan; }),
+            "--weight-decay nan" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.ddp.bucket_cap_mb = -25; }),
             "--bucket-cap-mb -25" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.accumulate = 0; }), "--accumulate 0" + more);
   for (const int gpus : {0, -1, 65, 1000}) {
-    EXPECT_EQ(refusal_of([&](O& o) { o.gpus = gpus; }),
-              "--gpus " + std::to_string(gpus) + ": must be a number of cards from 1 to 64");
+    EXPECT_EQ(
+        refusal_of([&](O& o) { o.gpus = gpus; }),
+        "--gpus " + std::to_string(gpus) + ": must be a number of cards from 1 to 64");
   }
   EXPECT_EQ(refusal_of([](O& o) { o.threads_per_card = -1; }),
             "--threads-per-card -1: must be 0 (cores / cards) to 1024");
@@ -89,15 +93,50 @@ TEST(CommandLineTest, SaysWhatTheStructSaysWhenSilent) {
 }
 
 TEST(CommandLineTest, EveryOptionArrives) {
-  const CommandLine line = parse(
-      {"--model",        "convnet",  "--dataset",       "synthetic", "--data-dir", "d",
-       "--epochs",       "3",        "--steps",         "7",         "--lr",       "0.5",
-       "--momentum",     "0.9",      "--weight-decay",  "1e-4",      "--seed",     "42",
-       "--device",       "cpu",      "-g",              "4",         "--threads-per-card",
-       "2",              "--precision", "fp64",         "--num-workers", "3",
-       "--drop-last",    "--eval",   "--reducer",       "flat",      "--backend",  "gloo",
-       "--bucket-cap-mb", "0.5",     "--no-broadcast-buffers",       "--metrics-file", "m",
-       "--report-file",  "r",        "--quiet",         "--batch-size", "31"});
+  const CommandLine line = parse({"--model",
+                                  "convnet",
+                                  "--dataset",
+                                  "synthetic",
+                                  "--data-dir",
+                                  "d",
+                                  "--epochs",
+                                  "3",
+                                  "--steps",
+                                  "7",
+                                  "--lr",
+                                  "0.5",
+                                  "--momentum",
+                                  "0.9",
+                                  "--weight-decay",
+                                  "1e-4",
+                                  "--seed",
+                                  "42",
+                                  "--device",
+                                  "cpu",
+                                  "-g",
+                                  "4",
+                                  "--threads-per-card",
+                                  "2",
+                                  "--precision",
+                                  "fp64",
+                                  "--num-workers",
+                                  "3",
+                                  "--drop-last",
+                                  "--eval",
+                                  "--reducer",
+                                  "flat",
+                                  "--backend",
+                                  "gloo",
+                                  "--bucket-cap-mb",
+                                  "0.5",
+                                  "--no-broadcast-buffers",
+                                  "--metrics-file",
+                                  "m",
+                                  "--report-file",
+                                  "r",
+                                  "--quiet",
+                                  "--batch-size",
+                                  "31"});
   const TrainOptions& o = line.options;
   EXPECT_EQ(o.model + o.dataset + o.data_dir, "convnetsyntheticd");
   EXPECT_EQ(o.epochs, 3);
@@ -123,8 +162,9 @@ TEST(CommandLineTest, UnderscoresInNamesAreHyphens) {
   EXPECT_EQ(parse({"--batch_size=6"}).options.batch_size, 6);
   EXPECT_EQ(parse({"--data_dir=a_b/c_d"}).options.data_dir, "a_b/c_d");
   EXPECT_EQ(parse({"--metrics-file", "a_b"}).metrics_file, "a_b");
-  EXPECT_EQ(normalised({"--num_workers", "--a_b=c_d", "e_f", "-g_", "--"}),
-            (std::vector<std::string>{"--num-workers", "--a-b=c_d", "e_f", "-g_", "--"}));
+  EXPECT_EQ(
+      normalised({"--num_workers", "--a_b=c_d", "e_f", "-g_", "--"}),
+      (std::vector<std::string>{"--num-workers", "--a-b=c_d", "e_f", "-g_", "--"}));
 }
 
 TEST(CommandLineTest, StepsAloneEndTheRun) {
@@ -145,7 +185,8 @@ TEST(CommandLineTest, AGlobalBatchIsDividedAmongTheCards) {
 TEST(CommandLineTest, BadValuesAreUsageErrors) {
   EXPECT_EQ(refusal_of_line({"--gpus", "-1"}),
             "--gpus -1: must be a number of cards from 1 to 64");
-  EXPECT_EQ(refusal_of_line({"--lr", "nan"}), "--lr nan: must be a number of 0 or more");
+  EXPECT_EQ(refusal_of_line({"--lr", "nan"}),
+            "--lr nan: must be a number of 0 or more");
   EXPECT_EQ(refusal_of_line({"--lr=-1"}), "--lr -1: must be a number of 0 or more");
   EXPECT_THROW(parse({"--batch-size", "many"}), CLI::ParseError);
   EXPECT_THROW(parse({"--precision", "fp16"}), CLI::ParseError);
@@ -184,8 +225,9 @@ TEST(CommandLineTest, EachProgramTakesWhatConcernsIt) {
 TEST(CommandLineTest, HelpIsTheReference) {
   const std::string help = parse({"--help"}).help;
   for (const char* option :
-       {"About it.", "--model", "--batch-size", "--global-batch-size", "--gpus", "--reducer",
-        "--metrics-file", "--no-broadcast-buffers", "resnet18", "features100"}) {
+       {"About it.", "--model", "--batch-size", "--global-batch-size", "--gpus",
+        "--reducer", "--metrics-file", "--no-broadcast-buffers", "resnet18",
+        "features100"}) {
     EXPECT_NE(help.find(option), std::string::npos) << option;
   }
 }

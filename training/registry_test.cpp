@@ -50,11 +50,12 @@ TEST(RegistryTest, ASecondOneOfTheSameNameReplacesTheFirst) {
 }
 
 TEST(RegistryTest, EveryPartIsKnownByTheNameOfTheOptions) {
-  EXPECT_EQ(models().names(), (std::vector<std::string>{"convnet", "convnet-plain",
-                                                        "linear", "mlp", "mlp-wide",
-                                                        "resnet18"}));
-  EXPECT_EQ(datasets().names(), (std::vector<std::string>{"fashion-mnist", "features100",
-                                                          "mnist", "synthetic"}));
+  EXPECT_EQ(models().names(),
+            (std::vector<std::string>{"convnet", "convnet-plain", "linear", "mlp",
+                                      "mlp-wide", "resnet18"}));
+  EXPECT_EQ(
+      datasets().names(),
+      (std::vector<std::string>{"fashion-mnist", "features100", "mnist", "synthetic"}));
   EXPECT_EQ(samplers().names(),
             (std::vector<std::string>{"distributed", "random", "ranks-in-turn"}));
   const TrainOptions defaults;
@@ -73,9 +74,10 @@ TEST(RegistryTest, NcclDoesNotServeTheCpu) {
     resolve_backend(options);
     FAIL() << "nccl on the CPU";
   } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "--backend nccl moves bytes between CUDA cards and --device cpu has none "
-                 "here; try --backend gloo");
+    EXPECT_STREQ(
+        error.what(),
+        "--backend nccl moves bytes between CUDA cards and --device cpu has none "
+        "here; try --backend gloo");
   }
   options.backend = "glo";
   EXPECT_THROW(resolve_backend(options), std::invalid_argument);
@@ -91,14 +93,16 @@ TEST(CatalogTest, AModelIsTheSeedsAndCountsAsParameters) {
   const Network model = make_model(options, card);
   int64_t bytes = 0;
   for (const auto& tensors : {model->parameters(), model->buffers()}) {
-    for (const at::Tensor& tensor : tensors) bytes += static_cast<int64_t>(tensor.nbytes());
+    for (const at::Tensor& tensor : tensors)
+      bytes += static_cast<int64_t>(tensor.nbytes());
   }
   EXPECT_EQ(model->parameters().front().scalar_type(), at::kDouble);
   const auto live = device::card_bytes(0).live_by_category;
   EXPECT_EQ(live[static_cast<size_t>(device::Category::parameters)], bytes);
   EXPECT_TRUE(make_model(options, card)->parameters()[0].equal(model->parameters()[0]));
   options.seed = 1;
-  EXPECT_FALSE(make_model(options, card)->parameters()[0].equal(model->parameters()[0]));
+  EXPECT_FALSE(
+      make_model(options, card)->parameters()[0].equal(model->parameters()[0]));
 }
 
 TEST(CatalogTest, PrecisionsAreThoseOfTheOptions) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 namespace lockstep::training {
 namespace {
@@ -26,7 +28,8 @@ TrainReport sample(double scale = 1) {
     report.phases_ms[to_string(static_cast<Phase>(i))] = {1.5 * scale, 0.1 * i};
   }
   report.phases_ms["comm"] = {0.25, 0.5};
-  report.cards = {{0, static_cast<int64_t>(1000 * scale), {{"parameters", 600}, {"input", 400}}}};
+  report.cards = {
+      {0, static_cast<int64_t>(1000 * scale), {{"parameters", 600}, {"input", 400}}}};
   report.threads_per_card = 2;
   report.device = "cpu";
   report.rss_peak_bytes = static_cast<int64_t>(5'000'000'000 * scale);
@@ -101,7 +104,9 @@ TEST(MergeTest, OneRankIsTheJob) {
 TEST(MergeTest, RanksThatTookDifferentNumbersOfStepsAreNotOneJob) {
   TrainReport shorter = sample();
   shorter.losses.pop_back();
-  EXPECT_EQ(error_of([&] { merge({sample(3), shorter}); }),
+  EXPECT_EQ(error_of([&] {
+              merge({sample(3), shorter});
+            }),
             "ranks took different numbers of steps: 1 and 2");
 }
 
@@ -151,11 +156,13 @@ TEST_F(ReportFileTest, AReportFileIsTheJson) {
   EXPECT_EQ(content(folder_ / "report.json"), to_json(sample()) + "\n");
 }
 
-// Whole or not at all: where the new one cannot be written, the old one is left as it was.
+// Whole or not at all: where the new one cannot be written, the old one is left as it
+// was.
 TEST_F(ReportFileTest, AnErrorLeavesNothingHalfWritten) {
   const std::string missing = folder_ / "no" / "metrics.jsonl";
   EXPECT_EQ(error_of([&] { write_metrics(sample(), missing); }),
-            "cannot write " + missing + ": No such file or directory");
+            "cannot write " + missing +
+                ": No such file or directory; free some space or give another path");
 
   const fs::path folder = folder_ / "is_a_folder";
   fs::create_directory(folder);
@@ -176,6 +183,27 @@ TEST_F(ReportFileTest, ANewFileReplacesTheOldOneInOneStep) {
   EXPECT_EQ(content(path), to_json(sample()) + "\n");
 }
 
+TEST_F(ReportFileTest, ALinkStaysALinkAndAPipeAPipe) {
+  const fs::path target = folder_ / "target";
+  const fs::path link = folder_ / "link";
+  std::ofstream(target) << "old";
+  fs::create_symlink(target, link);
+  check_writable(link, "--report-file");
+  write_report(sample(), link);
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(content(target), to_json(sample()) + "\n");
+
+  const fs::path pipe = folder_ / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  check_writable(pipe, "--report-file");
+  std::string read;
+  std::thread reader([&] { std::getline(std::ifstream(pipe), read); });
+  write_report(sample(), pipe);
+  reader.join();
+  EXPECT_EQ(read, to_json(sample()));
+  EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
 TEST_F(ReportFileTest, WritableIsAskedBeforeTraining) {
   const fs::path path = folder_ / "metrics.jsonl";
   check_writable(path, "--metrics-file");
@@ -184,11 +212,11 @@ TEST_F(ReportFileTest, WritableIsAskedBeforeTraining) {
   check_writable(path, "--metrics-file");
   EXPECT_EQ(content(path), "old");
 
-  const std::string way_out = "; give a file in a folder that exists and is yours";
+  const std::string way_out = "; give a path in a folder that exists and is yours";
   const std::string missing = folder_ / "no" / "file";
   EXPECT_EQ(error_of([&] { check_writable(missing, "--metrics-file"); }),
-            "--metrics-file " + missing + " cannot be written: No such file or directory" +
-                way_out);
+            "--metrics-file " + missing +
+                " cannot be written: No such file or directory" + way_out);
   EXPECT_EQ(error_of([&] { check_writable(folder_, "--report-file"); }),
             "--report-file " + folder_.string() + " cannot be written: Is a directory" +
                 way_out);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
@@ -19,19 +20,27 @@ namespace {
 
 using device::Category;
 
+constexpr int64_t kBatches = 100;  // an epoch; the meter only plans with it
+
 // Writes down what it is told.
 class Diary final : public StepObserver {
  public:
-  Diary(std::string name, std::vector<std::string>& pages) : name_(name), pages_(pages) {}
+  Diary(std::string name, std::vector<std::string>& pages)
+      : name_(name), pages_(pages) {}
 
-  void before_batch(int64_t step, int64_t batch) override { note("before", step, batch); }
+  void planned(int64_t steps) override {
+    pages_.push_back(name_ + " planned " + std::to_string(steps));
+  }
+  void before_batch(int64_t step, int64_t batch) override {
+    note("before", step, batch);
+  }
   void after_batch(int64_t step, int64_t batch) override { note("after", step, batch); }
   void after_step(int64_t step, int64_t epoch, double loss, int64_t samples,
                   double step_ms) override {
     EXPECT_GE(step_ms, 0);
     note("step", step, epoch);
-    pages_.push_back(name_ + " loss " + std::to_string(static_cast<int>(loss)) + " of " +
-                     std::to_string(samples));
+    pages_.push_back(name_ + " loss " + std::to_string(static_cast<int>(loss)) +
+                     " of " + std::to_string(samples));
   }
   void finished(const torch::nn::Module& model) override {
     pages_.push_back(name_ + " finished " + std::to_string(model.parameters().size()));
@@ -71,7 +80,7 @@ class StepMeterTest : public testing::Test {
 TEST_F(StepMeterTest, PhasesPartitionTheStep) {
   options_.steps = 3;
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 3; ++i) {
@@ -111,7 +120,7 @@ TEST_F(StepMeterTest, AccumulatedBatchesAreOneStep) {
   options_.accumulate = 3;
   options_.steps = 2;
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   for (int i = 0; i < 6; ++i) {
     EXPECT_FALSE(meter.done());
     meter.step(loss(i), 10 + i);
@@ -126,7 +135,7 @@ TEST_F(StepMeterTest, EpochsAreCountedAndEndTheRun) {
   options_.epochs = 2;
   StepMeter meter = this->meter();
   int64_t batches = 0;
-  for (meter.start(/*batches=*/8); !meter.done(); meter.end_epoch()) {
+  for (meter.start(kBatches); !meter.done(); meter.end_epoch()) {
     for (int i = 0; i < 2; ++i) meter.step(loss(static_cast<double>(batches++)), 5);
   }
   EXPECT_EQ(batches, 4);
@@ -138,7 +147,7 @@ TEST_F(StepMeterTest, ALossThatIsNoNumberEndsTheRunNamingStepAndRank) {
   world_.rank = 3;
   world_.world_size = 4;
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   meter.step(loss(1), 1);
   meter.step(loss(1), 1);
   EXPECT_EQ(error_of([&] { meter.step(loss(std::nan("")), 1); }),
@@ -151,12 +160,13 @@ TEST_F(StepMeterTest, AnEpochWithoutABatchIsAnError) {
   options_.epochs = 5;
   options_.batch_size = 128;
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   meter.step(loss(1), 1);
   meter.end_epoch();
-  EXPECT_EQ(error_of([&] { meter.end_epoch(); }),
-            "epoch 1 held no whole batch of --batch-size 128; try a smaller one, or leave "
-            "out --drop-last");
+  EXPECT_EQ(
+      error_of([&] { meter.end_epoch(); }),
+      "epoch 1 held no whole batch of --batch-size 128; try a smaller one, or leave "
+      "out --drop-last");
 }
 
 TEST_F(StepMeterTest, ObserversAreCalledInTheirOrder) {
@@ -166,7 +176,7 @@ TEST_F(StepMeterTest, ObserversAreCalledInTheirOrder) {
   options_.accumulate = 2;
   options_.steps = 2;
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   for (int i = 0; i < 4; ++i) meter.step(loss(10 * i), 8);
   meter.report(model_, {});
   std::vector<std::string> expected;
@@ -174,6 +184,7 @@ TEST_F(StepMeterTest, ObserversAreCalledInTheirOrder) {
     expected.push_back("a " + what);
     expected.push_back("b " + what);
   };
+  both("planned 2");
   for (const int step : {0, 1}) {
     const std::string s = std::to_string(step);
     both("before " + s + ".0");
@@ -182,18 +193,37 @@ TEST_F(StepMeterTest, ObserversAreCalledInTheirOrder) {
     both("after " + s + ".1");
     for (const char* name : {"a", "b"}) {
       expected.push_back(std::string(name) + " step " + s + ".0");
-      expected.push_back(std::string(name) + " loss " + (step == 0 ? "5" : "25") + " of 16");
+      expected.push_back(std::string(name) + " loss " + (step == 0 ? "5" : "25") +
+                         " of 16");
     }
   }
   both("finished 2");
   EXPECT_EQ(pages, expected);
 }
 
+TEST_F(StepMeterTest, PlansTheStepsThatWillBeTaken) {
+  const auto planned = [&](int64_t epochs, int64_t steps, int64_t accumulate) {
+    std::vector<std::string> pages;
+    options_.observers = {std::make_shared<Diary>("a", pages)};
+    options_.epochs = epochs;
+    options_.steps = steps;
+    options_.accumulate = accumulate;
+    StepMeter meter = this->meter();
+    meter.start(kBatches);
+    return pages.front();
+  };
+  const int64_t unlimited = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(planned(3, unlimited, 1), "a planned 300");
+  EXPECT_EQ(planned(3, unlimited, 4), "a planned 75");
+  EXPECT_EQ(planned(3, 150, 1), "a planned 150");
+  EXPECT_EQ(planned(unlimited, 7, 1), "a planned 7");
+}
+
 TEST_F(StepMeterTest, EachPhaseChargesItsCategory) {
   options_.steps = 1;
   const CardScope scope(cards_[0]);
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   const auto category = [] { return device::current_account().category; };
   EXPECT_EQ(category(), Category::input);
   meter.enter(Phase::forward);
@@ -210,19 +240,21 @@ TEST_F(StepMeterTest, EachPhaseChargesItsCategory) {
   meter.step(last, 1);
   EXPECT_EQ(category(), Category::other) << "the run is done";
 
-  const at::Tensor evaluation = torch::zeros({1000});  // after training: not in the peak
+  const at::Tensor evaluation =
+      torch::zeros({1000});  // after training: not in the peak
   const TrainReport report = meter.report(model_, {});
   ASSERT_EQ(report.cards.size(), 1U);
   EXPECT_EQ(report.cards[0].peak_bytes, 444);
-  EXPECT_EQ(report.cards[0].at_peak_bytes,
-            (std::map<std::string, int64_t>{{"activations", 400}, {"optimizer_state", 44}}));
+  EXPECT_EQ(
+      report.cards[0].at_peak_bytes,
+      (std::map<std::string, int64_t>{{"activations", 400}, {"optimizer_state", 44}}));
 }
 
 TEST_F(StepMeterTest, TheReportSaysWhatItRanOn) {
   options_.steps = 1;
   cards_ = device::make_cards("cpu", 2, 3);
   StepMeter meter = this->meter();
-  meter.start(/*batches=*/8);
+  meter.start(kBatches);
   meter.step(loss(0.5), 1);
   const TrainReport report = meter.report(model_, {.correct = 3, .evaluated = 4});
   EXPECT_EQ(report.device, "cpu");
@@ -249,7 +281,7 @@ TEST_F(StepMeterTest, AWatchedGroupReportsTogetherAndItsTimeIsComm) {
       StepMeter meter(options_, {.rank = rank, .world_size = 2}, cards_);
       meter.watch(*group);
       group->all_reduce(torch::ones({1000})).wait();  // before the start: not counted
-      meter.start(/*batches=*/8);
+      meter.start(kBatches);
       meter.step(loss(rank), 10);
       group->all_reduce(torch::ones({1000})).wait();
       meter.step(loss(10 + rank), 20);
