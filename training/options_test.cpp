@@ -47,7 +47,8 @@ TEST(OptionsTest, WhatCannotBeIsNamedWithItsValueAndAWayOut) {
   const std::string number = ": must be a number of 0 or more";
   EXPECT_EQ(refusal_of([](O& o) { o.epochs = 0; }), "--epochs 0" + more);
   EXPECT_EQ(refusal_of([](O& o) { o.steps = -3; }), "--steps -3" + more);
-  EXPECT_EQ(refusal_of([](O& o) { o.batch_size = 0; }), "--batch-size 0" + more);
+  EXPECT_EQ(refusal_of([](O& o) { o.batch_size = 0; }),
+            "--batch-size 0: must be 1 to 1000000000");
   EXPECT_EQ(refusal_of([&](O& o) { o.lr = nan; }), "--lr nan" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = -0.25; }), "--lr -0.25" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = -1e-9; }), "--lr -1e-09" + number);

@@ -155,7 +155,8 @@ TEST_F(ReportFileTest, AReportFileIsTheJson) {
 TEST_F(ReportFileTest, AnErrorLeavesNothingHalfWritten) {
   const std::string missing = folder_ / "no" / "metrics.jsonl";
   EXPECT_EQ(error_of([&] { write_metrics(sample(), missing); }),
-            "cannot write " + missing + ": No such file or directory");
+            "cannot write " + missing +
+                ": No such file or directory; free some space or give another path");
 
   const fs::path folder = folder_ / "is_a_folder";
   fs::create_directory(folder);
@@ -184,7 +185,7 @@ TEST_F(ReportFileTest, WritableIsAskedBeforeTraining) {
   check_writable(path, "--metrics-file");
   EXPECT_EQ(content(path), "old");
 
-  const std::string way_out = "; give a file in a folder that exists and is yours";
+  const std::string way_out = "; give a path in a folder that exists and is yours";
   const std::string missing = folder_ / "no" / "file";
   EXPECT_EQ(error_of([&] { check_writable(missing, "--metrics-file"); }),
             "--metrics-file " + missing + " cannot be written: No such file or directory" +
