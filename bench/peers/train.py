@@ -182,8 +182,8 @@ def main():
             print(json.dumps(line), file=out)
         out.flush()
     if distributed:
-        # Everything is written. Left to end by itself, one process in some hundred aborts in
-        # its last moments ("terminate called without an active exception"): a thread of the
+        # Everything is written. Left to end by itself, a process now and then aborts in its
+        # last moments ("terminate called without an active exception"): a thread of the
         # process group that the interpreter's end overtakes.
         os._exit(0)
 
