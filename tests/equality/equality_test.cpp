@@ -99,9 +99,9 @@ TEST(BatchNorm, IsThatOfOneCardWhichTakesTheLocalBatchesInTurn) {
   }
 }
 
-class Python : public testing::TestWithParam<std::string> {};
+class PythonLosses : public testing::TestWithParam<std::string> {};
 
-TEST_P(Python, LossesInFp64EqualOurs) {
+TEST_P(PythonLosses, InFp64EqualOurs) {
   const std::string work = workload(GetParam(), "fp64", kSteps);
   const std::vector<double>& ours = watched(kOne + work).losses;
   expect_within(1e-9,
@@ -111,7 +111,7 @@ TEST_P(Python, LossesInFp64EqualOurs) {
                 "Python, two ranks" + work);
 }
 
-TEST_P(Python, LossesInFp32EqualOurs) {
+TEST_P(PythonLosses, InFp32EqualOurs) {
   const size_t steps = GetParam() == "mlp" ? kSteps : kFirstSteps;
   const std::string work = workload(GetParam(), "fp32", steps);
   const std::vector<double>& ours = program_losses(kOne + work);
@@ -122,8 +122,23 @@ TEST_P(Python, LossesInFp32EqualOurs) {
                 "Python, two ranks" + work);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Python, testing::Values("mlp", "convnet-plain"),
+INSTANTIATE_TEST_SUITE_P(Models, PythonLosses, testing::Values("mlp", "convnet-plain"),
                          [](const auto& info) { return info.index == 0 ? "Mlp" : "ConvnetPlain"; });
+
+// Nine steps an epoch, the last of them smaller: the order of each epoch is its own.
+TEST(Python, GoesThroughEpochsAsWeDo) {
+  const std::string work = workload("mlp", "fp64", 11);
+  const std::vector<double>& python_one =
+      python_losses(1, "--batch-size 7000 --threads 2" + work);
+  const std::vector<double>& python_two = python_losses(2, "--batch-size 3500" + work);
+  expect_within(1e-9,
+                apart(program_losses("single_gpu --batch-size 7000" + work), python_one, 11),
+                "Python, one process, two epochs");
+  expect_within(
+      1e-9,
+      apart(program_losses("ddp --gpus 2 --batch-size 3500" + work), python_two, 11),
+      "Python, two ranks, two epochs");
+}
 
 }  // namespace
 }  // namespace lockstep::equality
