@@ -1,6 +1,6 @@
-// `bench` as a user runs it, quickly: the files it leaves, and what becomes of cases that
-// disagree or fail. The programs that lie here are scripts beside a copy of bench: bench itself
-// has no way to be lied to.
+// `bench` as a user runs it, quickly: the files it leaves, and what becomes of cases
+// that disagree or fail. The programs that lie here are scripts beside a copy of bench:
+// bench itself has no way to be lied to.
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -17,8 +17,9 @@ using reports::Row;
 
 std::vector<std::string> quick(const std::string& out, std::vector<std::string> more) {
   std::vector<std::string> arguments = {
-      "--model", "linear", "--dataset", "features100", "--device", "cpu", "--steps", "5",
-      "--warmup", "1", "--repetitions", "2", "--out", out};
+      "--model", "linear", "--dataset", "features100", "--device",      "cpu",
+      "--steps", "5",      "--warmup",  "1",           "--repetitions", "2",
+      "--out",   out};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
@@ -70,7 +71,8 @@ TEST_F(GoodRun, LeavesItsFilesAndNothingElse) {
       expected.push_back(std::string("out/charts/") + chart + kind);
     }
   }
-  expected.insert(expected.end(), {"out/index.html", "out/results.json", "out/runs.jsonl"});
+  expected.insert(expected.end(),
+                  {"out/index.html", "out/results.json", "out/runs.jsonl"});
   EXPECT_EQ(result().place.names(), expected);
 }
 
@@ -108,7 +110,8 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
     ASSERT_EQ(row.memory.size(), static_cast<size_t>(row.cards));
     for (const reports::CardRow& card : row.memory) EXPECT_GT(card.peak_bytes, 0);
     EXPECT_EQ(row.phases_ms.count("comm"), row.mode == "ddp" ? 1u : 0u);
-    for (const char* phase : {"data", "forward", "backward", "exposed_comm", "optimizer"}) {
+    for (const char* phase :
+         {"data", "forward", "backward", "exposed_comm", "optimizer"}) {
       EXPECT_EQ(row.phases_ms.count(phase), 1u) << phase;
     }
     EXPECT_GE(row.flags.size(), 1u);
@@ -117,8 +120,9 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
     EXPECT_FALSE(row.accuracy.has_value());
   }
   std::multiset<std::string> expected;
-  for (const char* name : {"single/linear/cards:1", "dp/linear/cards:1", "dp/linear/cards:2",
-                           "ddp/linear/cards:1", "ddp/linear/cards:2"}) {
+  for (const char* name :
+       {"single/linear/cards:1", "dp/linear/cards:1", "dp/linear/cards:2",
+        "ddp/linear/cards:1", "ddp/linear/cards:2"}) {
     expected.insert({name, name});
   }
   EXPECT_EQ(names, expected);
@@ -134,9 +138,10 @@ TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
       EXPECT_TRUE(!value.is_number() || std::isfinite(value.get<double>())) << key;
     }
     for (const char* key :
-         {"samples_per_second", "step_p50_ms", "step_p95_ms", "forward_ms", "backward_ms",
-          "optimizer_ms", "data_ms", "card0_peak_bytes", "cards", "threads_per_card",
-          "local_batch", "global_batch", "loss", "scaling_efficiency"}) {
+         {"samples_per_second", "step_p50_ms", "step_p95_ms", "forward_ms",
+          "backward_ms", "optimizer_ms", "data_ms", "card0_peak_bytes", "cards",
+          "threads_per_card", "local_batch", "global_batch", "loss",
+          "scaling_efficiency"}) {
       ASSERT_TRUE(run.contains(key)) << key;
       EXPECT_GT(run.at(key).get<double>(), 0) << key;
     }
@@ -145,7 +150,8 @@ TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
     EXPECT_FALSE(run.contains("card2_peak_bytes"));
     EXPECT_EQ(run.contains("memory_imbalance"), two);
     EXPECT_EQ(run.contains("comm_ms"), name.rfind("ddp", 0) == 0) << run;
-    EXPECT_EQ(run.contains("exposed_comm_ms"), two || name.rfind("single", 0) != 0) << run;
+    EXPECT_EQ(run.contains("exposed_comm_ms"), two || name.rfind("single", 0) != 0)
+        << run;
     if (name == "single/linear/cards:1") {
       EXPECT_EQ(run.at("scaling_efficiency"), 1.0);
     }
@@ -205,7 +211,8 @@ TEST(BadRun, ACaseThatDisagreesOrFailsHasAnErrorAndNoNumber) {
   ProgramRun run(programs.bench(), quick(place / "out", {"--gpus", "2"}));
   EXPECT_EQ(run.status(), 1);
   const std::string errors = run.process().err();
-  EXPECT_NE(errors.find("ddp/linear/cards:2  ERROR: loss "), std::string::npos) << errors;
+  EXPECT_NE(errors.find("ddp/linear/cards:2  ERROR: loss "), std::string::npos)
+      << errors;
   EXPECT_NE(errors.find("at step 1 where one card"), std::string::npos) << errors;
   EXPECT_NE(errors.find("dp/linear/cards:2  agrees"), std::string::npos) << errors;
 
@@ -213,8 +220,10 @@ TEST(BadRun, ACaseThatDisagreesOrFailsHasAnErrorAndNoNumber) {
   for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
     ++count[row.mode + " " + row.status];
     if (row.mode == "single") continue;
-    EXPECT_TRUE(row.step_ms.empty() && row.losses.empty() && row.memory.empty()) << row.name;
-    EXPECT_NE(row.message.find(row.mode == "dp" ? "no luck today" : "at step 1 where one card"),
+    EXPECT_TRUE(row.step_ms.empty() && row.losses.empty() && row.memory.empty())
+        << row.name;
+    EXPECT_NE(row.message.find(row.mode == "dp" ? "no luck today"
+                                                : "at step 1 where one card"),
               std::string::npos)
         << row.message;
   }
@@ -243,7 +252,8 @@ TEST(BadRun, WithoutOneNumberTheOldFilesStay) {
   ProgramRun run(programs.bench(), quick(place / "", {"--mode", "single"}));
   EXPECT_EQ(run.status(), 1);
   const std::string errors = run.process().err();
-  EXPECT_NE(errors.find("single/linear/cards:1 exited with status 3"), std::string::npos)
+  EXPECT_NE(errors.find("single/linear/cards:1 exited with status 3"),
+            std::string::npos)
       << errors;
   EXPECT_NE(errors.find("no case could be measured"), std::string::npos) << errors;
   EXPECT_EQ(place.names(), std::vector<std::string>{"runs.jsonl"});

@@ -48,12 +48,28 @@ std::string program_of(const Case& one, bool reference) {
 
 std::vector<std::string> arguments_of(const Case& one, const Sweep& sweep,
                                       const RunPlan& plan) {
-  std::vector<std::string> arguments = {
-      "--model", one.model, "--dataset", sweep.dataset, "--data-dir", sweep.data_dir,
-      "--batch-size", std::to_string(one.local_batch), "--steps", std::to_string(plan.steps),
-      "--threads-per-card", std::to_string(one.threads_per_card), "--device", sweep.device,
-      "--precision", sweep.precision, "--lr", shortest(sweep.lr), "--seed",
-      std::to_string(sweep.seed), "--drop-last", "--quiet"};
+  std::vector<std::string> arguments = {"--model",
+                                        one.model,
+                                        "--dataset",
+                                        sweep.dataset,
+                                        "--data-dir",
+                                        sweep.data_dir,
+                                        "--batch-size",
+                                        std::to_string(one.local_batch),
+                                        "--steps",
+                                        std::to_string(plan.steps),
+                                        "--threads-per-card",
+                                        std::to_string(one.threads_per_card),
+                                        "--device",
+                                        sweep.device,
+                                        "--precision",
+                                        sweep.precision,
+                                        "--lr",
+                                        shortest(sweep.lr),
+                                        "--seed",
+                                        std::to_string(sweep.seed),
+                                        "--drop-last",
+                                        "--quiet"};
   const auto add = [&](const std::string& option, const std::string& value) {
     arguments.push_back(option);
     arguments.push_back(value);
@@ -122,7 +138,8 @@ launch::ExitStatus Children::wait(launch::Process& process) const {
     process.wait();
     throw Stopped(signal);
   }
-  if (const auto status = process.wait_for(std::chrono::milliseconds(0))) return *status;
+  if (const auto status = process.wait_for(std::chrono::milliseconds(0)))
+    return *status;
   process.stop(kGrace);
   throw std::runtime_error("no end after 30 minutes; stopped");
 }

@@ -1,5 +1,5 @@
-// Runs of cases, in processes of their own: the bench process never trains, so every run
-// starts clean and its peaks are its own.
+// Runs of cases, in processes of their own: the bench process never trains, so every
+// run starts clean and its peaks are its own.
 //
 // Not here: what is run and how often (sweep.h, measure.h).
 #pragma once
@@ -18,8 +18,8 @@ namespace lockstep::bench {
 // Which steps, and whether one card stands in for all of them.
 struct RunPlan {
   int64_t steps = 10;
-  // One card that takes the case's local batches in turn and averages their gradients: what
-  // the case is checked against.
+  // One card that takes the case's local batches in turn and averages their gradients:
+  // what the case is checked against.
   bool reference = false;
 };
 
@@ -46,18 +46,20 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Make it first thing in main() and use it on the main thread: while it lives the signals
-// that end a job wait for it, and children die with the thread that started them.
+// Make it first thing in main() and use it on the main thread: while it lives the
+// signals that end a job wait for it, and children die with the thread that started
+// them.
 class Children {
  public:
   explicit Children(const Sweep& sweep) : sweep_(sweep) {}
 
-  // Runs the case's program and reads back its report. Throws std::runtime_error with the
-  // program's own error line; Stopped.
+  // Runs the case's program and reads back its report. Throws std::runtime_error with
+  // the program's own error line; Stopped.
   TrainReport run(const Case& one, const RunPlan& plan) const;
 
-  // The case's program looks at its options, its data and its model, and trains nothing.
-  // Throws std::invalid_argument or std::runtime_error with what it says; Stopped.
+  // The case's program looks at its options, its data and its model, and trains
+  // nothing. Throws std::invalid_argument or std::runtime_error with what it says;
+  // Stopped.
   void dry_run(const Case& one) const;
 
   // Draws the page and the charts in `folder`; the program's status. Throws Stopped.
@@ -68,7 +70,8 @@ class Children {
 
  private:
   // Its status is 0, else an exception as above.
-  void finish(const Case& one, launch::Process& process, const std::string& program) const;
+  void finish(const Case& one, launch::Process& process,
+              const std::string& program) const;
   launch::ExitStatus wait(launch::Process& process) const;
 
   const Sweep& sweep_;

@@ -1,7 +1,6 @@
 #include "bench/command_line.h"
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <stdexcept>
 
@@ -18,26 +17,35 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
     // Before `_` and `-` are made one: Google Benchmark's names keep theirs.
     const bool theirs = argument.rfind("--benchmark_", 0) == 0;
     if (theirs && argument.rfind("--benchmark_out", 0) == 0) {
-      throw std::invalid_argument(argument + ": bench writes results.json itself; try --out");
+      throw std::invalid_argument(argument +
+                                  ": bench writes results.json itself; try --out");
     }
     if (theirs && argument.rfind("--benchmark_list_tests", 0) == 0) {
-      throw std::invalid_argument(argument + ": the cases are --mode, --gpus and --model; "
-                                             "bench prints each one's name as it goes");
+      throw std::invalid_argument(argument +
+                                  ": the cases are --mode, --gpus and --model; "
+                                  "bench prints each one's name as it goes");
     }
     (theirs ? line.benchmark_flags : ours).push_back(argument);
   }
   ours = training::normalised(std::move(ours));
 
-  CLI::App app("Measures one card, DataParallel and DDP side by side: verify, then time.",
-               "bench");
-  app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")->delimiter(',');
-  app.add_option("--gpus,-g", sweep.gpus, "numbers of cards; default 1,2,4.. up to the cores")
+  CLI::App app(
+      "Measures one card, DataParallel and DDP side by side: verify, then time.",
+      "bench");
+  app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
       ->delimiter(',');
-  app.add_option("--model", sweep.models, "models")->delimiter(',')->capture_default_str();
-  app.add_option("--dataset", sweep.dataset, "fashion-mnist, mnist, synthetic or features100")
+  app.add_option("--gpus,-g", sweep.gpus,
+                 "numbers of cards; default 1,2,4.. up to the cores")
+      ->delimiter(',');
+  app.add_option("--model", sweep.models, "models")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--dataset", sweep.dataset,
+                 "fashion-mnist, mnist, synthetic or features100")
       ->capture_default_str();
   app.add_option("--data-dir", sweep.data_dir, "folder of the data set's files");
-  app.add_option("--scaling", sweep.scaling, "weak (local batch fixed) or strong (global)")
+  app.add_option("--scaling", sweep.scaling,
+                 "weak (local batch fixed) or strong (global)")
       ->capture_default_str();
   app.add_option("--batch-size", sweep.batch_size, "samples a card and step")
       ->capture_default_str();
@@ -58,9 +66,11 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->capture_default_str();
   app.add_option("--backend", sweep.backend, "DDP's: auto, gloo or nccl")
       ->capture_default_str();
-  app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")->capture_default_str();
+  app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")
+      ->capture_default_str();
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
-  app.add_option("--seed", sweep.seed, "of parameters and order")->capture_default_str();
+  app.add_option("--seed", sweep.seed, "of parameters and order")
+      ->capture_default_str();
   app.add_option("--out", sweep.out, "folder for the results")->capture_default_str();
   std::reverse(ours.begin(), ours.end());
   try {

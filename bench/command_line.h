@@ -18,8 +18,8 @@ struct BenchLine {
 // Throws CLI::ParseError or std::invalid_argument.
 BenchLine parse_bench_line(const std::vector<std::string>& arguments);
 
-// Where the real images are missing and nobody asked for these very ones, turns to synthetic
-// ones and returns what to tell about it, loudly.
+// Where the real images are missing and nobody asked for these very ones, turns to
+// synthetic ones and returns what to tell about it, loudly.
 std::vector<std::string> fall_back_to_synthetic(BenchLine& line);
 
 }  // namespace lockstep::bench

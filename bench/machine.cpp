@@ -30,7 +30,9 @@ std::string value_in(const std::string& path, const std::string& key, char separ
 
 }  // namespace
 
-int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+int cores() {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 reports::MachineRow this_machine() {
   reports::MachineRow machine;
@@ -73,7 +75,8 @@ std::string current_commit() {
 std::vector<std::string> warnings(const std::vector<Case>& cases) {
   std::vector<std::string> lines;
 #ifndef NDEBUG
-  lines.emplace_back("this is a debug build: its times mean nothing; use the release preset");
+  lines.emplace_back(
+      "this is a debug build: its times mean nothing; use the release preset");
 #endif
   int most_threads = 0;
   for (const Case& one : cases) {

@@ -1,7 +1,6 @@
-// `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it is
-// the main job: a sensible sweep on real images.
+// `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
+// is the main job: a sensible sweep on real images.
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -21,8 +20,8 @@ namespace {
 
 void warn(const std::string& text) { std::cerr << "bench: WARNING: " << text << "\n"; }
 
-// Each program looks at each of its models once, with the most cards: what it would refuse
-// is known before anything is written or measured.
+// Each program looks at each of its models once, with the most cards: what it would
+// refuse is known before anything is written or measured.
 void dry_run_all(const std::vector<Case>& cases, const Children& children) {
   std::map<std::pair<std::string, std::string>, Case> largest;
   for (const Case& one : cases) {
@@ -40,7 +39,8 @@ std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
     ++done;
     if (one.mode == "single") continue;  // what the others are checked against
     const auto reason = verify(one, children);
-    std::fprintf(stderr, "verify %zu/%zu  %s  %s\n", done, cases.size(), one.name().c_str(),
+    std::fprintf(stderr, "verify %zu/%zu  %s  %s\n", done, cases.size(),
+                 one.name().c_str(),
                  reason ? ("ERROR: " + *reason).c_str() : "agrees with one card");
     if (reason) refused.emplace(one.name(), *reason);
   }
@@ -69,7 +69,8 @@ int run(int argc, char** argv) {
   std::cout << table(rows) << std::flush;
   const auto ok = [](const reports::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
-    throw std::runtime_error("no case could be measured; " + sweep.out + " is as it was");
+    throw std::runtime_error("no case could be measured; " + sweep.out +
+                             " is as it was");
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");

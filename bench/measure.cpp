@@ -17,8 +17,8 @@ namespace {
 
 using reports::Row;
 
-// Google Benchmark's console would call its library a debug build and print its own columns;
-// our table comes at the end.
+// Google Benchmark's console would call its library a debug build and print its own
+// columns; our table comes at the end.
 class SilentReporter final : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context& /*context*/) override { return true; }
@@ -41,7 +41,8 @@ void set_counters(benchmark::State& state, const Row& row) {
   set("samples_per_second", reports::samples_per_second(row));
   set("step_p50_ms", reports::percentile_ms(row, 50));
   set("step_p95_ms", reports::percentile_ms(row, 95));
-  for (const char* phase : {"data", "forward", "backward", "exposed_comm", "optimizer", "comm"}) {
+  for (const char* phase :
+       {"data", "forward", "backward", "exposed_comm", "optimizer", "comm"}) {
     set(std::string(phase) + "_ms", reports::mean_phase_ms(row, phase));
   }
   for (const reports::CardRow& card : row.memory) {
@@ -115,8 +116,8 @@ class Measurements {
       std::fprintf(stderr, "run %zu/%zu  %s  %.0f samples/s\n", done_, total_,
                    row.name.c_str(), reports::samples_per_second(row).value_or(0));
     } else {
-      std::fprintf(stderr, "run %zu/%zu  %s  ERROR: %s\n", done_, total_, row.name.c_str(),
-                   row.message.c_str());
+      std::fprintf(stderr, "run %zu/%zu  %s  ERROR: %s\n", done_, total_,
+                   row.name.c_str(), row.message.c_str());
     }
   }
 
@@ -135,7 +136,8 @@ class Measurements {
 
 GoogleBenchmark::GoogleBenchmark(const std::vector<std::string>& flags,
                                  const std::string& json_path)
-    : arguments_({"bench", "--benchmark_out=" + json_path, "--benchmark_out_format=json",
+    : arguments_({"bench", "--benchmark_out=" + json_path,
+                  "--benchmark_out_format=json",
                   "--benchmark_enable_random_interleaving=true"}) {
   arguments_.insert(arguments_.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
@@ -143,8 +145,8 @@ GoogleBenchmark::GoogleBenchmark(const std::vector<std::string>& flags,
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
   if (argc > 1) {
-    throw std::invalid_argument(std::string(argv[1]) +
-                                ": Google Benchmark has no such flag; see bench --help");
+    throw std::invalid_argument(
+        std::string(argv[1]) + ": Google Benchmark has no such flag; see bench --help");
   }
 }
 
@@ -156,10 +158,9 @@ std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
   benchmark::AddCustomContext("lockstep_commit", current_commit());
   Measurements measurements(plan, sweep, children);
   for (const Case& one : plan.cases) {
-    benchmark::RegisterBenchmark(one.name().c_str(),
-                                 [&measurements, one](benchmark::State& state) {
-                                   measurements.run(state, one);
-                                 })
+    benchmark::RegisterBenchmark(
+        one.name().c_str(),
+        [&measurements, one](benchmark::State& state) { measurements.run(state, one); })
         ->Iterations(1)
         ->UseManualTime()
         ->Repetitions(sweep.repetitions)
@@ -167,9 +168,9 @@ std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
   }
   SilentReporter silent;
   if (benchmark::RunSpecifiedBenchmarks(&silent) == 0) {
-    throw std::invalid_argument("--benchmark_filter " + benchmark::GetBenchmarkFilter() +
-                                " leaves no case; their names are like " +
-                                plan.cases.front().name());
+    throw std::invalid_argument(
+        "--benchmark_filter " + benchmark::GetBenchmarkFilter() +
+        " leaves no case; their names are like " + plan.cases.front().name());
   }
   return measurements.take_rows();
 }

@@ -1,7 +1,7 @@
-// The timed runs, as Google Benchmark's benchmarks: one iteration is one whole run in child
-// processes, its manual time the median step. (Its adaptive iteration counts would leave ranks
-// disagreeing.) Repetitions of all cases are interleaved, so that a machine which slows down
-// slows all of them.
+// The timed runs, as Google Benchmark's benchmarks: one iteration is one whole run in
+// child processes, its manual time the median step. (Its adaptive iteration counts
+// would leave ranks disagreeing.) Repetitions of all cases are interleaved, so that a
+// machine which slows down slows all of them.
 #pragma once
 
 #include <map>
@@ -20,7 +20,8 @@ struct Plan {
   std::map<std::string, std::string> refused;
 };
 
-// Google Benchmark with its own flags, ready to write its JSON to a file. Once a process.
+// Google Benchmark with its own flags, ready to write its JSON to a file. Once a
+// process.
 class GoogleBenchmark {
  public:
   // Throws std::invalid_argument for a flag that it does not know.

@@ -75,7 +75,8 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.device = report.device;
   if (report.device == "cpu") {
     row.flags.emplace_back("emulated");
-    if (one.cards * one.threads_per_card > cores()) row.flags.emplace_back("oversubscribed");
+    if (one.cards * one.threads_per_card > cores())
+      row.flags.emplace_back("oversubscribed");
   }
   row.step_ms = report.step_ms;
   row.phases_ms = report.phases_ms;
@@ -135,8 +136,8 @@ void make_folder(const std::string& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) {
-    throw std::runtime_error("--out " + folder + " cannot be made: " + failed.message() +
-                             "; give another folder");
+    throw std::runtime_error("--out " + folder + " cannot be made: " +
+                             failed.message() + "; give another folder");
   }
   for (const char* name : {"runs.jsonl", "results.json"}) {
     training::check_writable(folder + "/" + name, "--out");

@@ -20,25 +20,25 @@ struct Stamp {
 
 reports::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
                         int repetition, const TrainReport& report);
-reports::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
-                       const std::string& message);
+reports::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
+                       int repetition, const std::string& message);
 
-// Throughput over N times the single card's of the same model, medians of the repetitions;
-// nothing where either was not measured.
+// Throughput over N times the single card's of the same model, medians of the
+// repetitions; nothing where either was not measured.
 std::optional<double> scaling_efficiency(const std::vector<reports::Row>& rows,
                                          const std::string& name);
 
 double median(std::vector<double> values);  // of one value or more
 
-// The folder of --out, made where it is missing. Throws std::runtime_error where the files
-// of a bench run cannot be written there.
+// The folder of --out, made where it is missing. Throws std::runtime_error where the
+// files of a bench run cannot be written there.
 void make_folder(const std::string& folder);
 
 // `runs.jsonl`, whole or not at all.
 void write_rows(const std::vector<reports::Row>& rows, const std::string& path);
 
-// Google Benchmark's JSON, finished: what is known only after all runs (scaling efficiency) is
-// added, and the file put in its place.
+// Google Benchmark's JSON, finished: what is known only after all runs (scaling
+// efficiency) is added, and the file put in its place.
 void finish_json(const std::vector<reports::Row>& rows, const std::string& from,
                  const std::string& to);
 

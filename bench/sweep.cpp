@@ -80,8 +80,8 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
         if (global % cards != 0) {
           throw std::invalid_argument(
               "--scaling strong: the global batch of " + std::to_string(global) +
-              " does not divide by " + std::to_string(cards) + " cards; try --batch-size " +
-              std::to_string(sweep.batch_size * cards));
+              " does not divide by " + std::to_string(cards) +
+              " cards; try --batch-size " + std::to_string(sweep.batch_size * cards));
         }
         one.local_batch = global / cards;
       }

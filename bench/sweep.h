@@ -1,5 +1,5 @@
-// What a bench run is asked to measure: lists of modes, cards and models, and from them the
-// cases.
+// What a bench run is asked to measure: lists of modes, cards and models, and from them
+// the cases.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,18 @@ namespace lockstep::bench {
 
 struct Sweep {
   std::vector<std::string> modes = {"all"};  // "single", "dp", "ddp", "all"
-  std::vector<int> gpus;                     // empty: 1, 2, 4 .. up to the cores, at most 8
+  std::vector<int> gpus;  // empty: 1, 2, 4 .. up to the cores, at most 8
   std::vector<std::string> models = {"mlp", "convnet"};
   std::string dataset = "fashion-mnist";
   std::string data_dir;
-  std::string scaling = "weak";  // weak: the local batch is fixed; strong: the global batch
-  int64_t batch_size = 64;       // local; under strong scaling that of the most cards
-  int64_t steps = 60;            // measured ones
+  std::string scaling =
+      "weak";               // weak: the local batch is fixed; strong: the global batch
+  int64_t batch_size = 64;  // local; under strong scaling that of the most cards
+  int64_t steps = 60;       // measured ones
   int64_t warmup = 10;
   int repetitions = 3;
-  // Threads of every card in the sweep, the single-card baseline included. 0: cores / the
-  // largest number of cards, at least 1.
+  // Threads of every card in the sweep, the single-card baseline included. 0: cores /
+  // the largest number of cards, at least 1.
   int threads_per_card = 0;
   std::string device = "auto";
   std::string precision = "fp32";
@@ -46,8 +47,9 @@ struct Case {
 // Throws std::invalid_argument naming the value that cannot be.
 void validate(const Sweep& sweep);
 
-// Every combination; `single` only at one card, and always there: the others are measured
-// against it. Values not given are filled in first, so the sweep says what was run.
+// Every combination; `single` only at one card, and always there: the others are
+// measured against it. Values not given are filled in first, so the sweep says what was
+// run.
 std::vector<Case> cases_of(Sweep& sweep, int cores);
 
 }  // namespace lockstep::bench

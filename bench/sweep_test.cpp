@@ -34,8 +34,9 @@ TEST(Sweep, SingleStandsAtOneCardAndTheOthersAtEach) {
   Sweep sweep;
   sweep.models = {"mlp"};
   sweep.gpus = {2, 1, 2};
-  EXPECT_EQ(names_of(sweep), (Names{"single/mlp/cards:1", "dp/mlp/cards:1", "dp/mlp/cards:2",
-                                    "ddp/mlp/cards:1", "ddp/mlp/cards:2"}));
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "dp/mlp/cards:1", "dp/mlp/cards:2",
+                   "ddp/mlp/cards:1", "ddp/mlp/cards:2"}));
 }
 
 TEST(Sweep, SingleIsThereWhateverTheModes) {
@@ -64,12 +65,15 @@ TEST(Sweep, CardsGoUpToTheCoresIfNotGiven) {
 TEST(Sweep, ACardIsTheSameHardwareInEveryCase) {
   Sweep sweep;
   sweep.gpus = {1, 2, 4};
-  for (const Case& one : cases_of(sweep, 16)) EXPECT_EQ(one.threads_per_card, 4) << one.name();
+  for (const Case& one : cases_of(sweep, 16))
+    EXPECT_EQ(one.threads_per_card, 4) << one.name();
   EXPECT_EQ(sweep.threads_per_card, 4) << "the sweep tells what was run";
   sweep.threads_per_card = 3;
-  for (const Case& one : cases_of(sweep, 16)) EXPECT_EQ(one.threads_per_card, 3) << one.name();
+  for (const Case& one : cases_of(sweep, 16))
+    EXPECT_EQ(one.threads_per_card, 3) << one.name();
   sweep.threads_per_card = 0;
-  for (const Case& one : cases_of(sweep, 2)) EXPECT_EQ(one.threads_per_card, 1) << one.name();
+  for (const Case& one : cases_of(sweep, 2))
+    EXPECT_EQ(one.threads_per_card, 1) << one.name();
 }
 
 TEST(Sweep, WeakScalingFixesTheLocalBatchAndStrongTheGlobalOne) {
@@ -94,11 +98,15 @@ TEST(Sweep, WhatCannotBeIsNamed) {
     return refusal(sweep);
   };
   EXPECT_EQ(refusal(Sweep{}), "");
-  EXPECT_EQ(with([](Sweep& s) { s.modes = {"dp", "dpp"}; }),
+  EXPECT_EQ(with([](Sweep& s) {
+              s.modes = {"dp", "dpp"};
+            }),
             "unknown mode 'dpp'; did you mean 'dp'? Known: single, dp, ddp, all");
   EXPECT_EQ(with([](Sweep& s) { s.scaling = "weka"; }),
             "unknown scaling 'weka'; did you mean 'weak'? Known: weak, strong");
-  EXPECT_EQ(with([](Sweep& s) { s.gpus = {1, 65}; }),
+  EXPECT_EQ(with([](Sweep& s) {
+              s.gpus = {1, 65};
+            }),
             "--gpus 65: must be a number of cards from 1 to 64");
   EXPECT_EQ(with([](Sweep& s) { s.warmup = -1; }), "--warmup -1: must be 0 or more");
   EXPECT_EQ(with([](Sweep& s) {
@@ -123,7 +131,8 @@ TEST(BenchLine, ListsSweepAndUnderscoresAreHyphens) {
 
 TEST(BenchLine, SyntheticImagesStandInLoudlyForMissingOnes) {
   BenchLine line;
-  line.sweep.data_dir = std::filesystem::temp_directory_path() / "lockstep-no-such-folder";
+  line.sweep.data_dir =
+      std::filesystem::temp_directory_path() / "lockstep-no-such-folder";
   const Names told = fall_back_to_synthetic(line);
   EXPECT_EQ(line.sweep.dataset, "synthetic");
   ASSERT_EQ(told.size(), 2u);

@@ -15,7 +15,8 @@ using reports::Row;
 using Figure = std::function<std::optional<double>(const Row&)>;
 
 // The median over the rows that have it, "-" where none has.
-std::string cell(const std::vector<Row>& rows, int width, int digits, const Figure& figure) {
+std::string cell(const std::vector<Row>& rows, int width, int digits,
+                 const Figure& figure) {
   std::vector<double> values;
   for (const Row& row : rows) {
     if (const auto value = figure(row)) values.push_back(*value);
@@ -32,10 +33,11 @@ std::string cell(const std::vector<Row>& rows, int width, int digits, const Figu
 std::string peaks(const std::vector<Row>& rows) {
   std::string text;
   for (size_t card = 0; card < rows.front().memory.size(); ++card) {
-    text += cell(rows, card == 0 ? 0 : 1, 2, [card](const Row& row) -> std::optional<double> {
-      if (card >= row.memory.size()) return std::nullopt;
-      return static_cast<double>(row.memory[card].peak_bytes) / (1024.0 * 1024.0);
-    });
+    text += cell(
+        rows, card == 0 ? 0 : 1, 2, [card](const Row& row) -> std::optional<double> {
+          if (card >= row.memory.size()) return std::nullopt;
+          return static_cast<double>(row.memory[card].peak_bytes) / (1024.0 * 1024.0);
+        });
     text += card == 0 ? "*" : "";
     if (card + 1 < rows.front().memory.size()) text += " ";
   }
@@ -48,32 +50,40 @@ std::string line(const std::vector<Row>& all, const std::vector<Row>& rows) {
   std::snprintf(head, sizeof(head), "%-14s %-7s %5d %7d %6ld", first.model.c_str(),
                 first.mode.c_str(), first.cards, first.threads_per_card,
                 static_cast<long>(first.local_batch));
-  if (first.status != "ok") return std::string(head) + "  " + first.status + ": " + first.message;
+  if (first.status != "ok")
+    return std::string(head) + "  " + first.status + ": " + first.message;
   std::string flags;
-  for (const std::string& flag : first.flags) flags += (flags.empty() ? "" : ",") + flag;
+  for (const std::string& flag : first.flags)
+    flags += (flags.empty() ? "" : ",") + flag;
   return head + cell(rows, 11, 0, &reports::samples_per_second) +
-         cell(rows, 10, 2, [](const Row& row) { return reports::percentile_ms(row, 50); }) +
-         cell(rows, 9, 2, [](const Row& row) { return reports::percentile_ms(row, 95); }) +
+         cell(rows, 10, 2,
+              [](const Row& row) { return reports::percentile_ms(row, 50); }) +
          cell(rows, 9, 2,
-              [](const Row& row) { return reports::mean_phase_ms(row, "exposed_comm"); }) +
+              [](const Row& row) { return reports::percentile_ms(row, 95); }) +
+         cell(rows, 9, 2,
+              [](const Row& row) {
+                return reports::mean_phase_ms(row, "exposed_comm");
+              }) +
          cell(rows, 7, 2,
               [&](const Row& row) { return scaling_efficiency(all, row.name); }) +
-         cell(rows, 11, 2, &reports::memory_imbalance) + "  " + peaks(rows) + "  " + flags;
+         cell(rows, 11, 2, &reports::memory_imbalance) + "  " + peaks(rows) + "  " +
+         flags;
 }
 
 }  // namespace
 
 std::string table(const std::vector<Row>& rows) {
   std::string text =
-      "model          mode    cards threads  batch  samples/s    p50 ms   p95 ms  comm ms "
+      "model          mode    cards threads  batch  samples/s    p50 ms   p95 ms  comm "
+      "ms "
       "effic.  imbalance  peak MiB of each card (* primary)\n";
   std::vector<std::string> seen;
   for (const Row& row : rows) {
     if (std::find(seen.begin(), seen.end(), row.name) != seen.end()) continue;
     seen.push_back(row.name);
   }
-  // In the order a reader compares: model, then single, dp, ddp, then cards. Names sort so
-  // but for the mode.
+  // In the order a reader compares: model, then single, dp, ddp, then cards. Names sort
+  // so but for the mode.
   const auto rank = [](const Row& row) {
     return row.mode == "single" ? 0 : row.mode == "dp" ? 1 : 2;
   };

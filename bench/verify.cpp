@@ -18,10 +18,11 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
     const bool finite = std::isfinite(losses[step]) && std::isfinite(reference[step]);
     if (finite && error <= kVerifyTolerance * std::abs(reference[step])) continue;
     char text[160];
-    std::snprintf(text, sizeof(text),
-                  "loss %.9g at step %zu where one card on the same samples has %.9g: not "
-                  "timed",
-                  losses[step], step, reference[step]);
+    std::snprintf(
+        text, sizeof(text),
+        "loss %.9g at step %zu where one card on the same samples has %.9g: not "
+        "timed",
+        losses[step], step, reference[step]);
     return text;
   }
   return std::nullopt;
@@ -31,7 +32,8 @@ std::optional<std::string> verify(const Case& one, const Children& children) {
   try {
     const TrainReport reference =
         children.run(one, {.steps = kVerifySteps, .reference = true});
-    const TrainReport run = children.run(one, {.steps = kVerifySteps, .reference = false});
+    const TrainReport run =
+        children.run(one, {.steps = kVerifySteps, .reference = false});
     return disagreement(run.losses, reference.losses);
   } catch (const Stopped&) {
     throw;

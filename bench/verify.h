@@ -1,5 +1,6 @@
-// Verify, then time: before a case is measured, its losses over the first steps are compared
-// with one card's that takes the same samples. A case that disagrees gets no number.
+// Verify, then time: before a case is measured, its losses over the first steps are
+// compared with one card's that takes the same samples. A case that disagrees gets no
+// number.
 #pragma once
 
 #include <optional>
@@ -18,8 +19,8 @@ inline constexpr double kVerifyTolerance = 1e-5;  // relative
 std::optional<std::string> disagreement(const std::vector<double>& losses,
                                         const std::vector<double>& reference);
 
-// Runs the case and its reference; the reason why it must not be timed, or nothing. Throws
-// Stopped.
+// Runs the case and its reference; the reason why it must not be timed, or nothing.
+// Throws Stopped.
 std::optional<std::string> verify(const Case& one, const Children& children);
 
 }  // namespace lockstep::bench

@@ -15,8 +15,9 @@ TEST(Disagreement, NoneWithinTheTolerance) {
 }
 
 TEST(Disagreement, NamesTheFirstStepAndBothLosses) {
-  EXPECT_EQ(disagreement({2.5, 1.3, 9}, {2.5, 1.25, 1}),
-            "loss 1.3 at step 1 where one card on the same samples has 1.25: not timed");
+  EXPECT_EQ(
+      disagreement({2.5, 1.3, 9}, {2.5, 1.25, 1}),
+      "loss 1.3 at step 1 where one card on the same samples has 1.25: not timed");
   EXPECT_NE(disagreement({2.5 * (1 + 1.1e-5)}, {2.5}), std::nullopt);
   EXPECT_NE(disagreement({2.5 * (1 - 1.1e-5)}, {2.5}), std::nullopt);
   EXPECT_NE(disagreement({1e-30}, {0.0}), std::nullopt) << "the tolerance is relative";

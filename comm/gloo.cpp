@@ -1,13 +1,14 @@
 #include "comm/gloo.h"
 
-// Debian's gloo headers serve this include alone: the library behind it is the one inside
-// LibTorch, so nothing here names a gloo:: type.
+// Debian's gloo headers serve this include alone: the library behind it is the one
+// inside LibTorch, so nothing here names a gloo:: type.
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 namespace lockstep::comm {
 
-std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store, int rank,
-                                        int world_size, const std::string& interface_address,
+std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
+                                        int rank, int world_size,
+                                        const std::string& interface_address,
                                         std::chrono::milliseconds timeout) {
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(

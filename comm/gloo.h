@@ -10,10 +10,11 @@
 
 namespace lockstep::comm {
 
-// Returns when every rank has come. `interface_address` is this machine's address that the
-// others reach: loopback keeps everything on this machine.
-std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store, int rank,
-                                        int world_size, const std::string& interface_address,
+// Returns when every rank has come. `interface_address` is this machine's address that
+// the others reach: loopback keeps everything on this machine.
+std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
+                                        int rank, int world_size,
+                                        const std::string& interface_address,
                                         std::chrono::milliseconds timeout);
 
 }  // namespace lockstep::comm

@@ -1,15 +1,14 @@
 #include "comm/process_group.h"
 
-#include <torch/csrc/distributed/c10d/Backend.hpp>
-
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
 
 namespace lockstep::comm {
 
-// The union of the intervals in which something is in flight: two collectives side by side
-// count once.
+// The union of the intervals in which something is in flight: two collectives side by
+// side count once.
 class BusyClock {
  public:
   void start() {
@@ -45,13 +44,15 @@ namespace {
 // LibTorch's messages run over many lines (a stack of calls); ours are one.
 std::string first_line(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+  const std::string text =
+      torch_error ? torch_error->what_without_backtrace() : error.what();
   return text.substr(0, text.find('\n'));
 }
 
 std::vector<std::vector<at::Tensor>> by_type(const std::vector<at::Tensor>& tensors) {
   std::map<at::ScalarType, std::vector<at::Tensor>> groups;
-  for (const at::Tensor& tensor : tensors) groups[tensor.scalar_type()].push_back(tensor);
+  for (const at::Tensor& tensor : tensors)
+    groups[tensor.scalar_type()].push_back(tensor);
   std::vector<std::vector<at::Tensor>> result;
   for (auto& [type, group] : groups) result.push_back(std::move(group));
   return result;
@@ -87,9 +88,10 @@ double ProcessGroup::take_busy_ms() { return busy_->take_ms(); }
 
 Work ProcessGroup::started(c10::intrusive_ptr<c10d::Work> work, const char* collective,
                            const at::Tensor& tensor) {
-  work->getFuture()->addCallback([busy = busy_](c10::ivalue::Future&) { busy->stop(); });
-  return Work(std::move(work), "rank " + std::to_string(rank()) + ": " + collective + " of " +
-                                   std::to_string(tensor.nbytes()) + " bytes");
+  work->getFuture()->addCallback(
+      [busy = busy_](c10::ivalue::Future&) { busy->stop(); });
+  return Work(std::move(work), "rank " + std::to_string(rank()) + ": " + collective +
+                                   " of " + std::to_string(tensor.nbytes()) + " bytes");
 }
 
 Work ProcessGroup::all_reduce(const at::Tensor& tensor) {
@@ -102,7 +104,8 @@ void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
   const at::NoGradGuard no_grad;
   for (const std::vector<at::Tensor>& group : by_type(tensors)) {
     std::vector<at::Tensor> pieces;
-    for (const at::Tensor& tensor : group) pieces.push_back(tensor.detach().reshape({-1}));
+    for (const at::Tensor& tensor : group)
+      pieces.push_back(tensor.detach().reshape({-1}));
     at::Tensor message = at::cat(pieces);
     std::vector<at::Tensor> messages = {message};
     c10d::BroadcastOptions options;
@@ -112,7 +115,8 @@ void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
     if (rank() == root) continue;
     int64_t offset = 0;
     for (const at::Tensor& tensor : group) {
-      tensor.detach().copy_(message.narrow(0, offset, tensor.numel()).view(tensor.sizes()));
+      tensor.detach().copy_(
+          message.narrow(0, offset, tensor.numel()).view(tensor.sizes()));
       offset += tensor.numel();
     }
   }
@@ -129,7 +133,8 @@ std::vector<std::string> ProcessGroup::all_gather(const std::string& text) {
         .wait();
     return outputs[0];
   };
-  const auto lengths = gather(at::full({1}, static_cast<int64_t>(text.size()), at::kLong));
+  const auto lengths =
+      gather(at::full({1}, static_cast<int64_t>(text.size()), at::kLong));
   int64_t longest = 1;
   for (const at::Tensor& length : lengths) {
     longest = std::max(longest, length.item<int64_t>());

@@ -1,8 +1,8 @@
-// The collectives that the loops and reducers use, over any c10d backend. A thin, readable
-// face: sums in place, one tensor at a time, started now and waited for later.
+// The collectives that the loops and reducers use, over any c10d backend. A thin,
+// readable face: sums in place, one tensor at a time, started now and waited for later.
 //
-// Every rank calls the same collectives in the same order. One thread uses a group at a time.
-// Errors of the backend (a peer that died, a time-out) come as CommError.
+// Every rank calls the same collectives in the same order. One thread uses a group at a
+// time. Errors of the backend (a peer that died, a time-out) come as CommError.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,8 +24,8 @@ namespace lockstep::comm {
 
 class BusyClock;
 
-// A collective failed. Most often a peer has gone, and that peer's own error is the one to
-// read: whoever reports errors lets it speak first.
+// A collective failed. Most often a peer has gone, and that peer's own error is the one
+// to read: whoever reports errors lets it speak first.
 class CommError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -59,14 +59,15 @@ class ProcessGroup {
   // In place: afterwards every rank holds the sum over ranks. Contiguous tensors.
   Work all_reduce(const at::Tensor& tensor);
 
-  // In place: afterwards every rank holds root's values. Tensors of one type travel as one
-  // message, whatever their number and layout. Returns when done.
+  // In place: afterwards every rank holds root's values. Tensors of one type travel as
+  // one message, whatever their number and layout. Returns when done.
   void broadcast(const std::vector<at::Tensor>& tensors, int root = 0);
 
   // Every rank's text, in the order of ranks. For reports: not fast.
   std::vector<std::string> all_gather(const std::string& text);
 
-  // Milliseconds in which at least one collective was under way, since this was last asked.
+  // Milliseconds in which at least one collective was under way, since this was last
+  // asked.
   double take_busy_ms();
 
   // The backend itself, for c10d's own Reducer and the like.

@@ -1,8 +1,7 @@
 #include "comm/rendezvous.h"
 
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
-
 #include <stdexcept>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 namespace lockstep::comm {
 
@@ -15,7 +14,8 @@ c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting) {
   options.timeout = meeting.timeout;
   if (options.isServer) {
     if (meeting.listen_fd < 0) {
-      throw std::invalid_argument("rank 0 hosts the store and needs a listening socket");
+      throw std::invalid_argument(
+          "rank 0 hosts the store and needs a listening socket");
     }
     options.masterListenFd = meeting.listen_fd;
   }
@@ -26,8 +26,8 @@ c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting) {
     throw std::runtime_error("rank " + std::to_string(meeting.rank) + " of " +
                              std::to_string(meeting.world_size) + " met nobody at " +
                              meeting.host + ":" + std::to_string(meeting.port) +
-                             "; are all ranks started? (" + text.substr(0, text.find('\n')) +
-                             ")");
+                             "; are all ranks started? (" +
+                             text.substr(0, text.find('\n')) + ")");
   }
 }
 

@@ -1,12 +1,11 @@
-// Where ranks meet: rank 0 hosts a key-value store, the others come to it. The store listens
-// on the master address alone (loopback by default): LibTorch's own would listen everywhere,
-// and it has no authentication.
+// Where ranks meet: rank 0 hosts a key-value store, the others come to it. The store
+// listens on the master address alone (loopback by default): LibTorch's own would
+// listen everywhere, and it has no authentication.
 #pragma once
-
-#include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include <chrono>
 #include <string>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 
 namespace lockstep::comm {
 
@@ -15,13 +14,13 @@ struct Meeting {
   int world_size = 1;
   std::string host = "127.0.0.1";
   int port = 0;
-  int listen_fd = -1;       // rank 0: a listening socket to host the store on
-  bool host_store = true;   // false: somebody else hosts it, rank 0 is a client too
+  int listen_fd = -1;      // rank 0: a listening socket to host the store on
+  bool host_store = true;  // false: somebody else hosts it, rank 0 is a client too
   std::chrono::milliseconds timeout = std::chrono::minutes(5);
 };
 
-// Returns when the store answers. Rank 0 needs listen_fd, and owns it from then on. Throws
-// std::runtime_error naming host and port when nobody answers in time.
+// Returns when the store answers. Rank 0 needs listen_fd, and owns it from then on.
+// Throws std::runtime_error naming host and port when nobody answers in time.
 c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting);
 
 }  // namespace lockstep::comm

@@ -15,12 +15,14 @@
 namespace lockstep::data {
 namespace {
 
-// The tutorials' mean and standard deviation of MNIST, used there for Fashion-MNIST too.
+// The tutorials' mean and standard deviation of MNIST, used there for Fashion-MNIST
+// too.
 constexpr float kMean = 0.1307F;
 constexpr float kStd = 0.3081F;
 constexpr int kClasses = 10;
 
-// As torchvision's ToTensor and Normalize round it: three divisions and a subtraction in fp32.
+// As torchvision's ToTensor and Normalize round it: three divisions and a subtraction
+// in fp32.
 void normalise(const uint8_t* from, float* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     to[i] = (static_cast<float>(from[i]) / 255.0F - kMean) / kStd;
@@ -47,7 +49,8 @@ Dataset load_idx(const std::string& name, const std::string& data_dir) {
   return {read_idx(files, /*train=*/true), read_idx(files, /*train=*/false)};
 }
 
-Samples noisy_patterns(int64_t size, const at::Tensor& patterns, const at::Generator& random) {
+Samples noisy_patterns(int64_t size, const at::Tensor& patterns,
+                       const at::Generator& random) {
   const at::Tensor labels = at::randint(kClasses, {size}, random, at::kLong);
   // In slices: the noise of all images at once would be 190 MB of floats.
   constexpr int64_t kSlice = 5000;
@@ -67,7 +70,8 @@ Samples::Samples(at::Tensor inputs, at::Tensor labels)
     : inputs_(std::move(inputs)), labels_(std::move(labels)) {
   if (inputs_.size(0) != labels_.size(0)) {
     throw std::runtime_error(std::to_string(inputs_.size(0)) + " inputs and " +
-                             std::to_string(labels_.size(0)) + " labels do not pair up");
+                             std::to_string(labels_.size(0)) +
+                             " labels do not pair up");
   }
 }
 
@@ -88,13 +92,15 @@ Batch Samples::take(std::span<const int64_t> indices, at::ScalarType type) const
     }
     labels[i] = all_labels[index];
     if (inputs_.scalar_type() == at::kByte) {
-      normalise(inputs_.const_data_ptr<uint8_t>() + index * width, images + i * width, width);
+      normalise(inputs_.const_data_ptr<uint8_t>() + index * width, images + i * width,
+                width);
     } else {
       std::memcpy(images + i * width, inputs_.const_data_ptr<float>() + index * width,
                   static_cast<size_t>(width) * sizeof(float));
     }
   }
-  // Normalised in fp32 and widened then, as a Python loop with `images.double()` has it.
+  // Normalised in fp32 and widened then, as a Python loop with `images.double()` has
+  // it.
   if (type != at::kFloat) batch.images = batch.images.to(type);
   return batch;
 }

@@ -1,5 +1,5 @@
-// The data sets, each in two halves, training and test. Images are kept as the bytes they
-// came as and turned into normalised numbers batch by batch: 47 MB instead of 188.
+// The data sets, each in two halves, training and test. Images are kept as the bytes
+// they came as and turned into normalised numbers batch by batch: 47 MB instead of 188.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,10 +15,12 @@ struct Batch {
   at::Tensor labels;  // [n], int64
 };
 
-// Half of a data set. Cheap to copy; read-only, so any number of threads may take batches.
+// Half of a data set. Cheap to copy; read-only, so any number of threads may take
+// batches.
 class Samples {
  public:
-  // `inputs` [n, ...] of bytes (0..255, normalised when taken) or of floats (taken as is).
+  // `inputs` [n, ...] of bytes (0..255, normalised when taken) or of floats (taken as
+  // is).
   Samples(at::Tensor inputs, at::Tensor labels);
 
   int64_t size() const { return labels_.size(0); }
@@ -42,11 +44,12 @@ struct Dataset {
 Dataset load_fashion_mnist(const std::string& data_dir);
 Dataset load_mnist(const std::string& data_dir);
 
-// 60,000 + 10,000 images of the same shape, learnable: noise over one pattern a class. For
-// machines without real images. Always the same; takes no files.
+// 60,000 + 10,000 images of the same shape, learnable: noise over one pattern a class.
+// For machines without real images. Always the same; takes no files.
 Dataset make_synthetic_images(const std::string& data_dir);
 
-// The 100-feature set of the first tutorial: normal features, labels from a hidden linear map.
+// The 100-feature set of the first tutorial: normal features, labels from a hidden
+// linear map.
 Dataset make_features100(const std::string& data_dir);
 
 }  // namespace lockstep::data

@@ -29,9 +29,13 @@ class BatchStream {
  public:
   BatchStream(const Samples& samples, at::ScalarType type, std::vector<int64_t> indices,
               const LoaderOptions& options)
-      : samples_(samples), type_(type), indices_(std::move(indices)), options_(options) {
+      : samples_(samples),
+        type_(type),
+        indices_(std::move(indices)),
+        options_(options) {
     batches_ = batches_in(static_cast<int64_t>(indices_.size()), options_);
-    for (int i = 0; i < options_.num_workers; ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 0; i < options_.num_workers; ++i)
+      workers_.emplace_back([this] { work(); });
   }
 
   ~BatchStream() {
@@ -69,11 +73,11 @@ class BatchStream {
 
   Batch prepare(int64_t index) const {
     const int64_t start = index * options_.batch_size;
-    const int64_t count = std::min(options_.batch_size,
-                                   static_cast<int64_t>(indices_.size()) - start);
+    const int64_t count =
+        std::min(options_.batch_size, static_cast<int64_t>(indices_.size()) - start);
     const std::span<const int64_t> all(indices_);
-    return samples_.take(all.subspan(static_cast<size_t>(start), static_cast<size_t>(count)),
-                         type_);
+    return samples_.take(
+        all.subspan(static_cast<size_t>(start), static_cast<size_t>(count)), type_);
   }
 
   void work() {
@@ -115,20 +119,21 @@ class BatchStream {
   std::vector<std::thread> workers_;
 };
 
-DataLoader::DataLoader(const Samples& samples, at::ScalarType type, const Sampler& sampler,
-                       LoaderOptions options)
+DataLoader::DataLoader(const Samples& samples, at::ScalarType type,
+                       const Sampler& sampler, LoaderOptions options)
     : samples_(samples), type_(type), sampler_(sampler), options_(options) {
   if (options_.batch_size < 1 || options_.num_workers < 0) {
-    throw std::invalid_argument("a loader of batch size " +
-                                std::to_string(options_.batch_size) + " with " +
-                                std::to_string(options_.num_workers) + " workers cannot be");
+    throw std::invalid_argument(
+        "a loader of batch size " + std::to_string(options_.batch_size) + " with " +
+        std::to_string(options_.num_workers) + " workers cannot be");
   }
 }
 
 int64_t DataLoader::batches() const { return batches_in(sampler_.size(), options_); }
 
 DataLoader::Iterator DataLoader::begin() const {
-  return Iterator(std::make_shared<BatchStream>(samples_, type_, sampler_.indices(), options_));
+  return Iterator(
+      std::make_shared<BatchStream>(samples_, type_, sampler_.indices(), options_));
 }
 
 DataLoader::Iterator::Iterator(std::shared_ptr<BatchStream> stream)

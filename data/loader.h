@@ -1,10 +1,10 @@
-// Batches of an epoch, in the sampler's order, prepared ahead on threads of their own. What is
-// prepared belongs to the host: a card pays when it puts the batch.
+// Batches of an epoch, in the sampler's order, prepared ahead on threads of their own.
+// What is prepared belongs to the host: a card pays when it puts the batch.
 //
 //   for (const data::Batch& batch : loader) ...   // one pass over sampler.indices()
 //
-// One thread iterates. Leaving the loop early stops the workers. An error in a worker comes
-// out of the iteration, at the batch it concerns.
+// One thread iterates. Leaving the loop early stops the workers. An error in a worker
+// comes out of the iteration, at the batch it concerns.
 #pragma once
 
 #include <cstdint>

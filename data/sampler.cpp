@@ -11,7 +11,8 @@ namespace {
 
 std::vector<int64_t> shuffled(int64_t size, uint64_t seed) {
   const at::Generator generator = at::detail::createCPUGenerator(seed);
-  const at::Tensor order = at::randperm(size, generator, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor order =
+      at::randperm(size, generator, at::TensorOptions().dtype(at::kLong));
   const auto* first = order.const_data_ptr<int64_t>();
   return {first, first + size};
 }
@@ -34,16 +35,16 @@ std::vector<int64_t> RandomSampler::indices() const {
   return shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
 }
 
-DistributedSampler::DistributedSampler(int64_t size, int world_size, int rank, uint64_t seed,
-                                       bool drop_last)
+DistributedSampler::DistributedSampler(int64_t size, int world_size, int rank,
+                                       uint64_t seed, bool drop_last)
     : size_(size),
       world_size_(world_size),
       rank_(rank),
       seed_(seed),
       drop_last_(drop_last) {
   if (rank < 0 || rank >= world_size) {
-    throw std::invalid_argument("rank " + std::to_string(rank) + " is not in a world of " +
-                                std::to_string(world_size));
+    throw std::invalid_argument("rank " + std::to_string(rank) +
+                                " is not in a world of " + std::to_string(world_size));
   }
 }
 

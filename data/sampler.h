@@ -27,8 +27,8 @@ class Sampler {
   int64_t epoch_ = 0;
 };
 
-// In the data set's own order, for evaluation: rank r of w takes [r::w] without padding, so
-// that over all ranks every sample is taken once.
+// In the data set's own order, for evaluation: rank r of w takes [r::w] without
+// padding, so that over all ranks every sample is taken once.
 class SequentialSampler final : public Sampler {
  public:
   explicit SequentialSampler(int64_t size, int world_size = 1, int rank = 0)
@@ -53,12 +53,13 @@ class RandomSampler final : public Sampler {
   uint64_t seed_;
 };
 
-// Rank r of w takes [r::w] of the common order, so that every rank has as many: the order is
-// padded by wrapping around, or cut where drop_last is set.
-// After torch/utils/data/distributed.py.
+// Rank r of w takes [r::w] of the common order, so that every rank has as many: the
+// order is padded by wrapping around, or cut where drop_last is set. After
+// torch/utils/data/distributed.py.
 class DistributedSampler final : public Sampler {
  public:
-  DistributedSampler(int64_t size, int world_size, int rank, uint64_t seed, bool drop_last);
+  DistributedSampler(int64_t size, int world_size, int rank, uint64_t seed,
+                     bool drop_last);
   std::vector<int64_t> indices() const override;
   int64_t size() const override;
 
@@ -70,8 +71,9 @@ class DistributedSampler final : public Sampler {
   bool drop_last_;
 };
 
-// For one card that stands in for `ranks`: the local batches of all ranks one after the other,
-// step by step, as DistributedSampler would deal them. Only whole global batches.
+// For one card that stands in for `ranks`: the local batches of all ranks one after the
+// other, step by step, as DistributedSampler would deal them. Only whole global
+// batches.
 class RanksInTurnSampler final : public Sampler {
  public:
   RanksInTurnSampler(int64_t size, int64_t ranks, int64_t local_batch, uint64_t seed)

@@ -1,4 +1,5 @@
-// A thread for each card, alive as long as training: work runs on all cards side by side.
+// A thread for each card, alive as long as training: work runs on all cards side by
+// side.
 #pragma once
 
 #include <functional>
@@ -14,10 +15,11 @@ class CardThreads {
   explicit CardThreads(const std::vector<Card>& cards);
   ~CardThreads();
 
-  // Runs work(0) .. work(count-1), each on its card's thread and in its CardScope, and returns
-  // when all are done. Card 0's runs on the calling thread. What they allocate counts as
-  // activations. Autograd's thread-local state (grad mode) is the caller's. The first error,
-  // in the order of cards, comes out naming the card, after all others have ended.
+  // Runs work(0) .. work(count-1), each on its card's thread and in its CardScope, and
+  // returns when all are done. Card 0's runs on the calling thread. What they allocate
+  // counts as activations. Autograd's thread-local state (grad mode) is the caller's.
+  // The first error, in the order of cards, comes out naming the card, after all others
+  // have ended.
   void run(size_t count, const std::function<void(size_t card)>& work);
 
  private:

@@ -32,7 +32,8 @@ at::Tensor DataParallel::forward(const at::Tensor& images) {
 
 void DataParallel::backward(const at::Tensor& logits_grad) {
   meter_.enter(Phase::exposed_comm);
-  std::vector<at::Tensor> grads = scatter(logits_grad, cards_, Category::gathered_outputs);
+  std::vector<at::Tensor> grads =
+      scatter(logits_grad, cards_, Category::gathered_outputs);
 
   meter_.enter(Phase::backward);
   threads_.run(outputs_.size(), [&](size_t card) {

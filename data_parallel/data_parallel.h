@@ -1,6 +1,7 @@
-// DataParallel's two halves, as the loop calls them: forward over all cards up to the gathered
-// logits, and, once the loss's backward has stopped there, backward over all cards.
-// After torch/nn/parallel/data_parallel.py; there the second half hides inside autograd.
+// DataParallel's two halves, as the loop calls them: forward over all cards up to the
+// gathered logits, and, once the loss's backward has stopped there, backward over all
+// cards. After torch/nn/parallel/data_parallel.py; there the second half hides inside
+// autograd.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,8 +24,8 @@ class DataParallel {
   // images [n, ...] on the primary card -> logits [n, classes] there, a fresh leaf.
   at::Tensor forward(const at::Tensor& images);
 
-  // logits_grad [n, classes] on the primary card; afterwards the model's gradients there are
-  // the sum over cards.
+  // logits_grad [n, classes] on the primary card; afterwards the model's gradients
+  // there are the sum over cards.
   void backward(const at::Tensor& logits_grad);
 
  private:

@@ -3,7 +3,9 @@
 
 int main(int argc, char** argv) {
   using namespace lockstep;
-  return training::run_program({"data_parallel", "Trains on N cards from one process, a thread a card, by DataParallel.",
-                                training::Ranks::one_process},
-                               data_parallel::train, argc, argv);
+  return training::run_program(
+      {"data_parallel",
+       "Trains on N cards from one process, a thread a card, by DataParallel.",
+       training::Ranks::one_process},
+      data_parallel::train, argc, argv);
 }

@@ -22,8 +22,10 @@ Replicas::Replicas(const Network& model, const std::vector<Card>& cards)
 
 void Replicas::refresh() {
   const at::NoGradGuard no_grad;
-  const auto copy_all = [](const std::vector<at::Tensor>& from, std::vector<at::Tensor> to) {
-    for (size_t i = 0; i < from.size(); ++i) to[i].copy_(from[i], /*non_blocking=*/true);
+  const auto copy_all = [](const std::vector<at::Tensor>& from,
+                           std::vector<at::Tensor> to) {
+    for (size_t i = 0; i < from.size(); ++i)
+      to[i].copy_(from[i], /*non_blocking=*/true);
   };
   for (size_t card = 1; card < replicas_.size(); ++card) {
     replicas_[card]->train(replicas_[0]->is_training());

@@ -1,6 +1,6 @@
-// The model on every card. The primary card's replica is the model itself; the others are
-// copies, made once and refreshed before each forward pass. Only the primary card's buffers
-// survive a step (batch norm's running statistics), as in PyTorch.
+// The model on every card. The primary card's replica is the model itself; the others
+// are copies, made once and refreshed before each forward pass. Only the primary card's
+// buffers survive a step (batch norm's running statistics), as in PyTorch.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ class Replicas {
   // Replicate: the primary card's parameters and buffers to every card.
   void refresh();
 
-  // Reduce: adds every replica's gradients to the primary card's, one replica after the other
-  // as LibTorch adds them, and forgets them on their cards.
+  // Reduce: adds every replica's gradients to the primary card's, one replica after the
+  // other as LibTorch adds them, and forgets them on their cards.
   void reduce_gradients();
 
   Network& operator[](size_t card) { return replicas_[card]; }

@@ -5,11 +5,13 @@
 
 namespace lockstep::data_parallel {
 
-std::vector<at::Tensor> scatter(const at::Tensor& tensor, const std::vector<Card>& cards,
+std::vector<at::Tensor> scatter(const at::Tensor& tensor,
+                                const std::vector<Card>& cards,
                                 device::Category category) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> pieces = tensor.chunk(static_cast<int64_t>(cards.size()));
-  for (size_t i = 1; i < pieces.size(); ++i) pieces[i] = cards[i].put(pieces[i], category);
+  for (size_t i = 1; i < pieces.size(); ++i)
+    pieces[i] = cards[i].put(pieces[i], category);
   return pieces;
 }
 

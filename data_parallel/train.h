@@ -1,5 +1,6 @@
-// DataParallel: one process, a thread a card. The whole batch goes to the primary card, is
-// scattered, and everything comes back there: that is its load, and this loop shows it.
+// DataParallel: one process, a thread a card. The whole batch goes to the primary card,
+// is scattered, and everything comes back there: that is its load, and this loop shows
+// it.
 #pragma once
 
 #include "launch/world.h"

@@ -10,15 +10,16 @@
 
 namespace lockstep::ddp {
 
-Bucket::Bucket(std::vector<at::Tensor> parameters) : parameters_(std::move(parameters)) {
+Bucket::Bucket(std::vector<at::Tensor> parameters)
+    : parameters_(std::move(parameters)) {
   int64_t elements = 0;
   for (const at::Tensor& parameter : parameters_) elements += parameter.numel();
   const device::CategoryScope category(device::Category::buckets);
   flat_ = at::zeros({elements}, parameters_.front().options().requires_grad(false));
   int64_t offset = 0;
   for (const at::Tensor& parameter : parameters_) {
-    // A dense parameter's own strides, so that the optimizer walks both alike; anything else
-    // gets rows.
+    // A dense parameter's own strides, so that the optimizer walks both alike; anything
+    // else gets rows.
     const at::Tensor slice = flat_.narrow(0, offset, parameter.numel());
     views_.push_back(parameter.is_non_overlapping_and_dense()
                          ? slice.as_strided(parameter.sizes(), parameter.strides())
@@ -30,7 +31,8 @@ Bucket::Bucket(std::vector<at::Tensor> parameters) : parameters_(std::move(param
 void Bucket::zero_grad() {
   flat_.zero_();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!parameters_[i].grad().is_same(views_[i])) parameters_[i].mutable_grad() = views_[i];
+    if (!parameters_[i].grad().is_same(views_[i]))
+      parameters_[i].mutable_grad() = views_[i];
   }
 }
 
@@ -42,8 +44,9 @@ void Bucket::recapture(size_t index) {
   grad = views_[index];
 }
 
-std::vector<std::vector<size_t>> assign_buckets(const std::vector<at::Tensor>& parameters,
-                                                int64_t first_cap_bytes, int64_t cap_bytes) {
+std::vector<std::vector<size_t>> assign_buckets(
+    const std::vector<at::Tensor>& parameters, int64_t first_cap_bytes,
+    int64_t cap_bytes) {
   struct Open {
     std::vector<size_t> members;
     int64_t bytes = 0;
@@ -67,8 +70,8 @@ std::vector<std::vector<size_t>> assign_buckets(const std::vector<at::Tensor>& p
   for (auto& [type, bucket] : open) {
     if (!bucket.members.empty()) buckets.push_back(std::move(bucket.members));
   }
-  // Ready first, launched first: the bucket whose first member is nearest the output. With
-  // one type this is the order they were closed in.
+  // Ready first, launched first: the bucket whose first member is nearest the output.
+  // With one type this is the order they were closed in.
   std::sort(buckets.begin(), buckets.end(),
             [](const auto& a, const auto& b) { return a.front() > b.front(); });
   return buckets;

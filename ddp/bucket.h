@@ -1,5 +1,5 @@
-// A bucket: one flat tensor in which the gradients of several parameters lie side by side, so
-// that one all_reduce serves them all.
+// A bucket: one flat tensor in which the gradients of several parameters lie side by
+// side, so that one all_reduce serves them all.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -26,15 +26,17 @@ class Bucket {
  private:
   std::vector<at::Tensor> parameters_;
   at::Tensor flat_;
-  std::vector<at::Tensor> views_;  // parameters_[i]'s gradient, of its sizes and strides
+  std::vector<at::Tensor>
+      views_;  // parameters_[i]'s gradient, of its sizes and strides
 };
 
 // Which parameters share a bucket, as indices into `parameters`. In reverse order, for
-// backward makes the last layer's gradients first; at most `first_cap_bytes` in the first
-// bucket and `cap_bytes` in the others, but at least one parameter; one type a bucket. A cap
-// of 0 makes one bucket a parameter.
-// After compute_bucket_assignment_by_size in torch/csrc/distributed/c10d/reducer.cpp.
-std::vector<std::vector<size_t>> assign_buckets(const std::vector<at::Tensor>& parameters,
-                                                int64_t first_cap_bytes, int64_t cap_bytes);
+// backward makes the last layer's gradients first; at most `first_cap_bytes` in the
+// first bucket and `cap_bytes` in the others, but at least one parameter; one type a
+// bucket. A cap of 0 makes one bucket a parameter. After
+// compute_bucket_assignment_by_size in torch/csrc/distributed/c10d/reducer.cpp.
+std::vector<std::vector<size_t>> assign_buckets(
+    const std::vector<at::Tensor>& parameters, int64_t first_cap_bytes,
+    int64_t cap_bytes);
 
 }  // namespace lockstep::ddp

@@ -1,14 +1,14 @@
-// Overlaps communication with the backward pass: gradients lie in buckets, and as soon as the
-// last gradient of a bucket is ready its all_reduce starts, while backward goes on with the
-// layers before.
-// After Li et al., "PyTorch Distributed", VLDB 2020, section 3.2, and
-// torch/csrc/distributed/c10d/reducer.cpp.
+// Overlaps communication with the backward pass: gradients lie in buckets, and as soon
+// as the last gradient of a bucket is ready its all_reduce starts, while backward goes
+// on with the layers before. After Li et al., "PyTorch Distributed", VLDB 2020,
+// section 3.2, and torch/csrc/distributed/c10d/reducer.cpp.
 //
 // Note [Buckets launch in index order]
-// A collective is matched across ranks by its place in the order of calls. Autograd may make
-// gradients ready in another order on another rank, so a bucket that is complete waits until
-// all buckets before it have been launched. Indices follow the reversed order of parameters,
-// the same on every rank, near to the order in which gradients come.
+// A collective is matched across ranks by its place in the order of calls. Autograd may
+// make gradients ready in another order on another rank, so a bucket that is complete
+// waits until all buckets before it have been launched. Indices follow the reversed
+// order of parameters, the same on every rank, near to the order in which gradients
+// come.
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -28,9 +28,9 @@ class BucketedReducer final : public Reducer {
                   const training::DdpOptions& options)
       : group_(group) {
     constexpr double kMiB = 1024 * 1024;
-    const auto assignment =
-        assign_buckets(parameters, static_cast<int64_t>(options.first_bucket_cap_mb * kMiB),
-                       static_cast<int64_t>(options.bucket_cap_mb * kMiB));
+    const auto assignment = assign_buckets(
+        parameters, static_cast<int64_t>(options.first_bucket_cap_mb * kMiB),
+        static_cast<int64_t>(options.bucket_cap_mb * kMiB));
     for (const std::vector<size_t>& members : assignment) {
       Parameters in_bucket;
       for (const size_t index : members) in_bucket.push_back(parameters[index]);
@@ -57,10 +57,11 @@ class BucketedReducer final : public Reducer {
     in_backward_ = false;
     for (size_t b = 0; b < buckets_.size(); ++b) {
       Slot& slot = buckets_[b];
-      TORCH_CHECK(slot.pending == 0, "rank ", group_.rank(), ": backward left ", slot.pending,
-                  " of ", slot.bucket.parameters().size(), " gradients of bucket ", b,
-                  " unready: the loss does not depend on these parameters; try the naive "
-                  "or flat reducer, which send zeros for them");
+      TORCH_CHECK(
+          slot.pending == 0, "rank ", group_.rank(), ": backward left ", slot.pending,
+          " of ", slot.bucket.parameters().size(), " gradients of bucket ", b,
+          " unready: the loss does not depend on these parameters; try the naive "
+          "or flat reducer, which send zeros for them");
       slot.work.wait();
     }
   }
@@ -87,18 +88,21 @@ class BucketedReducer final : public Reducer {
 
   // On the thread of the backward pass, which on the CPU is the loop's own.
   void mark_ready(size_t b, size_t index) {
-    if (!in_backward_) return;  // a backward pass that nobody prepared: gradients stay local
+    if (!in_backward_)
+      return;  // a backward pass that nobody prepared: gradients stay local
     Slot& slot = buckets_[b];
     slot.bucket.recapture(index);
     if (--slot.pending > 0) return;
     // See Note [Buckets launch in index order].
-    while (next_to_launch_ < buckets_.size() && buckets_[next_to_launch_].pending == 0) {
+    while (next_to_launch_ < buckets_.size() &&
+           buckets_[next_to_launch_].pending == 0) {
       launch(buckets_[next_to_launch_++]);
     }
   }
 
   void launch(Slot& slot) {
-    // Divided before the sum: the pass over the bucket overlaps with its neighbours' messages.
+    // Divided before the sum: the pass over the bucket overlaps with its neighbours'
+    // messages.
     slot.bucket.flat().div_(group_.size());
     slot.work = group_.all_reduce(slot.bucket.flat());
   }
@@ -113,7 +117,8 @@ class BucketedReducer final : public Reducer {
 
 }  // namespace
 
-ReducerPtr make_bucketed_reducer(const Parameters& parameters, comm::ProcessGroup& group,
+ReducerPtr make_bucketed_reducer(const Parameters& parameters,
+                                 comm::ProcessGroup& group,
                                  const training::DdpOptions& options) {
   return std::make_unique<BucketedReducer>(parameters, group, options);
 }

@@ -1,4 +1,5 @@
-// The bucketed reducer against LibTorch's own, the one behind Python's DistributedDataParallel.
+// The bucketed reducer against LibTorch's own, the one behind Python's
+// DistributedDataParallel.
 #include <gtest/gtest.h>
 
 #include <torch/csrc/distributed/c10d/logger.hpp>
@@ -18,13 +19,15 @@ constexpr int64_t kCapBytes = 3000;
 c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(const ThreadRank& at) {
   const auto store = c10::make_intrusive<c10d::HashStore>();  // asked for nothing
   auto group = c10::make_intrusive<c10d::ProcessGroup>(store, at.rank, at.size);
-  group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO, at.group.backend());
+  group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO,
+                    at.group.backend());
   group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
   return group;
 }
 
 // The gradients of every step, as c10d leaves them.
-std::vector<std::vector<at::Tensor>> gradients_of_c10d(const ThreadRank& at, uint64_t seed) {
+std::vector<std::vector<at::Tensor>> gradients_of_c10d(const ThreadRank& at,
+                                                       uint64_t seed) {
   RandomNet net(seed, at::kDouble);
   const Parameters parameters = net.parameters();
   const auto reducer = std::make_shared<c10d::Reducer>(
@@ -59,7 +62,8 @@ std::vector<std::vector<at::Tensor>> gradients_of_c10d(const ThreadRank& at, uin
   return steps;
 }
 
-std::vector<std::vector<at::Tensor>> gradients_of_ours(const ThreadRank& at, uint64_t seed) {
+std::vector<std::vector<at::Tensor>> gradients_of_ours(const ThreadRank& at,
+                                                       uint64_t seed) {
   RandomNet net(seed, at::kDouble);
   const Parameters parameters = net.parameters();
   training::DdpOptions options;
@@ -91,8 +95,8 @@ TEST(BucketedReducer, AveragesAsC10dDoes) {
         for (size_t p = 0; p < theirs[step].size(); ++p) {
           const double error = (ours[step][p] - theirs[step][p]).norm().item<double>();
           EXPECT_LE(error, 1e-12 * theirs[step][p].norm().item<double>())
-              << "step " << step << ", parameter " << p << " on rank " << at.rank << " of "
-              << size;
+              << "step " << step << ", parameter " << p << " on rank " << at.rank
+              << " of " << size;
         }
       }
     });

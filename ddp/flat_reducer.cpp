@@ -1,5 +1,5 @@
-// One message for everything: the gradients lie in one bucket, which is all-reduced once
-// backward is over. The fewest messages, and nothing overlaps.
+// One message for everything: the gradients lie in one bucket, which is all-reduced
+// once backward is over. The fewest messages, and nothing overlaps.
 #include "ddp/bucket.h"
 #include "ddp/reducers.h"
 

@@ -1,5 +1,5 @@
-// The simplest thing that is right: once backward is over, all-reduce each gradient by itself.
-// As many messages as parameters, and nothing overlaps.
+// The simplest thing that is right: once backward is over, all-reduce each gradient by
+// itself. As many messages as parameters, and nothing overlaps.
 #include "ddp/reducers.h"
 
 namespace lockstep::ddp {
@@ -19,7 +19,8 @@ class NaiveReducer final : public Reducer {
   void finalize() override {
     for (at::Tensor& parameter : parameters_) {
       at::Tensor& grad = parameter.mutable_grad();
-      // Every rank must send as many messages: a parameter without a gradient sends zeros.
+      // Every rank must send as many messages: a parameter without a gradient sends
+      // zeros.
       if (!grad.defined()) grad = at::zeros_like(parameter);
       if (!grad.is_contiguous()) grad = grad.contiguous();
       group_.all_reduce(grad).wait();

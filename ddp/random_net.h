@@ -1,6 +1,7 @@
-// A small net of odd sizes for the reducers' tests, with what a reducer may stumble over: a
-// weight that is used twice, one that lies transposed in memory, a single number, a frozen
-// bias, and two branches whose gradients are ready in an order of the rank's own.
+// A small net of odd sizes for the reducers' tests, with what a reducer may stumble
+// over: a weight that is used twice, one that lies transposed in memory, a single
+// number, a frozen bias, and two branches whose gradients are ready in an order of the
+// rank's own.
 #pragma once
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -19,7 +20,8 @@ class RandomNet {
     const auto size = [&sizes] { return static_cast<int64_t>(1 + sizes() % 37); };
     const at::Generator random = at::detail::createCPUGenerator(seed);
     const auto draw = [&](at::IntArrayRef shape) {
-      return at::randn(shape, random, at::TensorOptions().dtype(at::kDouble)).to(type) * 0.3;
+      return at::randn(shape, random, at::TensorOptions().dtype(at::kDouble)).to(type) *
+             0.3;
     };
     inputs_ = size();
     const int64_t hidden = size();
@@ -39,16 +41,18 @@ class RandomNet {
   }
   const at::Tensor& frozen() const { return frozen_bias_; }
 
-  // This rank's batch of a step [n, inputs]; n differs between steps, not between ranks.
+  // This rank's batch of a step [n, inputs]; n differs between steps, not between
+  // ranks.
   at::Tensor batch(int step, int rank) const {
-    const at::Generator random = at::detail::createCPUGenerator(
-        static_cast<uint64_t>(1000 * step + rank));
-    return at::randn({3 + step, inputs_}, random, at::TensorOptions().dtype(at::kDouble))
+    const at::Generator random =
+        at::detail::createCPUGenerator(static_cast<uint64_t>(1000 * step + rank));
+    return at::randn({3 + step, inputs_}, random,
+                     at::TensorOptions().dtype(at::kDouble))
         .to(type_);
   }
 
-  // [n, inputs] -> [n, branch]. `turned` builds the branches in the other order, so that
-  // backward comes to them in the other order.
+  // [n, inputs] -> [n, branch]. `turned` builds the branches in the other order, so
+  // that backward comes to them in the other order.
   at::Tensor forward(const at::Tensor& input, bool turned = false) const {
     at::Tensor hidden = at::tanh(at::linear(input, first_, frozen_bias_));
     hidden = at::tanh(at::linear(at::tanh(at::linear(hidden, tied_)), tied_));
@@ -61,8 +65,8 @@ class RandomNet {
 
   struct Gradients {
     std::vector<at::Tensor> mean;  // over ranks
-    // Of each parameter the mean of the ranks' norms: what was added up, and so what rounding
-    // is relative to. The mean itself may cancel to nearly nothing.
+    // Of each parameter the mean of the ranks' norms: what was added up, and so what
+    // rounding is relative to. The mean itself may cancel to nearly nothing.
     std::vector<double> norms;
   };
   // The gradients of loss(), computed here, one rank after the other.
@@ -86,7 +90,8 @@ class RandomNet {
 inline RandomNet::Gradients RandomNet::gradients(int step, int ranks) const {
   const std::vector<at::Tensor> all = parameters();
   Gradients result;
-  for (const at::Tensor& parameter : all) result.mean.push_back(at::zeros_like(parameter));
+  for (const at::Tensor& parameter : all)
+    result.mean.push_back(at::zeros_like(parameter));
   result.norms.resize(all.size());
   for (int rank = 0; rank < ranks; ++rank) {
     const auto of_rank = torch::autograd::grad({loss(forward(batch(step, rank)))}, all);

@@ -1,8 +1,8 @@
-// Brings the ranks' gradients together: after finalize() every rank holds their mean. It owns
-// the gradients' memory, so that they can lie where they are sent from.
+// Brings the ranks' gradients together: after finalize() every rank holds their mean.
+// It owns the gradients' memory, so that they can lie where they are sent from.
 //
-// A step calls, on the loop's thread: zero_grad(), the forward pass, prepare(), the backward
-// pass, finalize(). Nothing else is on this interface.
+// A step calls, on the loop's thread: zero_grad(), the forward pass, prepare(), the
+// backward pass, finalize(). Nothing else is on this interface.
 #pragma once
 
 #include <ATen/core/Tensor.h>

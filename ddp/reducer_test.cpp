@@ -1,6 +1,6 @@
 // Every reducer against the oracle: the gradients of all ranks' batches computed on one
-// thread and averaged. Random small nets of odd sizes (random_net.h), ranks as threads that
-// come early and late, several steps.
+// thread and averaged. Random small nets of odd sizes (random_net.h), ranks as threads
+// that come early and late, several steps.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -28,8 +28,8 @@ ReducerPtr make(const std::string& name, const Parameters& parameters,
   return reducers().at(name)(parameters, group, options);
 }
 
-void expect_close(const at::Tensor& actual, const RandomNet::Gradients& wanted, size_t p,
-                  const std::string& what) {
+void expect_close(const at::Tensor& actual, const RandomNet::Gradients& wanted,
+                  size_t p, const std::string& what) {
   const double bar = actual.scalar_type() == at::kDouble ? 1e-12 : 1e-5;
   const double error = (actual - wanted.mean[p]).norm().item<double>();
   EXPECT_LE(error, bar * wanted.norms[p]) << what << ", parameter " << p;
@@ -38,7 +38,8 @@ void expect_close(const at::Tensor& actual, const RandomNet::Gradients& wanted, 
 // Forward, backward and reduction of one step on one rank, in the loop's order.
 void step(Reducer& reducer, const RandomNet& net, int step, const ThreadRank& at) {
   reducer.zero_grad();
-  const at::Tensor output = net.forward(net.batch(step, at.rank), /*turned=*/at.rank % 2 == 1);
+  const at::Tensor output =
+      net.forward(net.batch(step, at.rank), /*turned=*/at.rank % 2 == 1);
   reducer.prepare(output);
   RandomNet::loss(output).backward();
   reducer.finalize();
@@ -51,10 +52,11 @@ TEST_P(EachReducer, LeavesTheMeanOfAllRanksGradients) {
   for (int size = 1; size <= 8; ++size) {
     const uint64_t seed = random();
     const at::ScalarType type = size % 2 == 0 ? at::kDouble : at::kFloat;
-    const int64_t cap_bytes = std::array<int64_t, 4>{0, 100, 3000, 1 << 20}[random() % 4];
+    const int64_t cap_bytes =
+        std::array<int64_t, 4>{0, 100, 3000, 1 << 20}[random() % 4];
     const auto options = caps(static_cast<int64_t>(random() % 500), cap_bytes);
-    SCOPED_TRACE(std::to_string(size) + " ranks, seed " + std::to_string(seed) + ", cap " +
-                 std::to_string(cap_bytes));
+    SCOPED_TRACE(std::to_string(size) + " ranks, seed " + std::to_string(seed) +
+                 ", cap " + std::to_string(cap_bytes));
 
     std::vector<RandomNet::Gradients> wanted;
     RandomNet oracle(seed, type);
@@ -75,8 +77,9 @@ TEST_P(EachReducer, LeavesTheMeanOfAllRanksGradients) {
         std::vector<at::Tensor> gradients;
         for (size_t p = 0; p < parameters.size(); ++p) {
           gradients.push_back(parameters[p].grad());
-          expect_close(gradients[p], wanted[i], p,
-                       "step " + std::to_string(i) + " on rank " + std::to_string(at.rank));
+          expect_close(
+              gradients[p], wanted[i], p,
+              "step " + std::to_string(i) + " on rank " + std::to_string(at.rank));
         }
         net.descend(gradients);
       }
@@ -108,15 +111,18 @@ TEST_P(EachReducer, TakesAGradientThatSomebodyReplacedOrForgot) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Reducers, EachReducer, testing::Values("naive", "flat", "bucketed"),
+INSTANTIATE_TEST_SUITE_P(Reducers, EachReducer,
+                         testing::Values("naive", "flat", "bucketed"),
                          [](const auto& info) { return info.param; });
 
 // The messages of a step, as elements each.
-std::vector<int64_t> messages(const std::string& name, int64_t first_bytes, int64_t bytes) {
+std::vector<int64_t> messages(const std::string& name, int64_t first_bytes,
+                              int64_t bytes) {
   std::vector<int64_t> sent;
   run_thread_ranks(2, [&](const ThreadRank& at) {
     const RandomNet net(3, at::kDouble);
-    const auto reducer = make(name, net.parameters(), at.group, caps(first_bytes, bytes));
+    const auto reducer =
+        make(name, net.parameters(), at.group, caps(first_bytes, bytes));
     for (int i = 0; i < 2; ++i) {
       step(*reducer, net, i, at);
       const std::vector<int64_t> now = at.recording.take_all_reduced();
@@ -156,8 +162,8 @@ TEST(Messages, AreOneAParameterOneOrOneABucket) {
   EXPECT_EQ(messages("bucketed", 500, 3000), elements(buckets));
 }
 
-// Rank 1's gradients are ready in another order than rank 0's, and still both launch alike:
-// see Note [Buckets launch in index order].
+// Rank 1's gradients are ready in another order than rank 0's, and still both launch
+// alike: see Note [Buckets launch in index order].
 TEST(Messages, LeaveInIndexOrderOnEveryRank) {
   const RandomNet net(3, at::kDouble);
   const auto in_index_order = elements(assign_buckets(net.parameters(), 0, 0));
@@ -167,9 +173,10 @@ TEST(Messages, LeaveInIndexOrderOnEveryRank) {
     const RandomNet mine(3, at::kDouble);
     const auto reducer = make("bucketed", mine.parameters(), at.group, caps(0, 0));
     for (const at::Tensor& parameter : mine.parameters()) {
-      parameter.register_hook([&ready, at, elements = parameter.numel()](const at::Tensor&) {
-        ready[at.rank].push_back(elements);
-      });
+      parameter.register_hook(
+          [&ready, at, elements = parameter.numel()](const at::Tensor&) {
+            ready[at.rank].push_back(elements);
+          });
     }
     step(*reducer, mine, 0, at);
     launched[at.rank] = at.recording.take_all_reduced();
@@ -203,8 +210,8 @@ TEST(Gradients, AreViewsOfTheBucketsAndStayThere) {
   }
 }
 
-// With `left` unused: the two reducers that wait for the end of backward send zeros, the one
-// that counts gradients says what is wrong, and on which rank.
+// With `left` unused: the two reducers that wait for the end of backward send zeros,
+// the one that counts gradients says what is wrong, and on which rank.
 TEST(UnusedParameter, IsZeroOrAnErrorThatNamesTheRank) {
   for (const std::string name : {"naive", "flat", "bucketed"}) {
     run_thread_ranks(3, [&](const ThreadRank& at) {
@@ -226,7 +233,8 @@ TEST(UnusedParameter, IsZeroOrAnErrorThatNamesTheRank) {
         ADD_FAILURE() << "no error";
       } catch (const c10::Error& error) {
         const std::string text = error.what_without_backtrace();
-        EXPECT_NE(text.find("rank " + std::to_string(at.rank) + ":"), std::string::npos) << text;
+        EXPECT_NE(text.find("rank " + std::to_string(at.rank) + ":"), std::string::npos)
+            << text;
         EXPECT_NE(text.find("1 of 1 gradients of bucket 0"), std::string::npos) << text;
       }
     });
@@ -248,7 +256,8 @@ TEST(TwoTypes, GetBucketsOfTheirOwn) {
         reducer->finalize();
         EXPECT_EQ(at.recording.take_all_reduced().size(), 2U) << name;
         EXPECT_TRUE(at::equal(narrow.grad(), at::full({7}, i * 1.5 * 4.5))) << name;
-        EXPECT_TRUE(at::equal(wide.grad(), at::full({9}, i * 1.5 * 10.5, at::kDouble))) << name;
+        EXPECT_TRUE(at::equal(wide.grad(), at::full({9}, i * 1.5 * 10.5, at::kDouble)))
+            << name;
       }
     });
   }

@@ -31,10 +31,10 @@ class MeteredReducer final : public Reducer {
 }  // namespace
 
 training::Registry<ReducerFactory>& reducers() {
-  static training::Registry<ReducerFactory> known("reducer",
-                                                  {{"naive", &make_naive_reducer},
-                                                   {"flat", &make_flat_reducer},
-                                                   {"bucketed", &make_bucketed_reducer}});
+  static training::Registry<ReducerFactory> known(
+      "reducer", {{"naive", &make_naive_reducer},
+                  {"flat", &make_flat_reducer},
+                  {"bucketed", &make_bucketed_reducer}});
   return known;
 }
 

@@ -30,8 +30,8 @@ using ReducerFactory = ReducerPtr(const Parameters&, comm::ProcessGroup&,
                                   const training::DdpOptions&);
 training::Registry<ReducerFactory>& reducers();
 
-// The reducer by its name in the options, its calls counted to the meter's phases. The group
-// outlives it.
+// The reducer by its name in the options, its calls counted to the meter's phases. The
+// group outlives it.
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
                         const TrainOptions& options, StepMeter& meter);
 

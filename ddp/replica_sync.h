@@ -1,5 +1,6 @@
-// Keeps the ranks' replicas equal in what no gradient reaches: the parameters they start with,
-// and the buffers (batch norm's running statistics) that each forward pass changes.
+// Keeps the ranks' replicas equal in what no gradient reaches: the parameters they
+// start with, and the buffers (batch norm's running statistics) that each forward pass
+// changes.
 #pragma once
 
 #include "comm/process_group.h"
@@ -11,10 +12,10 @@ namespace lockstep::ddp {
 
 class ReplicaSync {
  public:
-  // Every rank takes rank 0's parameters and buffers, and the ranks report together from here
-  // on. Collective.
-  ReplicaSync(const Network& model, comm::ProcessGroup& group, const TrainOptions& options,
-              StepMeter& meter);
+  // Every rank takes rank 0's parameters and buffers, and the ranks report together
+  // from here on. Collective.
+  ReplicaSync(const Network& model, comm::ProcessGroup& group,
+              const TrainOptions& options, StepMeter& meter);
 
   // Before a forward pass: every rank takes rank 0's buffers. Collective.
   void broadcast_buffers();

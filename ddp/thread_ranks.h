@@ -1,6 +1,6 @@
 // Ranks as threads of one process, over gloo, for tests alone: quick to start, and the
-// sanitizers see all of them. A rank's process group notes the all-reduces it was asked for,
-// and may hesitate before each.
+// sanitizers see all of them. A rank's process group notes the all-reduces it was asked
+// for, and may hesitate before each.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -32,23 +32,28 @@ class RecordingBackend final : public c10d::Backend {
   // Sleep up to so long before an all_reduce.
   void hesitate(std::chrono::microseconds longest) { longest_ = longest; }
 
-  const std::string getBackendName() const override { return backend_->getBackendName(); }
+  const std::string getBackendName() const override {
+    return backend_->getBackendName();
+  }
 
-  c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
-                                           const c10d::AllreduceOptions& options) override {
+  c10::intrusive_ptr<c10d::Work> allreduce(
+      std::vector<at::Tensor>& tensors,
+      const c10d::AllreduceOptions& options) override {
     if (longest_.count() > 0) {
-      std::this_thread::sleep_for(std::chrono::microseconds(random_() % longest_.count()));
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(random_() % longest_.count()));
     }
     all_reduced_.push_back(tensors.at(0).numel());
     return backend_->allreduce(tensors, options);
   }
-  c10::intrusive_ptr<c10d::Work> broadcast(std::vector<at::Tensor>& tensors,
-                                           const c10d::BroadcastOptions& options) override {
+  c10::intrusive_ptr<c10d::Work> broadcast(
+      std::vector<at::Tensor>& tensors,
+      const c10d::BroadcastOptions& options) override {
     return backend_->broadcast(tensors, options);
   }
-  c10::intrusive_ptr<c10d::Work> allgather(std::vector<std::vector<at::Tensor>>& outputs,
-                                           std::vector<at::Tensor>& inputs,
-                                           const c10d::AllgatherOptions& options) override {
+  c10::intrusive_ptr<c10d::Work> allgather(
+      std::vector<std::vector<at::Tensor>>& outputs, std::vector<at::Tensor>& inputs,
+      const c10d::AllgatherOptions& options) override {
     return backend_->allgather(outputs, inputs, options);
   }
 
@@ -66,8 +71,10 @@ struct ThreadRank {
   RecordingBackend& recording;
 };
 
-// Runs `work` once for each rank and rethrows the first rank's error, after all have ended.
-inline void run_thread_ranks(int size, const std::function<void(const ThreadRank&)>& work) {
+// Runs `work` once for each rank and rethrows the first rank's error, after all have
+// ended.
+inline void run_thread_ranks(int size,
+                             const std::function<void(const ThreadRank&)>& work) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::exception_ptr> errors(static_cast<size_t>(size));
   const auto run = [&](int rank) {
@@ -75,7 +82,8 @@ inline void run_thread_ranks(int size, const std::function<void(const ThreadRank
     at::get_num_threads();
     at::set_num_threads(1);
     try {
-      const auto gloo = comm::make_gloo(store, rank, size, "127.0.0.1", std::chrono::seconds(30));
+      const auto gloo =
+          comm::make_gloo(store, rank, size, "127.0.0.1", std::chrono::seconds(30));
       const auto recording = c10::make_intrusive<RecordingBackend>(gloo->backend());
       comm::ProcessGroup group(recording);
       work({rank, size, group, *recording});

@@ -27,7 +27,8 @@ TrainReport train(const TrainOptions& options, const World& world) {
 
   // 3. Data.
   const auto dataset = load_dataset(options);
-  const auto sampler = make_sampler("distributed", dataset.train.size(), options, world);
+  const auto sampler =
+      make_sampler("distributed", dataset.train.size(), options, world);
   const auto loader = make_loader(dataset, *sampler, options, options.batch_size);
 
   // 4. Train.

@@ -1,5 +1,5 @@
-// DistributedDataParallel: one process a card, the same model on each, gradients averaged over
-// all of them by a reducer. Over many machines it is this very loop.
+// DistributedDataParallel: one process a card, the same model on each, gradients
+// averaged over all of them by a reducer. Over many machines it is this very loop.
 #pragma once
 
 #include "launch/world.h"

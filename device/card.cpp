@@ -14,7 +14,8 @@ namespace lockstep::device {
 
 at::Tensor Card::put(const at::Tensor& tensor, Category category) const {
   const AccountScope account({index_, category});
-  return tensor.to(tensor.options().device(device_), /*non_blocking=*/true, /*copy=*/true);
+  return tensor.to(tensor.options().device(device_), /*non_blocking=*/true,
+                   /*copy=*/true);
 }
 
 std::string Card::name() const {
@@ -40,11 +41,13 @@ std::vector<Card> make_cards(const std::string& kind, int count, int threads_per
     }
   }
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  const int threads = threads_per_card > 0 ? threads_per_card : std::max(1, cores / count);
+  const int threads =
+      threads_per_card > 0 ? threads_per_card : std::max(1, cores / count);
   std::vector<Card> cards;
   for (int i = 0; i < count; ++i) {
     const auto index = static_cast<at::DeviceIndex>(i);
-    cards.emplace_back(cuda ? at::Device(at::kCUDA, index) : at::Device(at::kCPU), i, threads);
+    cards.emplace_back(cuda ? at::Device(at::kCUDA, index) : at::Device(at::kCPU), i,
+                       threads);
   }
   return cards;
 }

@@ -1,9 +1,10 @@
 // A card: one CUDA device, or one emulated card on the CPU.
 //
-// An emulated card is a share of the machine's cores (`threads`) and a memory ledger of its
-// own. In DataParallel each card is a thread, in DDP a process. On the CPU LibTorch's
-// `.to(device)` would do nothing and the load of moving batches would be a lie, so put()
-// really copies, inside that card's scope.
+// An emulated card is a share of the machine's cores (`threads`) and a memory ledger of
+// its own. In DataParallel each card is a thread, in DDP a process. On the CPU
+// LibTorch's
+// `.to(device)` would do nothing and the load of moving batches would be a lie, so
+// put() really copies, inside that card's scope.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -37,14 +38,14 @@ class Card {
   int threads_;
 };
 
-// The cards of this machine: `count` of them, all alike. `kind` is "cpu", "cuda" or "auto"
-// (CUDA where there is one). Throws std::invalid_argument when there are not so many.
-// threads_per_card 0 means cores / count, at least 1.
+// The cards of this machine: `count` of them, all alike. `kind` is "cpu", "cuda" or
+// "auto" (CUDA where there is one). Throws std::invalid_argument when there are not so
+// many. threads_per_card 0 means cores / count, at least 1.
 std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card);
 
-// The calling thread works for this card until the scope ends: its allocations count to the
-// card, and its intra-op parallelism is the card's. Scopes nest; put one at the top of every
-// thread that computes.
+// The calling thread works for this card until the scope ends: its allocations count to
+// the card, and its intra-op parallelism is the card's. Scopes nest; put one at the top
+// of every thread that computes.
 class CardScope {
  public:
   explicit CardScope(const Card& card);

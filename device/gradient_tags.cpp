@@ -8,8 +8,8 @@
 
 namespace lockstep::device {
 
-using torch::autograd::utils::LambdaPostHook;
 using torch::autograd::variable_list;
+using torch::autograd::utils::LambdaPostHook;
 
 GradientTags::GradientTags(const std::vector<at::Tensor>& parameters) {
   for (const at::Tensor& parameter : parameters) {

@@ -1,6 +1,6 @@
-// Tags gradients in the ledger. A backward pass allocates gradients and activations from the
-// same place, so no scope can tell them apart: each parameter's gradient is retagged when
-// autograd hands it over.
+// Tags gradients in the ledger. A backward pass allocates gradients and activations
+// from the same place, so no scope can tell them apart: each parameter's gradient is
+// retagged when autograd hands it over.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +16,8 @@ struct Node;
 
 namespace lockstep::device {
 
-// Retags activations that become gradients of `parameters`, for as long as it lives. What
-// already has a category of its own (a bucket) keeps it.
+// Retags activations that become gradients of `parameters`, for as long as it lives.
+// What already has a category of its own (a bucket) keeps it.
 class GradientTags {
  public:
   explicit GradientTags(const std::vector<at::Tensor>& parameters);

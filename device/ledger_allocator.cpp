@@ -16,8 +16,8 @@ namespace {
 struct alignas(64) Header {
   int64_t bytes;
   int32_t card;
-  // Retagged by the thread that owns the tensor while another may free it later: the tensor's
-  // own reference count orders the two.
+  // Retagged by the thread that owns the tensor while another may free it later: the
+  // tensor's own reference count orders the two.
   Category category;
 
   Account account() const { return {card, category}; }
@@ -72,7 +72,9 @@ void install_ledger() {
   (void)installed;
 }
 
-void retag(const at::Tensor& tensor, Category to) { retag_if(tensor, std::nullopt, to); }
+void retag(const at::Tensor& tensor, Category to) {
+  retag_if(tensor, std::nullopt, to);
+}
 
 void retag(const at::Tensor& tensor, Category from, Category to) {
   retag_if(tensor, from, to);

@@ -1,5 +1,5 @@
-// LibTorch's CPU allocator with the ledger in front of it: every block carries a small header
-// that says to which card and category it is charged.
+// LibTorch's CPU allocator with the ledger in front of it: every block carries a small
+// header that says to which card and category it is charged.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,12 +8,14 @@
 
 namespace lockstep::device {
 
-// From here on LibTorch allocates CPU memory through the ledger. Idempotent, thread-safe.
-// Blocks allocated before count nowhere, so call it before the first tensor.
+// From here on LibTorch allocates CPU memory through the ledger. Idempotent,
+// thread-safe. Blocks allocated before count nowhere, so call it before the first
+// tensor.
 void install_ledger();
 
-// Moves the tensor's whole storage to another category, on the card it is on. Does nothing
-// when the storage was not allocated through the ledger (from_blob, shared memory, CUDA).
+// Moves the tensor's whole storage to another category, on the card it is on. Does
+// nothing when the storage was not allocated through the ledger (from_blob, shared
+// memory, CUDA).
 void retag(const at::Tensor& tensor, Category to);
 
 // The same, but only for storage that is still of category `from`.

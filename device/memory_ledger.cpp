@@ -18,7 +18,8 @@ struct CardLedger {
 
 CardLedger& ledger_of(int card) {
   if (card < kHost || card >= kMaxCards) {
-    throw std::out_of_range("card " + std::to_string(card) + " has no ledger: cards are 0 to " +
+    throw std::out_of_range("card " + std::to_string(card) +
+                            " has no ledger: cards are 0 to " +
                             std::to_string(kMaxCards - 1));
   }
   // Never destroyed: tensors with static lifetime free their blocks after main().

@@ -1,11 +1,12 @@
 // Every card's memory, told to the byte and by category.
 //
-// A ledger counts what is allocated while a thread stands in a card's scope. It is plain
-// counting: who allocates (LibTorch's CPU allocator) is ledger_allocator.cpp, what a card is,
-// card.h. What is allocated outside any card's scope belongs to the host (data set, prefetch)
-// and counts to no card.
+// A ledger counts what is allocated while a thread stands in a card's scope. It is
+// plain counting: who allocates (LibTorch's CPU allocator) is ledger_allocator.cpp,
+// what a card is, card.h. What is allocated outside any card's scope belongs to the
+// host (data set, prefetch) and counts to no card.
 //
-// Thread-safe: blocks may be freed on any thread and are credited to the card they came from.
+// Thread-safe: blocks may be freed on any thread and are credited to the card they came
+// from.
 #pragma once
 
 #include <array>
@@ -28,7 +29,7 @@ enum class Category : uint8_t {
 inline constexpr int kCategories = 9;
 std::string_view to_string(Category category);
 
-inline constexpr int kHost = -1;      // the "card" of what is allocated outside any scope
+inline constexpr int kHost = -1;  // the "card" of what is allocated outside any scope
 inline constexpr int kMaxCards = 64;  // cards are 0 .. 63
 
 struct CardBytes {
@@ -47,7 +48,7 @@ struct Account {
   int32_t card = kHost;
   Category category = Category::other;
 };
-Account current_account();  // of the calling thread
+Account current_account();             // of the calling thread
 void set_category(Category category);  // of the calling thread's account, from here on
 
 void charge(Account account, int64_t bytes);
@@ -55,7 +56,8 @@ void credit(Account account, int64_t bytes);
 // Moves bytes between two categories of one card; the peak stays what it was.
 void recategorise(Account from, Category to, int64_t bytes);
 
-// What the calling thread allocates counts to `account` until the scope ends. Scopes nest.
+// What the calling thread allocates counts to `account` until the scope ends. Scopes
+// nest.
 class AccountScope {
  public:
   explicit AccountScope(Account account);

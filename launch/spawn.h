@@ -23,8 +23,8 @@ struct SpawnOptions {
 
 // Runs `ranks` processes with `argv` (argv[0] included) and waits for all of them.
 // Returns 0 where all did; else the status of the rank that failed first, 128+signal if
-// a signal killed it, after one line on standard error (see ranks_say_why). A rank ended by our own SIGTERM
-// is never the first.
+// a signal killed it, after one line on standard error (see ranks_say_why). A rank
+// ended by our own SIGTERM is never the first.
 //
 // SIGINT, SIGTERM and SIGHUP sent to this process go to the ranks and end the group (a
 // second one: at once) with 128+signal. They are blocked here meanwhile, and the ranks

@@ -10,9 +10,9 @@
 namespace lockstep::launch {
 
 // While it lives these signals are blocked in this thread, so make it before any other
-// thread; children of process.h start with none blocked. A signal that was ignored stays
-// ignored (nohup, a background job's SIGINT). One that was not taken does its work when
-// this goes.
+// thread; children of process.h start with none blocked. A signal that was ignored
+// stays ignored (nohup, a background job's SIGINT). One that was not taken does its
+// work when this goes.
 class StopSignals {
  public:
   StopSignals();

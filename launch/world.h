@@ -1,5 +1,5 @@
-// Who this process is among the ranks of a job, and where they meet. Plain numbers: making the
-// process group from it is comm's work, starting the processes is spawn.h's.
+// Who this process is among the ranks of a job, and where they meet. Plain numbers:
+// making the process group from it is comm's work, starting the processes is spawn.h's.
 #pragma once
 
 #include <string>
@@ -7,17 +7,19 @@
 namespace lockstep::launch {
 
 struct World {
-  int rank = 0;              // 0 .. world_size-1, over all machines
-  int local_rank = 0;        // on this machine: the index of this process's card
-  int node_rank = 0;         // of this machine
+  int rank = 0;        // 0 .. world_size-1, over all machines
+  int local_rank = 0;  // on this machine: the index of this process's card
+  int node_rank = 0;   // of this machine
   int world_size = 1;
   int local_world_size = 1;  // ranks on this machine
   std::string master_addr = "127.0.0.1";
-  int master_port = 0;       // 0: one rank only, nobody to meet
-  // A socket already bound and listening on master_port, inherited from the launcher, for the
-  // store that rank 0 hosts: no other process can take the port in between. -1: none.
+  int master_port = 0;  // 0: one rank only, nobody to meet
+  // A socket already bound and listening on master_port, inherited from the launcher,
+  // for the store that rank 0 hosts: no other process can take the port in between. -1:
+  // none.
   int store_fd = -1;
-  // The launcher hosts the store itself (torchrun's agent): then rank 0 is a client as well.
+  // The launcher hosts the store itself (torchrun's agent): then rank 0 is a client as
+  // well.
   bool agent_hosts_store = false;
 };
 

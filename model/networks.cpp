@@ -15,7 +15,8 @@ namespace nn = torch::nn;
 
 // [N, in, H, W] -> [N, out, H/2, W/2]
 void add_conv_block(Network& network, int64_t in, int64_t out, bool batch_norm) {
-  network->push_back(nn::Conv2d(nn::Conv2dOptions(in, out, /*kernel_size=*/5).padding(2)));
+  network->push_back(
+      nn::Conv2d(nn::Conv2dOptions(in, out, /*kernel_size=*/5).padding(2)));
   if (batch_norm) network->push_back(nn::BatchNorm2d(out));
   network->push_back(nn::ReLU());
   network->push_back(nn::MaxPool2d(2));
@@ -37,7 +38,8 @@ std::vector<at::Tensor> trained_parameters(const Network& network) {
   std::unordered_set<const void*> seen;
   for (const at::Tensor& parameter : network->parameters()) {
     if (!parameter.requires_grad()) continue;
-    if (seen.insert(parameter.unsafeGetTensorImpl()).second) trained.push_back(parameter);
+    if (seen.insert(parameter.unsafeGetTensorImpl()).second)
+      trained.push_back(parameter);
   }
   return trained;
 }
@@ -49,8 +51,8 @@ Network mlp() {
 }
 
 Network mlp_wide() {
-  return Network(nn::Flatten(), nn::Linear(784, 2048), nn::ReLU(), nn::Linear(2048, 2048),
-                 nn::ReLU(), nn::Linear(2048, 10));
+  return Network(nn::Flatten(), nn::Linear(784, 2048), nn::ReLU(),
+                 nn::Linear(2048, 2048), nn::ReLU(), nn::Linear(2048, 10));
 }
 
 Network convnet() { return two_block_convnet(/*batch_norm=*/true); }

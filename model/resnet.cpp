@@ -1,5 +1,5 @@
-// He et al., "Deep Residual Learning for Image Recognition", CVPR 2016: the 18-layer network
-// of basic blocks, with the 3x3 stem that its section 4.2 uses on small images.
+// He et al., "Deep Residual Learning for Image Recognition", CVPR 2016: the 18-layer
+// network of basic blocks, with the 3x3 stem that its section 4.2 uses on small images.
 #include <torch/nn/cloneable.h>
 #include <torch/nn/functional/activation.h>
 #include <torch/nn/modules/activation.h>

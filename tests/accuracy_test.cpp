@@ -1,4 +1,5 @@
-// What the losses cannot say: each way of training does learn to tell the real images apart.
+// What the losses cannot say: each way of training does learn to tell the real images
+// apart.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -12,7 +13,8 @@ class Accuracy : public testing::TestWithParam<std::string> {};
 
 TEST_P(Accuracy, OfThreeEpochsOnFashionMnistIs88PercentOrMore) {
   const TestSet test_set = evaluated_by(
-      GetParam() + " --model convnet --dataset fashion-mnist --epochs 3 --momentum 0.9");
+      GetParam() +
+      " --model convnet --dataset fashion-mnist --epochs 3 --momentum 0.9");
   EXPECT_EQ(test_set.evaluated, 10000);
   const double percent = 100.0 * static_cast<double>(test_set.correct) / 10000;
   std::printf("%.2f %%: %s\n", percent, GetParam().c_str());

@@ -1,6 +1,6 @@
-// What cannot be asked for, from every program: one line that names the value and a way out,
-// status 2 for usage and 1 for the rest, no process and no file left. (What goes wrong later,
-// while ranks run: stop_test.cpp.)
+// What cannot be asked for, from every program: one line that names the value and a way
+// out, status 2 for usage and 1 for the rest, no process and no file left. (What goes
+// wrong later, while ranks run: stop_test.cpp.)
 #include <unistd.h>
 
 #include "launch/listener.h"
@@ -19,12 +19,13 @@ struct BadInput {
 const std::vector<std::string> kTraining = {"single_gpu", "data_parallel", "ddp"};
 
 // Enough to be quick where the input turns out to be good after all.
-const std::vector<std::string> kSmall = {"--model",  "linear", "--dataset", "features100",
-                                         "--device", "cpu",    "--steps",   "2"};
-const std::vector<std::string> kImages = {"--model", "mlp", "--dataset", "mnist",
-                                          "--device", "cpu", "--steps", "2"};
+const std::vector<std::string> kSmall = {
+    "--model", "linear", "--dataset", "features100", "--device", "cpu", "--steps", "2"};
+const std::vector<std::string> kImages = {"--model",  "mlp", "--dataset", "mnist",
+                                          "--device", "cpu", "--steps",   "2"};
 
-std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+std::vector<std::string> joined(std::vector<std::string> a,
+                                const std::vector<std::string>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
@@ -41,10 +42,12 @@ void refuse(const std::string& program, const BadInput& bad) {
 void refuse_all(const std::string& program, const std::vector<std::string>& small,
                 const std::vector<BadInput>& table) {
   for (const BadInput& bad : table) {
-    // What is said twice is refused by the parser: the bad value takes the small one's place.
+    // What is said twice is refused by the parser: the bad value takes the small one's
+    // place.
     std::vector<std::string> arguments;
     for (size_t i = 0; i + 1 < small.size(); i += 2) {
-      if (std::count(bad.arguments.begin(), bad.arguments.end(), small[i]) > 0) continue;
+      if (std::count(bad.arguments.begin(), bad.arguments.end(), small[i]) > 0)
+        continue;
       arguments.insert(arguments.end(), {small[i], small[i + 1]});
     }
     refuse(program, {joined(arguments, bad.arguments), bad.status, bad.words});
@@ -66,7 +69,9 @@ const std::vector<BadInput>& of_every_training() {
       {{"--gpus", "two"}, 2, {"--gpus", "two"}},
       {{"--batch-size", "0"}, 2, {"--batch-size 0", "1 to"}},
       {{"--batch-size", "-5"}, 2, {"--batch-size -5", "1 to"}},
-      {{"--batch-size", "9223372036854775807"}, 2, {"--batch-size 9223372036854775807"}},
+      {{"--batch-size", "9223372036854775807"},
+       2,
+       {"--batch-size 9223372036854775807"}},
       {{"--global-batch-size", "0"}, 2, {"--global-batch-size 0", "try"}},
       {{"--steps", "0"}, 2, {"--steps 0", "1 or more"}},
       {{"--epochs", "0"}, 2, {"--epochs 0", "1 or more"}},
@@ -77,7 +82,9 @@ const std::vector<BadInput>& of_every_training() {
       {{"--momentum", "-1"}, 2, {"--momentum -1", "0 or more"}},
       {{"--num-workers", "65"}, 2, {"--num-workers 65", "0 to 64"}},
       {{"--threads-per-card", "-1"}, 2, {"--threads-per-card -1"}},
-      {{"--batch-size", "100000", "--drop-last"}, 1, {"100000", "smaller", "--drop-last"}},
+      {{"--batch-size", "100000", "--drop-last"},
+       1,
+       {"100000", "smaller", "--drop-last"}},
   };
   return table;
 }
@@ -94,30 +101,33 @@ TEST(BadInput, OfOneProgram) {
               {{"--sampler", "randm"}, 2, {"'randm'", "did you mean 'random'?"}},
               {{"--accumulate", "0"}, 2, {"--accumulate 0", "1 or more"}}});
   refuse_all("data_parallel", kSmall,
-             {{{"--global-batch-size", "65", "--gpus", "2"}, 2, {"65", "--gpus 2", "try 64"}}});
-  refuse_all("ddp", kSmall,
-             {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}},
-              {{"--backend", "glo"}, 2, {"'glo'", "did you mean 'gloo'?"}},
-              {{"--backend", "nccl"}, 2, {"--backend nccl", "--device cpu", "--backend gloo"}},
-              {{"--bucket-cap-mb", "-1"}, 2, {"--bucket-cap-mb -1", "0 or more"}},
-              {{"--master-port", "70000"}, 2, {"--master-port", "70000", "65535"}},
-              {{"--master-addr", "192.0.2.1"}, 1, {"192.0.2.1", "--master-addr"}}});
+             {{{"--global-batch-size", "65", "--gpus", "2"},
+               2,
+               {"65", "--gpus 2", "try 64"}}});
+  refuse_all(
+      "ddp", kSmall,
+      {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}},
+       {{"--backend", "glo"}, 2, {"'glo'", "did you mean 'gloo'?"}},
+       {{"--backend", "nccl"}, 2, {"--backend nccl", "--device cpu", "--backend gloo"}},
+       {{"--bucket-cap-mb", "-1"}, 2, {"--bucket-cap-mb -1", "0 or more"}},
+       {{"--master-port", "70000"}, 2, {"--master-port", "70000", "65535"}},
+       {{"--master-addr", "192.0.2.1"}, 1, {"192.0.2.1", "--master-addr"}}});
 }
 
 TEST(BadInput, ABusyPort) {
   const launch::Listener busy;
   const std::string port = std::to_string(busy.port());
-  refuse("ddp", {joined(kSmall, {"--gpus", "2", "--master-port", port}), 1,
+  refuse("ddp", {joined(kSmall, {"--gpus", "2", "--master-port", port}),
+                 1,
                  {"127.0.0.1:" + port, "already in use", "--master-port"}});
 }
 
 TEST(BadInput, AGivenPortServes) {
   int port = 0;
-  {
-    port = launch::Listener().port();
-  }
-  ProgramRun run("ddp", joined(kSmall, {"--gpus", "2", "--quiet", "--master-port",
-                                        std::to_string(port), "--master-addr", "localhost"}));
+  { port = launch::Listener().port(); }
+  ProgramRun run("ddp",
+                 joined(kSmall, {"--gpus", "2", "--quiet", "--master-port",
+                                 std::to_string(port), "--master-addr", "localhost"}));
   EXPECT_EQ(run.status(), 0) << run.process().err();
 }
 
@@ -125,38 +135,44 @@ TEST(BadInput, OfBench) {
   const TestFolder place;
   const std::string out = place / "out";
   const std::vector<std::string> small = {
-      "--model", "linear", "--dataset", "features100", "--device", "cpu", "--mode", "ddp",
-      "--gpus", "2", "--steps", "2", "--warmup", "0", "--repetitions", "1", "--out", out};
-  refuse_all("bench", small,
-             {{{"--modes", "dp"}, 2, {"--modes", "--help"}},
-              {{"--mode", "sngle"}, 2, {"mode 'sngle'", "did you mean 'single'?"}},
-              {{"--model", "linear,mpl"}, 2, {"model 'mpl'", "did you mean 'mlp'?"}},
-              {{"--model", "mlp"}, 2, {"--model mlp", "--dataset features100"}},
-              {{"--dataset", "fashin"}, 2, {"'fashin'", "did you mean 'fashion-mnist'?"}},
-              {{"--reducer", "bukc"}, 2, {"'bukc'", "did you mean 'bucketed'?"}},
-              {{"--backend", "glo"}, 2, {"'glo'", "did you mean 'gloo'?"}},
-              {{"--backend", "nccl"}, 2, {"--backend nccl", "--backend gloo"}},
-              {{"--scaling", "stron"}, 2, {"'stron'", "did you mean 'strong'?"}},
-              {{"--scaling", "strong", "--batch-size", "1", "--gpus", "2,3"}, 2,
-               {"global batch of 3", "2 cards", "--batch-size 2"}},
-              {{"--gpus", "0"}, 2, {"--gpus 0", "1 to 64"}},
-              {{"--gpus", "1,-1"}, 2, {"--gpus -1", "1 to 64"}},
-              {{"--gpus", "1,1000"}, 2, {"--gpus 1000", "1 to 64"}},
-              {{"--gpus", "1,two"}, 2, {"--gpus", "two"}},
-              {{"--batch-size", "0"}, 2, {"--batch-size 0", "1 or more"}},
-              {{"--steps", "0"}, 2, {"--steps 0", "1 or more"}},
-              {{"--repetitions", "0"}, 2, {"--repetitions 0", "1 or more"}},
-              {{"--lr", "nan"}, 2, {"--lr nan", "0 or more"}},
-              {{"--lr", "-1"}, 2, {"--lr -1", "0 or more"}},
-              {{"--bucket-cap-mb", "-1"}, 2, {"--bucket-cap-mb -1", "0 or more"}},
-              {{"--benchmark_foo=1"}, 2, {"--benchmark_foo=1", "--help"}},
-              {{"--benchmark_out=x"}, 2, {"--benchmark_out=x", "--out"}},
-              {{"--dataset", "mnist", "--data-dir", place / "none"}, 1,
-               {place / "none", "--data-dir"}}});
+      "--model",  "linear", "--dataset",     "features100", "--device", "cpu",
+      "--mode",   "ddp",    "--gpus",        "2",           "--steps",  "2",
+      "--warmup", "0",      "--repetitions", "1",           "--out",    out};
+  refuse_all(
+      "bench", small,
+      {{{"--modes", "dp"}, 2, {"--modes", "--help"}},
+       {{"--mode", "sngle"}, 2, {"mode 'sngle'", "did you mean 'single'?"}},
+       {{"--model", "linear,mpl"}, 2, {"model 'mpl'", "did you mean 'mlp'?"}},
+       {{"--model", "mlp"}, 2, {"--model mlp", "--dataset features100"}},
+       {{"--dataset", "fashin"}, 2, {"'fashin'", "did you mean 'fashion-mnist'?"}},
+       {{"--reducer", "bukc"}, 2, {"'bukc'", "did you mean 'bucketed'?"}},
+       {{"--backend", "glo"}, 2, {"'glo'", "did you mean 'gloo'?"}},
+       {{"--backend", "nccl"}, 2, {"--backend nccl", "--backend gloo"}},
+       {{"--scaling", "stron"}, 2, {"'stron'", "did you mean 'strong'?"}},
+       {{"--scaling", "strong", "--batch-size", "1", "--gpus", "2,3"},
+        2,
+        {"global batch of 3", "2 cards", "--batch-size 2"}},
+       {{"--gpus", "0"}, 2, {"--gpus 0", "1 to 64"}},
+       {{"--gpus", "1,-1"}, 2, {"--gpus -1", "1 to 64"}},
+       {{"--gpus", "1,1000"}, 2, {"--gpus 1000", "1 to 64"}},
+       {{"--gpus", "1,two"}, 2, {"--gpus", "two"}},
+       {{"--batch-size", "0"}, 2, {"--batch-size 0", "1 or more"}},
+       {{"--steps", "0"}, 2, {"--steps 0", "1 or more"}},
+       {{"--repetitions", "0"}, 2, {"--repetitions 0", "1 or more"}},
+       {{"--lr", "nan"}, 2, {"--lr nan", "0 or more"}},
+       {{"--lr", "-1"}, 2, {"--lr -1", "0 or more"}},
+       {{"--bucket-cap-mb", "-1"}, 2, {"--bucket-cap-mb -1", "0 or more"}},
+       {{"--benchmark_foo=1"}, 2, {"--benchmark_foo=1", "--help"}},
+       {{"--benchmark_out=x"}, 2, {"--benchmark_out=x", "--out"}},
+       {{"--dataset", "mnist", "--data-dir", place / "none"},
+        1,
+        {place / "none", "--data-dir"}}});
   EXPECT_EQ(place.names(), std::vector<std::string>{}) << "something was written";
   write_text(place / "file", "mine");
-  refuse_all("bench", small, {{{"--out", place / "file/x"}, 1, {place / "file/x", "folder"}}});
-  refuse_all("bench", small, {{{"--out", place / "file"}, 1, {place / "file", "folder"}}});
+  refuse_all("bench", small,
+             {{{"--out", place / "file/x"}, 1, {place / "file/x", "folder"}}});
+  refuse_all("bench", small,
+             {{{"--out", place / "file"}, 1, {place / "file", "folder"}}});
   EXPECT_EQ(read_text(place / "file"), "mine");
 }
 
@@ -166,7 +182,9 @@ TEST(BadInput, OfTheMetricsFile) {
   for (const std::string& program : kTraining) {
     for (const char* option : {"--metrics-file", "--report-file"}) {
       refuse_all(program, kSmall,
-                 {{{option, place / "none/m"}, 1, {option, place / "none/m", "No such", "give"}},
+                 {{{option, place / "none/m"},
+                   1,
+                   {option, place / "none/m", "No such", "give"}},
                   {{option, place / "file/m"}, 1, {option, place / "file/m", "give"}},
                   {{option, place / ""}, 1, {option, "Is a directory", "give"}}});
     }
@@ -181,7 +199,8 @@ TEST(BadInput, OfTheData) {
     std::vector<std::string> words;
   };
   const std::vector<Spoiled> table = {
-      {"missing file", [](const IdxFolder& data) { data.remove("t10k-labels-idx1-ubyte"); },
+      {"missing file",
+       [](const IdxFolder& data) { data.remove("t10k-labels-idx1-ubyte"); },
        {"t10k-labels-idx1-ubyte", "--data-dir"}},
       {"truncated gzip",
        [](const IdxFolder& data) {
@@ -226,11 +245,13 @@ TEST(BadInput, OfTheData) {
     refuse("bench", {joined(given, {"2", "--out", place / "out"}), 1, one.words});
   }
   for (const std::string& program : kTraining) {
-    refuse(program, {joined(kImages, {"--data-dir", place / "none"}), 1,
+    refuse(program, {joined(kImages, {"--data-dir", place / "none"}),
+                     1,
                      {place / "none", "--data-dir"}});
     const IdxFolder whole;
     ProgramRun run(program, joined(kImages, {"--data-dir", whole.path, "--quiet"}));
-    EXPECT_EQ(run.status(), 0) << "the spoiled ones' whole sibling: " << run.process().err();
+    EXPECT_EQ(run.status(), 0)
+        << "the spoiled ones' whole sibling: " << run.process().err();
   }
   EXPECT_EQ(place.names(), std::vector<std::string>{});
 }

@@ -1,5 +1,5 @@
-// Every image of the test set is counted once, whatever the number of cards; and the ways of
-// training, which give the same model, get the same of them right.
+// Every image of the test set is counted once, whatever the number of cards; and the
+// ways of training, which give the same model, get the same of them right.
 #include <gtest/gtest.h>
 
 #include "tests/equality/run.h"
@@ -10,8 +10,8 @@ namespace {
 constexpr int64_t kTestImages = 10000;
 
 TEST(Evaluate, CountsEveryTestImageOnce) {
-  // 84 images a step; in fp64, so that rounding moves no image from right to wrong. Neither 3
-  // nor 7 ranks divide the test set.
+  // 84 images a step; in fp64, so that rounding moves no image from right to wrong.
+  // Neither 3 nor 7 ranks divide the test set.
   const std::string work = " --model mlp --steps 20 --momentum 0.9 --precision fp64";
   const TestSet one = evaluated_by("single_gpu --batch-size 84" + work);
   EXPECT_EQ(one.evaluated, kTestImages);

@@ -1,5 +1,5 @@
-// The primary card's load, as the programs report it: DataParallel's first card peaks above its
-// others, DDP's cards peak alike.
+// The primary card's load, as the programs report it: DataParallel's first card peaks
+// above its others, DDP's cards peak alike.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -16,13 +16,27 @@ namespace {
 namespace fs = std::filesystem;
 
 TrainReport run(const std::string& program, const std::string& model, int cards) {
-  const fs::path file = fs::temp_directory_path() /
-                        ("memory_test-" + std::to_string(getpid()) + ".json");
+  const fs::path file =
+      fs::temp_directory_path() / ("memory_test-" + std::to_string(getpid()) + ".json");
   launch::Command command;
   command.argv = {std::string(std::getenv("LOCKSTEP_BIN")) + "/" + program,
-                  "--model", model, "--device", "cpu", "--dataset", "synthetic",
-                  "--gpus", std::to_string(cards), "--batch-size", "16", "--steps", "3",
-                  "--momentum", "0.9", "--quiet", "--report-file", file.string()};
+                  "--model",
+                  model,
+                  "--device",
+                  "cpu",
+                  "--dataset",
+                  "synthetic",
+                  "--gpus",
+                  std::to_string(cards),
+                  "--batch-size",
+                  "16",
+                  "--steps",
+                  "3",
+                  "--momentum",
+                  "0.9",
+                  "--quiet",
+                  "--report-file",
+                  file.string()};
   launch::Process process(command);
   const auto status = process.wait_for(std::chrono::seconds(60));
   EXPECT_TRUE(status.has_value() && status->code == 0) << program << " " << model;

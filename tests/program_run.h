@@ -1,5 +1,5 @@
-// How the tests of whole programs run one: output captured, every process that comes of it
-// marked, a place of its own for temporary files. For tests alone.
+// How the tests of whole programs run one: output captured, every process that comes of
+// it marked, a place of its own for temporary files. For tests alone.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -33,7 +33,9 @@ class TestFolder {
   TestFolder(const TestFolder&) = delete;
   TestFolder& operator=(const TestFolder&) = delete;
 
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::string operator/(const std::string& name) const {
+    return (path_ / name).string();
+  }
 
   // Everything below it, folders as well, sorted.
   std::vector<std::string> names() const {
@@ -110,10 +112,12 @@ class ProgramRun {
   std::vector<std::string> temporary_files() const { return scratch_.names(); }
 
  private:
-  launch::Command command(const std::string& program, std::vector<std::string> arguments,
+  launch::Command command(const std::string& program,
+                          std::vector<std::string> arguments,
                           launch::Environment environment) const {
     launch::Command command;
-    command.argv = {program.find('/') == std::string::npos ? program_path(program) : program};
+    command.argv = {program.find('/') == std::string::npos ? program_path(program)
+                                                           : program};
     command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
     environment["TMPDIR"] = scratch_ / "";
     command.extra_env = std::move(environment);
@@ -125,14 +129,16 @@ class ProgramRun {
   launch::Process process_;
 };
 
-// The whole contract of an error: status, one line that holds each of `words`, nobody and
-// nothing left.
-inline void expect_refusal(ProgramRun& run, int status, const std::vector<std::string>& words) {
+// The whole contract of an error: status, one line that holds each of `words`, nobody
+// and nothing left.
+inline void expect_refusal(ProgramRun& run, int status,
+                           const std::vector<std::string>& words) {
   EXPECT_EQ(run.status(), status);
   const std::string errors = run.process().err();
   EXPECT_EQ(lines_of(errors).size(), 1u) << errors;
   for (const std::string& word : words) {
-    EXPECT_NE(errors.find(word), std::string::npos) << "no \"" << word << "\" in: " << errors;
+    EXPECT_NE(errors.find(word), std::string::npos)
+        << "no \"" << word << "\" in: " << errors;
   }
   for (const char* never : {"frame #", "terminate called", "Exception raised from"}) {
     EXPECT_EQ(errors.find(never), std::string::npos) << errors;

@@ -1,5 +1,6 @@
-// Runs that end before their time: a loss that is no number, a rank that throws or is killed,
-// a signal to the job. One line says so, nobody survives, and what was good stays.
+// Runs that end before their time: a loss that is no number, a rank that throws or is
+// killed, a signal to the job. One line says so, nobody survives, and what was good
+// stays.
 #include <signal.h>
 
 #include <functional>
@@ -13,11 +14,12 @@
 namespace lockstep {
 namespace {
 
-const std::vector<std::string> kForever = {"--model",  "linear", "--dataset", "features100",
-                                           "--device", "cpu",    "--gpus",    "2",
-                                           "--epochs", "1000000"};
+const std::vector<std::string> kForever = {
+    "--model", "linear", "--dataset", "features100", "--device",
+    "cpu",     "--gpus", "2",         "--epochs",    "1000000"};
 
-std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+std::vector<std::string> joined(std::vector<std::string> a,
+                                const std::vector<std::string>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
@@ -58,7 +60,8 @@ std::map<int, int> wait_for_ranks(const ProgramRun& run, size_t count) {
   std::map<int, int> ranks;
   EXPECT_TRUE(eventually([&] {
     ranks = ranks_of(run);
-    return ranks.size() == count && std::all_of(ranks.begin(), ranks.end(), [](const auto& one) {
+    return ranks.size() == count &&
+           std::all_of(ranks.begin(), ranks.end(), [](const auto& one) {
              return ticks_of(one.second) > sysconf(_SC_CLK_TCK);
            });
   })) << "the ranks did not come up";
@@ -74,10 +77,12 @@ TEST(Stop, ALossThatIsNoNumberNamesStepAndRank) {
   write_text(place / "metrics", "old\n");
   for (const std::string program : {"single_gpu", "data_parallel", "ddp"}) {
     SCOPED_TRACE(program);
-    ProgramRun run(program, {"--model", "linear", "--dataset", "features100", "--device", "cpu",
-                             "--gpus", program == "single_gpu" ? "1" : "2", "--lr", "1e38",
-                             "--metrics-file", place / "metrics"});
-    expect_refusal(run, 1, {program + ": the loss became ", " at step 1 on rank 0", "--lr"});
+    ProgramRun run(program,
+                   {"--model", "linear", "--dataset", "features100", "--device", "cpu",
+                    "--gpus", program == "single_gpu" ? "1" : "2", "--lr", "1e38",
+                    "--metrics-file", place / "metrics"});
+    expect_refusal(run, 1,
+                   {program + ": the loss became ", " at step 1 on rank 0", "--lr"});
     EXPECT_EQ(read_text(place / "metrics"), "old\n");
   }
   EXPECT_EQ(place.names(), std::vector<std::string>{"metrics"});
@@ -87,10 +92,11 @@ TEST(Stop, ARankThatThrowsIsTheOneThatSpeaks) {
   const IdxFolder data;
   const TestFolder place;
   // A launcher of our own, whose rank 1 is given a folder that is not there.
-  const std::string rank = "folder=" + data.path + "; [ $RANK = 1 ] && folder=" +
-                           (place / "none") + "; exec " + program_path("ddp") +
-                           " --model mlp --dataset mnist --device cpu --data-dir $folder" +
-                           " --metrics-file " + (place / "metrics");
+  const std::string rank =
+      "folder=" + data.path + "; [ $RANK = 1 ] && folder=" + (place / "none") +
+      "; exec " + program_path("ddp") +
+      " --model mlp --dataset mnist --device cpu --data-dir $folder" +
+      " --metrics-file " + (place / "metrics");
   launch::SpawnOptions options;
   options.program = "/bin/sh";
   options.ranks_say_why = true;
@@ -106,7 +112,8 @@ TEST(Stop, ARankThatThrowsIsTheOneThatSpeaks) {
 TEST(Stop, AKilledRankEndsTheJob) {
   for (const int victim : {0, 1}) {
     const TestFolder place;
-    ProgramRun run("ddp", joined(kForever, {"--quiet", "--metrics-file", place / "metrics"}));
+    ProgramRun run("ddp",
+                   joined(kForever, {"--quiet", "--metrics-file", place / "metrics"}));
     kill(wait_for_ranks(run, 2)[victim], SIGKILL);
     expect_refusal(run, 128 + SIGKILL,
                    {"rank " + std::to_string(victim) + " was killed by SIGKILL"});
@@ -126,7 +133,8 @@ TEST(Stop, ASignalEndsAllRanks) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const TestFolder place;
     write_text(place / "metrics", "old\n");
-    ProgramRun run("ddp", joined(kForever, {"--quiet", "--metrics-file", place / "metrics"}));
+    ProgramRun run("ddp",
+                   joined(kForever, {"--quiet", "--metrics-file", place / "metrics"}));
     wait_for_ranks(run, 2);
     run.process().send_signal(signal);
     expect_refusal(run, 128 + signal, {"stopped by " + launch::signal_name(signal)});
@@ -140,9 +148,10 @@ TEST(Stop, ASignalEndsBenchAndItsChildren) {
     SCOPED_TRACE(launch::signal_name(signal));
     const TestFolder place;
     write_text(place / "runs.jsonl", "old\n");
-    ProgramRun run("bench", {"--mode", "ddp", "--gpus", "2", "--model", "linear", "--dataset",
-                             "features100", "--device", "cpu", "--steps", "100000000", "--out",
-                             place / "", "--benchmark_filter=ddp"});
+    ProgramRun run("bench",
+                   {"--mode", "ddp", "--gpus", "2", "--model", "linear", "--dataset",
+                    "features100", "--device", "cpu", "--steps", "100000000", "--out",
+                    place / "", "--benchmark_filter=ddp"});
     // The timed run of two ranks never ends by itself; those before it end soon.
     wait_for_ranks(run, 2);
     run.process().send_signal(signal);
@@ -152,7 +161,8 @@ TEST(Stop, ASignalEndsBenchAndItsChildren) {
     EXPECT_EQ(read_text(place / "runs.jsonl"), "old\n");
     if (signal == SIGKILL) continue;  // nobody can clean up after that one
     EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
-    EXPECT_NE(run.process().err().find("bench: stopped by " + launch::signal_name(signal) + "\n"),
+    EXPECT_NE(run.process().err().find("bench: stopped by " +
+                                       launch::signal_name(signal) + "\n"),
               std::string::npos)
         << run.process().err();
   }
@@ -163,9 +173,10 @@ TEST(Stop, APipeIsWrittenToAndALinkStaysOne) {
   namespace fs = std::filesystem;
   write_text(place / "real", "old\n");
   fs::create_symlink("real", place / "link");
-  ProgramRun run("single_gpu", {"--model", "linear", "--dataset", "features100", "--device",
-                                "cpu", "--steps", "2", "--quiet", "--metrics-file",
-                                place / "link", "--report-file", "/dev/stdout"});
+  ProgramRun run("single_gpu",
+                 {"--model", "linear", "--dataset", "features100", "--device", "cpu",
+                  "--steps", "2", "--quiet", "--metrics-file", place / "link",
+                  "--report-file", "/dev/stdout"});
   EXPECT_EQ(run.status(), 0) << run.process().err();
   EXPECT_TRUE(fs::is_symlink(place / "link"));
   EXPECT_EQ(lines_of(read_text(place / "real")).size(), 2u);
@@ -176,7 +187,8 @@ TEST(Stop, APipeIsWrittenToAndALinkStaysOne) {
 }  // namespace lockstep
 
 int main(int argc, char** argv) {
-  // A test run in the background of a shell is deaf to SIGINT, and so would its programs be.
+  // A test run in the background of a shell is deaf to SIGINT, and so would its
+  // programs be.
   signal(SIGINT, SIG_DFL);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -25,9 +25,10 @@ ProcessGroupPtr meet_over_gloo(const World& world) {
   meeting.host_store = !world.agent_hosts_store;
   meeting.timeout = kPatience;
   if (world.rank == 0 && meeting.host_store) {
-    meeting.listen_fd = world.store_fd >= 0
-                            ? world.store_fd
-                            : launch::Listener(world.master_addr, world.master_port).release();
+    meeting.listen_fd =
+        world.store_fd >= 0
+            ? world.store_fd
+            : launch::Listener(world.master_addr, world.master_port).release();
   }
   return comm::make_gloo(comm::meet(meeting), world.rank, world.world_size,
                          /*interface_address=*/world.master_addr, kPatience);
@@ -62,7 +63,8 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
           return std::make_unique<data::RandomSampler>(size, options.seed);
         }},
        {"distributed",
-        [](int64_t size, const TrainOptions& options, const World& world) -> SamplerPtr {
+        [](int64_t size, const TrainOptions& options,
+           const World& world) -> SamplerPtr {
           return std::make_unique<data::DistributedSampler>(
               size, world.world_size, world.rank, options.seed, options.drop_last);
         }},
@@ -94,7 +96,8 @@ Network make_model(const TrainOptions& options, const Card& card) {
   const auto& factory = models().at(options.model);
   Network network{nullptr};
   {
-    // Seeding and drawing are one act: ranks that are threads share LibTorch's generator.
+    // Seeding and drawing are one act: ranks that are threads share LibTorch's
+    // generator.
     static std::mutex drawing;
     const std::lock_guard lock(drawing);
     torch::manual_seed(options.seed);
@@ -117,15 +120,17 @@ data::Dataset load_dataset(const TrainOptions& options) {
   return dataset;
 }
 
-SamplerPtr make_sampler(const std::string& usual, int64_t size, const TrainOptions& options,
-                        const World& world) {
+SamplerPtr make_sampler(const std::string& usual, int64_t size,
+                        const TrainOptions& options, const World& world) {
   return samplers().at(options.sampler.empty() ? usual : options.sampler)(size, options,
                                                                           world);
 }
 
 DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sampler,
                        const TrainOptions& options, int64_t batch_size) {
-  return {dataset.train, dataset.type, sampler,
+  return {dataset.train,
+          dataset.type,
+          sampler,
           {batch_size, options.drop_last, options.num_workers}};
 }
 

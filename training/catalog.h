@@ -1,5 +1,5 @@
-// The registries of the lowest rooms' parts, and the parts themselves as the options ask for
-// them. Rooms above keep their own: ddp/reducers.h.
+// The registries of the lowest rooms' parts, and the parts themselves as the options
+// ask for them. Rooms above keep their own: ddp/reducers.h.
 #pragma once
 
 #include <memory>
@@ -29,15 +29,15 @@ Registry<ProcessGroupPtr(const World&)>& process_groups();
 // The cards of this machine, as the options ask for them.
 std::vector<Card> make_cards(const TrainOptions& options, int count);
 
-// The model by its name, initialised from the seed as the Python twin is, on the card, its
-// parameters charged to it.
+// The model by its name, initialised from the seed as the Python twin is, on the card,
+// its parameters charged to it.
 Network make_model(const TrainOptions& options, const Card& card);
 
 data::Dataset load_dataset(const TrainOptions& options);
 
 // options.sampler, or where that is empty the sampler called `usual`.
-SamplerPtr make_sampler(const std::string& usual, int64_t size, const TrainOptions& options,
-                        const World& world);
+SamplerPtr make_sampler(const std::string& usual, int64_t size,
+                        const TrainOptions& options, const World& world);
 
 // Batches of the training half; keeps references to both.
 DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sampler,
@@ -46,7 +46,8 @@ DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sample
 // All ranks of the world meet; collective. "auto" takes what suits the cards.
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world);
 
-// Throws std::invalid_argument when the backend cannot serve the cards, before anybody waits.
+// Throws std::invalid_argument when the backend cannot serve the cards, before anybody
+// waits.
 std::string resolve_backend(const TrainOptions& options);
 
 // at::kFloat or at::kDouble, by options.precision.

@@ -7,34 +7,41 @@ namespace lockstep::training {
 namespace {
 
 void bind_shared(CLI::App& app, TrainOptions& options) {
-  app.add_option("--model", options.model, "linear, mlp, mlp-wide, convnet, convnet-plain or resnet18")
+  app.add_option("--model", options.model,
+                 "linear, mlp, mlp-wide, convnet, convnet-plain or resnet18")
       ->capture_default_str();
-  app.add_option("--dataset", options.dataset, "fashion-mnist, mnist, synthetic or features100")
+  app.add_option("--dataset", options.dataset,
+                 "fashion-mnist, mnist, synthetic or features100")
       ->capture_default_str();
   app.add_option("--data-dir", options.data_dir, "folder of the data set's files");
   app.add_option("--epochs", options.epochs, "passes over the data set")
       ->capture_default_str();
   app.add_option("--steps", options.steps, "stop after so many optimizer steps");
-  app.add_option("--batch-size", options.batch_size, "samples a card and step: the local batch")
+  app.add_option("--batch-size", options.batch_size,
+                 "samples a card and step: the local batch")
       ->capture_default_str();
   app.add_option("--lr", options.lr, "learning rate of SGD")->capture_default_str();
   app.add_option("--momentum", options.momentum, "of SGD")->capture_default_str();
-  app.add_option("--weight-decay", options.weight_decay, "of SGD")->capture_default_str();
+  app.add_option("--weight-decay", options.weight_decay, "of SGD")
+      ->capture_default_str();
   app.add_option("--seed", options.seed, "of parameters and of the samples' order")
       ->capture_default_str();
   app.add_option("--device", options.device, "cpu (cards are emulated), cuda or auto")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--gpus,-g", options.gpus, "cards on this machine")->capture_default_str();
+  app.add_option("--gpus,-g", options.gpus, "cards on this machine")
+      ->capture_default_str();
   app.add_option("--threads-per-card", options.threads_per_card,
                  "threads of an emulated card; 0: cores / cards")
       ->capture_default_str();
   app.add_option("--precision", options.precision, "fp32 or fp64")
       ->check(CLI::IsMember({"fp32", "fp64"}))
       ->capture_default_str();
-  app.add_option("--num-workers", options.num_workers, "threads that prepare batches ahead")
+  app.add_option("--num-workers", options.num_workers,
+                 "threads that prepare batches ahead")
       ->capture_default_str();
-  app.add_flag("--drop-last", options.drop_last, "leave out the last, incomplete batch");
+  app.add_flag("--drop-last", options.drop_last,
+               "leave out the last, incomplete batch");
   app.add_flag("--eval", options.eval, "accuracy on the test set at the end");
 }
 
@@ -42,13 +49,15 @@ void bind_single(CLI::App& app, TrainOptions& options) {
   app.add_option("--accumulate", options.accumulate,
                  "average the gradients of so many batches before a step")
       ->capture_default_str();
-  app.add_option("--sampler", options.sampler,
-                 "random, distributed, or ranks-in-turn (as --accumulate ranks would take it)");
+  app.add_option(
+      "--sampler", options.sampler,
+      "random, distributed, or ranks-in-turn (as --accumulate ranks would take it)");
 }
 
 void bind_ddp(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
-  app.add_option("--backend", options.backend, "auto, gloo or nccl")->capture_default_str();
+  app.add_option("--backend", options.backend, "auto, gloo or nccl")
+      ->capture_default_str();
   app.add_option("--reducer", options.ddp.reducer, "naive, flat or bucketed")
       ->capture_default_str();
   app.add_option("--bucket-cap-mb", options.ddp.bucket_cap_mb,
@@ -56,9 +65,11 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
                "do not send rank 0's buffers before each forward pass");
-  app.add_option("--master-addr", line.master_addr, "this machine's address where ranks meet")
+  app.add_option("--master-addr", line.master_addr,
+                 "this machine's address where ranks meet")
       ->capture_default_str();
-  app.add_option("--master-port", line.master_port, "port where ranks meet; 0: any free one")
+  app.add_option("--master-port", line.master_port,
+                 "port where ranks meet; 0: any free one")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
 }
@@ -69,14 +80,15 @@ std::vector<std::string> normalised(std::vector<std::string> arguments) {
   for (std::string& argument : arguments) {
     if (argument.rfind("--", 0) != 0) continue;
     const size_t name_end = std::min(argument.find('='), argument.size());
-    std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(name_end),
-                 '_', '-');
+    std::replace(argument.begin(),
+                 argument.begin() + static_cast<std::ptrdiff_t>(name_end), '_', '-');
   }
   return arguments;
 }
 
-CommandLine parse_command_line(const std::string& program, const std::string& description,
-                               Ranks ranks, const std::vector<std::string>& arguments) {
+CommandLine parse_command_line(const std::string& program,
+                               const std::string& description, Ranks ranks,
+                               const std::vector<std::string>& arguments) {
   CommandLine line;
   CLI::App app(description, program);
   bind_shared(app, line.options);
@@ -86,9 +98,11 @@ CommandLine parse_command_line(const std::string& program, const std::string& de
   if (ranks == Ranks::one) bind_single(app, line.options);
   if (ranks == Ranks::one_a_card) bind_ddp(app, line);
   app.add_option("--metrics-file", line.metrics_file, "JSON lines, one a step");
-  app.add_option("--report-file", line.report_file, "everything measured, as one JSON object");
+  app.add_option("--report-file", line.report_file,
+                 "everything measured, as one JSON object");
   app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");
-  app.add_flag("--dry-run", line.dry_run, "look at options, data and model; train nothing");
+  app.add_flag("--dry-run", line.dry_run,
+               "look at options, data and model; train nothing");
 
   std::vector<std::string> reversed = normalised(arguments);
   std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
@@ -105,15 +119,17 @@ CommandLine parse_command_line(const std::string& program, const std::string& de
   }
   validate(options);
   if (ranks == Ranks::one && options.gpus != 1) {
-    throw std::invalid_argument("--gpus " + std::to_string(options.gpus) + ": " + program +
+    throw std::invalid_argument("--gpus " + std::to_string(options.gpus) + ": " +
+                                program +
                                 " trains on one card; try data_parallel or ddp");
   }
   if (app.count("--global-batch-size") > 0) {
     if (global_batch < 1 || global_batch % options.gpus != 0) {
       throw std::invalid_argument(
-          "--global-batch-size " + std::to_string(global_batch) + " does not divide by --gpus " +
-          std::to_string(options.gpus) + "; try " +
-          std::to_string(options.gpus * std::max<int64_t>(1, global_batch / options.gpus)));
+          "--global-batch-size " + std::to_string(global_batch) +
+          " does not divide by --gpus " + std::to_string(options.gpus) + "; try " +
+          std::to_string(options.gpus *
+                         std::max<int64_t>(1, global_batch / options.gpus)));
     }
     options.batch_size = global_batch / options.gpus;
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-
 #include <string>
 #include <vector>
 
@@ -31,8 +30,9 @@ struct CommandLine {
 };
 
 // Throws CLI::ParseError or std::invalid_argument for what cannot be.
-CommandLine parse_command_line(const std::string& program, const std::string& description,
-                               Ranks ranks, const std::vector<std::string>& arguments);
+CommandLine parse_command_line(const std::string& program,
+                               const std::string& description, Ranks ranks,
+                               const std::vector<std::string>& arguments);
 
 // `_` means `-` in long names: "--batch_size=64" becomes "--batch-size=64".
 std::vector<std::string> normalised(std::vector<std::string> arguments);

@@ -7,7 +7,8 @@
 
 namespace lockstep::training {
 
-at::Tensor CrossEntropy::operator()(const at::Tensor& logits, const at::Tensor& labels) const {
+at::Tensor CrossEntropy::operator()(const at::Tensor& logits,
+                                    const at::Tensor& labels) const {
   at::Tensor loss = torch::nn::functional::cross_entropy(logits, labels);
   meter_.enter(Phase::backward);
   return loss;
@@ -18,7 +19,8 @@ Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
   Accuracy accuracy;
   if (!options.eval) return accuracy;
   const at::NoGradGuard no_grad;
-  const data::SequentialSampler sampler(dataset.test.size(), world.world_size, world.rank);
+  const data::SequentialSampler sampler(dataset.test.size(), world.world_size,
+                                        world.rank);
   const DataLoader loader(dataset.test, dataset.type, sampler, {.batch_size = 1000});
   model->eval();
   for (const data::Batch& batch : loader) {

@@ -1,5 +1,5 @@
-// What a model's outputs are worth: the loss it is trained on, and its accuracy on the test
-// set.
+// What a model's outputs are worth: the loss it is trained on, and its accuracy on the
+// test set.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -32,8 +32,8 @@ struct Accuracy {
   int64_t evaluated = 0;
 };
 
-// This rank's share of the test set, unpadded: over all ranks each sample counts once. Leaves
-// the model in training mode. Nothing is evaluated unless options.eval.
+// This rank's share of the test set, unpadded: over all ranks each sample counts once.
+// Leaves the model in training mode. Nothing is evaluated unless options.eval.
 Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
                   const TrainOptions& options, const World& world);
 

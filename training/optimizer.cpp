@@ -2,12 +2,12 @@
 
 namespace lockstep::training {
 
-Optimizer::Optimizer(const Network& model, const TrainOptions& options, StepMeter& meter)
+Optimizer::Optimizer(const Network& model, const TrainOptions& options,
+                     StepMeter& meter)
     : meter_(meter),
-      sgd_(model::trained_parameters(model),
-           torch::optim::SGDOptions(options.lr)
-               .momentum(options.momentum)
-               .weight_decay(options.weight_decay)),
+      sgd_(model::trained_parameters(model), torch::optim::SGDOptions(options.lr)
+                                                 .momentum(options.momentum)
+                                                 .weight_decay(options.weight_decay)),
       tags_(model::trained_parameters(model)),
       accumulate_(options.accumulate) {}
 

@@ -1,5 +1,5 @@
-// The loop's optimizer: LibTorch's SGD, and beside it what every loop needs around a step:
-// gradients zeroed, averaged over accumulated batches, and tagged in the ledger.
+// The loop's optimizer: LibTorch's SGD, and beside it what every loop needs around a
+// step: gradients zeroed, averaged over accumulated batches, and tagged in the ledger.
 #pragma once
 
 #include <torch/optim/sgd.h>
@@ -19,7 +19,8 @@ class Optimizer {
   // reducer that owns the gradients' memory does this in the optimizer's place.)
   void zero_grad();
 
-  // After a backward pass: one step down the gradients; while accumulating, every K-th time.
+  // After a backward pass: one step down the gradients; while accumulating, every K-th
+  // time.
   void step();
 
  private:

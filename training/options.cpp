@@ -35,13 +35,14 @@ void validate(const TrainOptions& options) {
   require_at_least(1, "--epochs", options.epochs);
   require_at_least(1, "--steps", options.steps);
   // The bound keeps products of it far from overflow.
-  require(options.batch_size >= 1 && options.batch_size <= 1'000'000'000, "--batch-size",
-          std::to_string(options.batch_size), "must be 1 to 1000000000");
+  require(options.batch_size >= 1 && options.batch_size <= 1'000'000'000,
+          "--batch-size", std::to_string(options.batch_size),
+          "must be 1 to 1000000000");
   require_not_negative("--lr", options.lr);
   require_not_negative("--momentum", options.momentum);
   require_not_negative("--weight-decay", options.weight_decay);
-  require(options.gpus >= 1 && options.gpus <= 64, "--gpus", std::to_string(options.gpus),
-          "must be a number of cards from 1 to 64");
+  require(options.gpus >= 1 && options.gpus <= 64, "--gpus",
+          std::to_string(options.gpus), "must be a number of cards from 1 to 64");
   require(options.threads_per_card >= 0 && options.threads_per_card <= 1024,
           "--threads-per-card", std::to_string(options.threads_per_card),
           "must be 0 (cores / cards) to 1024");

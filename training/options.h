@@ -1,5 +1,5 @@
-// Everything a run can be told, as the programs' command lines tell it (command_line.h). One
-// plain struct for all loops: a loop reads what concerns it.
+// Everything a run can be told, as the programs' command lines tell it
+// (command_line.h). One plain struct for all loops: a loop reads what concerns it.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,13 @@ struct DdpOptions {
   // How gradients are brought together: "naive", "flat" or "bucketed".
   std::string reducer = "bucketed";
 
-  // Buckets of the bucketed reducer, in MiB. 0: one bucket a parameter. The first bucket is
-  // smaller, so that communication starts early.
+  // Buckets of the bucketed reducer, in MiB. 0: one bucket a parameter. The first
+  // bucket is smaller, so that communication starts early.
   double bucket_cap_mb = 25;
   double first_bucket_cap_mb = 1;
 
-  // Rank 0's buffers (batch norm's running statistics) go to all ranks before each forward.
+  // Rank 0's buffers (batch norm's running statistics) go to all ranks before each
+  // forward.
   bool broadcast_buffers = true;
 };
 

@@ -20,17 +20,20 @@ namespace lockstep::training {
 namespace {
 
 // Note [The first error is the one to show]
-// When one rank fails, the others fail a moment later because it has gone; and a mistake in
-// the options fails all ranks at once. One line is worth showing: the first rank's that has a
-// cause of its own. So a rank that only lost its peers waits longest before it speaks, and
-// ranks other than 0 a little: by then the launcher has ended them.
+// When one rank fails, the others fail a moment later because it has gone; and a
+// mistake in the options fails all ranks at once. One line is worth showing: the first
+// rank's that has a cause of its own. So a rank that only lost its peers waits longest
+// before it speaks, and ranks other than 0 a little: by then the launcher has ended
+// them.
 constexpr std::chrono::seconds kLostPeerWaits{5};
 constexpr std::chrono::seconds kOtherRanksWait{1};
 
-std::string one_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string one_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
-int fail(const Program& program, const World& world, const std::string& message, int status,
-         std::chrono::seconds wait = kOtherRanksWait) {
+int fail(const Program& program, const World& world, const std::string& message,
+         int status, std::chrono::seconds wait = kOtherRanksWait) {
   if (world.rank != 0 || wait == kLostPeerWaits) std::this_thread::sleep_for(wait);
   const std::string line = program.name + ": " + one_line(message) + "\n";
   std::fputs(line.c_str(), stderr);
@@ -50,7 +53,8 @@ void check_before_ranks(const Program& program, const CommandLine& line) {
   if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
 }
 
-// Throws what a run would stumble over at its first sample, in words of the command line.
+// Throws what a run would stumble over at its first sample, in words of the command
+// line.
 void try_first_sample(const TrainOptions& options) {
   const Card card = make_cards(options, options.gpus).front();
   const CardScope scope(card);
@@ -61,10 +65,10 @@ void try_first_sample(const TrainOptions& options) {
   try {
     model->forward(card.put(batch.images));
   } catch (const c10::Error& error) {
-    throw std::invalid_argument("--model " + options.model + " does not take the samples of " +
-                                "--dataset " + options.dataset + " (" +
-                                one_line(error.what_without_backtrace()) +
-                                "); try another of either");
+    throw std::invalid_argument(
+        "--model " + options.model + " does not take the samples of " + "--dataset " +
+        options.dataset + " (" + one_line(error.what_without_backtrace()) +
+        "); try another of either");
   }
 }
 
@@ -96,7 +100,8 @@ int start_ranks(const CommandLine& line, const std::vector<std::string>& argumen
 
 }  // namespace
 
-int run_program(const Program& program, const TrainFunction& train, int argc, char** argv) {
+int run_program(const Program& program, const TrainFunction& train, int argc,
+                char** argv) {
   launch::die_with_parent();
   World world;
   try {

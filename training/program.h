@@ -1,5 +1,6 @@
-// What stands around a loop to make it a program: the command line, the ranks it starts, the
-// summary, the files, and one line for whatever goes wrong. A main() is a call of this.
+// What stands around a loop to make it a program: the command line, the ranks it
+// starts, the summary, the files, and one line for whatever goes wrong. A main() is a
+// call of this.
 #pragma once
 
 #include <functional>
@@ -22,8 +23,9 @@ struct Program {
 
 using TrainFunction = std::function<TrainReport(const TrainOptions&, const World&)>;
 
-// The process's exit status: 0, 2 for a command line that cannot be, 1 for everything else.
-// Call it from main(), before any other thread is started.
-int run_program(const Program& program, const TrainFunction& train, int argc, char** argv);
+// The process's exit status: 0, 2 for a command line that cannot be, 1 for everything
+// else. Call it from main(), before any other thread is started.
+int run_program(const Program& program, const TrainFunction& train, int argc,
+                char** argv);
 
 }  // namespace lockstep::training

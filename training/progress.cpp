@@ -32,7 +32,8 @@ void Progress::after_step(int64_t step, int64_t epoch, double loss, int64_t samp
                           double /*step_ms*/) {
   samples_ += samples;
   // Often enough to look alive, seldom enough to cost nothing.
-  const auto every = terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
+  const auto every =
+      terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
   const auto now = std::chrono::steady_clock::now();
   const bool last = terminal_ && step + 1 == steps_;
   if (now - shown_ < every && !last) return;

@@ -1,5 +1,5 @@
-// How far training is, on standard error: a bar that is rewritten in place on a terminal, a
-// plain line every ten seconds elsewhere.
+// How far training is, on standard error: a bar that is rewritten in place on a
+// terminal, a plain line every ten seconds elsewhere.
 #pragma once
 
 #include <chrono>

@@ -7,8 +7,8 @@
 namespace lockstep::training {
 namespace {
 
-// Levenshtein's distance from what was typed to a name. Letters to add count half: people
-// shorten names ("fashion", "bucket") more often than they take one for another.
+// Levenshtein's distance from what was typed to a name. Letters to add count half:
+// people shorten names ("fashion", "bucket") more often than they take one for another.
 size_t edit_distance(const std::string& a, const std::string& b) {
   constexpr size_t kAdded = 1, kDropped = 2, kReplaced = 2;
   std::vector<size_t> row(b.size() + 1);

@@ -1,5 +1,5 @@
-// Things looked up by name: models, datasets, samplers, reducers, process groups. An unknown
-// name is answered with the known ones and the nearest.
+// Things looked up by name: models, datasets, samplers, reducers, process groups. An
+// unknown name is answered with the known ones and the nearest.
 //
 // Register before the first run; a registry is not locked.
 #pragma once

@@ -24,7 +24,8 @@ std::string temporary_beside(const std::string& path) {
   return path + ".tmp-" + std::to_string(getpid());
 }
 
-// /dev/stdout (whatever it leads to), a named pipe: what must not be replaced by a file.
+// /dev/stdout (whatever it leads to), a named pipe: what must not be replaced by a
+// file.
 bool takes_bytes_only(const std::string& path) {
   std::error_code missing;
   if (path.rfind("/dev/", 0) == 0 || path.rfind("/proc/", 0) == 0) return true;
@@ -34,7 +35,8 @@ bool takes_bytes_only(const std::string& path) {
 // Where the bytes go: a link stays a link to the file that is written.
 std::string target_of(const std::string& path) {
   std::error_code missing;
-  const fs::path target = takes_bytes_only(path) ? fs::path(path) : fs::canonical(path, missing);
+  const fs::path target =
+      takes_bytes_only(path) ? fs::path(path) : fs::canonical(path, missing);
   return missing ? path : target.string();
 }
 
@@ -114,7 +116,8 @@ TrainReport report_from_json(const std::string& text) {
   json.at("step_ms").get_to(report.step_ms);
   json.at("phases_ms").get_to(report.phases_ms);
   for (const Json& card : json.at("cards")) {
-    report.cards.push_back({card.at("card"), card.at("peak_bytes"), card.at("at_peak_bytes")});
+    report.cards.push_back(
+        {card.at("card"), card.at("peak_bytes"), card.at("at_peak_bytes")});
   }
   json.at("threads_per_card").get_to(report.threads_per_card);
   json.at("device").get_to(report.device);
@@ -133,7 +136,8 @@ void write_whole(const std::string& text, const std::string& path) {
   file << text << std::flush;
   const bool written = file.good();
   file.close();
-  if (written && (in_place || std::rename(written_to.c_str(), target.c_str()) == 0)) return;
+  if (written && (in_place || std::rename(written_to.c_str(), target.c_str()) == 0))
+    return;
   const std::string reason = std::strerror(errno);
   std::error_code ignored;
   if (!in_place) fs::remove(written_to, ignored);
@@ -176,8 +180,8 @@ void check_writable(const std::string& path, const std::string& option) {
     errno = reason;
   }
   if (writable) return;
-  throw std::runtime_error(option + " " + path + " cannot be written: " +
-                           std::strerror(errno) +
+  throw std::runtime_error(option + " " + path +
+                           " cannot be written: " + std::strerror(errno) +
                            "; give a path in a folder that exists and is yours");
 }
 

@@ -1,5 +1,5 @@
-// What one run of a loop measured: plain numbers, as raw as they came. From here on data
-// flows to files only: the metrics file, the report file that `bench` reads.
+// What one run of a loop measured: plain numbers, as raw as they came. From here on
+// data flows to files only: the metrics file, the report file that `bench` reads.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ struct TrainReport {
   std::vector<double> losses;    // mean over the global batch
   std::vector<int64_t> samples;  // of the global batch
   std::vector<double> step_ms;
-  std::map<std::string, std::vector<double>> phases_ms;  // by to_string(Phase), and "comm"
+  std::map<std::string, std::vector<double>>
+      phases_ms;  // by to_string(Phase), and "comm"
 
   std::vector<CardMemory> cards;
   int threads_per_card = 1;
@@ -40,8 +41,8 @@ struct TrainReport {
   std::optional<double> accuracy() const;
 };
 
-// The reports of all ranks as the job's one: losses are averaged, samples and counts added,
-// cards listed in the order of ranks, times are the slowest rank's.
+// The reports of all ranks as the job's one: losses are averaged, samples and counts
+// added, cards listed in the order of ranks, times are the slowest rank's.
 TrainReport merge(const std::vector<TrainReport>& ranks);
 
 std::string to_json(const TrainReport& report);

@@ -54,8 +54,10 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
 
 void StepMeter::start(int64_t batches) {
   const int64_t steps_an_epoch = batches / options_.accumulate;
-  const bool all_epochs = options_.epochs <= options_.steps / std::max<int64_t>(1, steps_an_epoch);
-  const int64_t planned = all_epochs ? options_.epochs * steps_an_epoch : options_.steps;
+  const bool all_epochs =
+      options_.epochs <= options_.steps / std::max<int64_t>(1, steps_an_epoch);
+  const int64_t planned =
+      all_epochs ? options_.epochs * steps_an_epoch : options_.steps;
   for (const auto& observer : options_.observers) observer->planned(planned);
   if (group_ != nullptr) group_->take_busy_ms();
   phase_ = Phase::data;
@@ -113,9 +115,8 @@ void StepMeter::end_step(int64_t samples) {
 
   double loss = std::nan("");
   if (card_loss_of_step_.defined()) {
-    on_card_.push_back(
-        std::exchange(card_loss_of_step_, at::Tensor()) /
-        static_cast<double>(options_.accumulate));
+    on_card_.push_back(std::exchange(card_loss_of_step_, at::Tensor()) /
+                       static_cast<double>(options_.accumulate));
     if (on_card_.size() == kFetchEvery) fetch_losses();
   } else {
     loss = loss_of_step_ / static_cast<double>(options_.accumulate);

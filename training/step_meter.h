@@ -1,11 +1,11 @@
-// Measures the loop it stands in, so that the loop itself holds no clock: which phase each
-// moment of a step belongs to, each step's loss, and the cards' memory.
+// Measures the loop it stands in, so that the loop itself holds no clock: which phase
+// each moment of a step belongs to, each step's loss, and the cards' memory.
 //
-// Every moment belongs to one phase, so phases add up to the step. The loop's parts move the
-// meter on: zero_grad() begins the forward, the criterion's end begins the backward, a
-// reducer's finalize() is exposed communication, optimizer.step() the optimizer, and
-// meter.step() begins the next step's data. While a phase lasts, what the thread allocates
-// counts to that phase's category of the ledger.
+// Every moment belongs to one phase, so phases add up to the step. The loop's parts
+// move the meter on: zero_grad() begins the forward, the criterion's end begins the
+// backward, a reducer's finalize() is exposed communication, optimizer.step() the
+// optimizer, and meter.step() begins the next step's data. While a phase lasts, what
+// the thread allocates counts to that phase's category of the ledger.
 //
 // One thread. Stops the run when a loss is not finite.
 #pragma once
@@ -30,10 +30,11 @@ namespace lockstep::training {
 class StepMeter {
  public:
   // `cards` are those whose memory this process reports. The peaks start from here.
-  StepMeter(const TrainOptions& options, const World& world, const std::vector<Card>& cards);
+  StepMeter(const TrainOptions& options, const World& world,
+            const std::vector<Card>& cards);
 
-  // The first step begins here: what came before (loading, meeting) is not measured. An epoch
-  // holds so many local batches.
+  // The first step begins here: what came before (loading, meeting) is not measured. An
+  // epoch holds so many local batches.
   void start(int64_t batches);
 
   // Leaves the current phase for `next` and returns the one that was left.
@@ -49,17 +50,20 @@ class StepMeter {
   // Throws std::runtime_error when the epoch held no batch.
   void end_epoch();
 
-  // The job's report. Where a group is watched it is collective, and the same on every rank.
+  // The job's report. Where a group is watched it is collective, and the same on every
+  // rank.
   TrainReport report(const Network& model, const Accuracy& accuracy);
 
-  // The ranks of `group` report together, and its collectives' time becomes phase "comm".
+  // The ranks of `group` report together, and its collectives' time becomes phase
+  // "comm".
   void watch(comm::ProcessGroup& group) { group_ = &group; }
 
  private:
   using Clock = std::chrono::steady_clock;
 
   void end_step(int64_t samples);
-  // On CUDA the losses of the last steps are still on the card: fetching each would stall it.
+  // On CUDA the losses of the last steps are still on the card: fetching each would
+  // stall it.
   void fetch_losses();
   // The peaks as training left them, before evaluation adds its own.
   void read_cards();
@@ -87,7 +91,8 @@ class StepMeter {
 // Another phase for as long as the scope lasts; then the one before it again.
 class PhaseScope {
  public:
-  PhaseScope(StepMeter& meter, Phase phase) : meter_(meter), before_(meter.enter(phase)) {}
+  PhaseScope(StepMeter& meter, Phase phase)
+      : meter_(meter), before_(meter.enter(phase)) {}
   ~PhaseScope() { meter_.enter(before_); }
   PhaseScope(const PhaseScope&) = delete;
   PhaseScope& operator=(const PhaseScope&) = delete;

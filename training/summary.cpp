@@ -25,11 +25,12 @@ double mib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0
 std::string summary(const std::string& program, const TrainOptions& options,
                     const TrainReport& report) {
   const bool emulated = report.device == "cpu";
-  std::string text = formatted(
-      "%s: %s on %s, %zu %s%s x %d thread(s), local batch %ld, %zu steps\n", program.c_str(),
-      options.model.c_str(), options.dataset.c_str(), report.cards.size(),
-      emulated ? "emulated " : "", report.cards.size() == 1 ? "card" : "cards",
-      report.threads_per_card, static_cast<long>(options.batch_size), report.losses.size());
+  std::string text =
+      formatted("%s: %s on %s, %zu %s%s x %d thread(s), local batch %ld, %zu steps\n",
+                program.c_str(), options.model.c_str(), options.dataset.c_str(),
+                report.cards.size(), emulated ? "emulated " : "",
+                report.cards.size() == 1 ? "card" : "cards", report.threads_per_card,
+                static_cast<long>(options.batch_size), report.losses.size());
   if (report.losses.empty()) return text;
 
   // The first tenth is warm-up: caches, allocators, the peers' first meeting.
@@ -39,16 +40,16 @@ std::string summary(const std::string& program, const TrainOptions& options,
   const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
   std::nth_element(steps.begin(), middle, steps.end());
   text += formatted("throughput %.0f samples/s   step p50 %.2f ms   loss %.4f -> %.4f",
-                    1000.0 * static_cast<double>(report.samples.front()) / *middle, *middle,
-                    report.losses.front(), report.losses.back());
+                    1000.0 * static_cast<double>(report.samples.front()) / *middle,
+                    *middle, report.losses.front(), report.losses.back());
   if (const auto accuracy = report.accuracy()) {
     text += formatted("   accuracy %.2f %% of %ld", 100.0 * *accuracy,
                       static_cast<long>(report.evaluated));
   }
   text += "\n";
   for (const CardMemory& card : report.cards) {
-    text += formatted("card %d%s peak %.2f MiB:", card.card, card.card == 0 ? " (primary)" : "",
-                      mib(card.peak_bytes));
+    text += formatted("card %d%s peak %.2f MiB:", card.card,
+                      card.card == 0 ? " (primary)" : "", mib(card.peak_bytes));
     for (const auto& [category, bytes] : card.at_peak_bytes) {
       text += formatted(" %s %.2f", category.c_str(), mib(bytes));
     }

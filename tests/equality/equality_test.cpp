@@ -1,11 +1,11 @@
-// Parallel training is single-card training: the same samples give the same losses and the
-// same parameters, whatever the number of cards and whoever brings the gradients together.
-// One card that takes the whole global batch is the oracle; and LibTorch's Python loop is,
-// for all of them.
+// Parallel training is single-card training: the same samples give the same losses and
+// the same parameters, whatever the number of cards and whoever brings the gradients
+// together. One card that takes the whole global batch is the oracle; and LibTorch's
+// Python loop is, for all of them.
 //
-// How equal, and over how many steps, is DESIGN's "How equal is equal": in fp64 to 1e-10
-// throughout; in fp32 ReLU's flips amplify rounding, so a convolutional net is compared over
-// the first steps alone.
+// How equal, and over how many steps, is DESIGN's "How equal is equal": in fp64 to
+// 1e-10 throughout; in fp32 ReLU's flips amplify rounding, so a convolutional net is
+// compared over the first steps alone.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -18,8 +18,8 @@ namespace {
 constexpr size_t kSteps = 100;
 constexpr size_t kFirstSteps = 10;
 
-// Both halves of the global batch of 128, one card or two. An emulated card has one thread in
-// DataParallel and DDP; the single one has both cores.
+// Both halves of the global batch of 128, one card or two. An emulated card has one
+// thread in DataParallel and DDP; the single one has both cores.
 const std::string kOne = "single_gpu --batch-size 128 --threads-per-card 2";
 const std::string kTwo = " --gpus 2 --batch-size 64 --threads-per-card 1";
 const std::vector<std::string> kParallel = {
@@ -29,7 +29,8 @@ const std::vector<std::string> kParallel = {
     "ddp --reducer bucketed" + kTwo,
 };
 
-std::string workload(const std::string& model, const std::string& precision, size_t steps) {
+std::string workload(const std::string& model, const std::string& precision,
+                     size_t steps) {
   return " --model " + model + " --precision " + precision + " --steps " +
          std::to_string(steps);
 }
@@ -47,44 +48,50 @@ TEST_P(Fp64, LossesAndParametersOfAHundredStepsEqualOneCards) {
   const WatchedRun& one = watched(kOne + work);
   for (const std::string& program : kParallel) {
     const WatchedRun& two = watched(program + work);
-    expect_within(1e-10, apart(two.losses, one.losses, kSteps), program + work + ", losses");
-    expect_within(1e-10, apart(two.tensors, one.tensors), program + work + ", parameters");
+    expect_within(1e-10, apart(two.losses, one.losses, kSteps),
+                  program + work + ", losses");
+    expect_within(1e-10, apart(two.tensors, one.tensors),
+                  program + work + ", parameters");
   }
   EXPECT_LT(one.losses.back(), one.losses.front());
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Fp64, testing::Values("mlp", "convnet-plain"),
-                         [](const auto& info) { return info.index == 0 ? "Mlp" : "ConvnetPlain"; });
+                         [](const auto& info) {
+                           return info.index == 0 ? "Mlp" : "ConvnetPlain";
+                         });
 
 // The programs as they are installed, without a witness.
 TEST(Programs, GiveTheSameLosses) {
   const std::string fp64 = workload("mlp", "fp64", kSteps);
   for (const std::string& program : kParallel) {
-    expect_within(1e-10,
-                  apart(program_losses(program + fp64), program_losses(kOne + fp64), kSteps),
-                  program + fp64);
+    expect_within(
+        1e-10,
+        apart(program_losses(program + fp64), program_losses(kOne + fp64), kSteps),
+        program + fp64);
   }
 }
 
 TEST(Programs, GiveTheSameLossesInFp32) {
   for (const std::string& program : kParallel) {
     const std::string mlp = workload("mlp", "fp32", kSteps);
-    expect_within(1e-5,
-                  apart(program_losses(program + mlp), program_losses(kOne + mlp), kSteps),
-                  program + mlp);
-    const std::string plain = workload("convnet-plain", "fp32", kFirstSteps);
     expect_within(
-        1e-5,
-        apart(program_losses(program + plain), program_losses(kOne + plain), kFirstSteps),
-        program + plain);
+        1e-5, apart(program_losses(program + mlp), program_losses(kOne + mlp), kSteps),
+        program + mlp);
+    const std::string plain = workload("convnet-plain", "fp32", kFirstSteps);
+    expect_within(1e-5,
+                  apart(program_losses(program + plain), program_losses(kOne + plain),
+                        kFirstSteps),
+                  program + plain);
   }
 }
 
-// Batch norm sees local batches, so the oracle takes the two of them in turn, and updates the
-// running statistics from the first.
+// Batch norm sees local batches, so the oracle takes the two of them in turn, and
+// updates the running statistics from the first.
 TEST(BatchNorm, IsThatOfOneCardWhichTakesTheLocalBatchesInTurn) {
   const std::string work = workload("convnet", "fp64", kSteps);
-  const std::string in_turn = "single_gpu --batch-size 64 --accumulate 2 --threads-per-card 2";
+  const std::string in_turn =
+      "single_gpu --batch-size 64 --accumulate 2 --threads-per-card 2";
   const std::vector<std::pair<std::string, std::string>> pairs = {
       {"data_parallel" + kTwo, in_turn},
       {"ddp" + kTwo, in_turn + " --sampler ranks-in-turn"},
@@ -92,7 +99,8 @@ TEST(BatchNorm, IsThatOfOneCardWhichTakesTheLocalBatchesInTurn) {
   for (const auto& [program, oracle] : pairs) {
     const WatchedRun& two = watched(program + work);
     const WatchedRun& one = watched(oracle + work);
-    expect_within(1e-6, apart(two.losses, one.losses, kSteps), program + work + ", losses");
+    expect_within(1e-6, apart(two.losses, one.losses, kSteps),
+                  program + work + ", losses");
     expect_within(1e-6, apart(two.tensors, one.tensors),
                   program + work + ", parameters and running statistics");
     EXPECT_EQ(one.tensors.at("1.num_batches_tracked").item<int64_t>(), int64_t{kSteps});
@@ -104,9 +112,10 @@ class PythonLosses : public testing::TestWithParam<std::string> {};
 TEST_P(PythonLosses, InFp64EqualOurs) {
   const std::string work = workload(GetParam(), "fp64", kSteps);
   const std::vector<double>& ours = watched(kOne + work).losses;
-  expect_within(1e-9,
-                apart(python_losses(1, "--batch-size 128 --threads 2" + work), ours, kSteps),
-                "Python, one process" + work);
+  expect_within(
+      1e-9,
+      apart(python_losses(1, "--batch-size 128 --threads 2" + work), ours, kSteps),
+      "Python, one process" + work);
   expect_within(1e-9, apart(python_losses(2, "--batch-size 64" + work), ours, kSteps),
                 "Python, two ranks" + work);
 }
@@ -115,15 +124,17 @@ TEST_P(PythonLosses, InFp32EqualOurs) {
   const size_t steps = GetParam() == "mlp" ? kSteps : kFirstSteps;
   const std::string work = workload(GetParam(), "fp32", steps);
   const std::vector<double>& ours = program_losses(kOne + work);
-  expect_within(1e-4,
-                apart(python_losses(1, "--batch-size 128 --threads 2" + work), ours, steps),
-                "Python, one process" + work);
+  expect_within(
+      1e-4, apart(python_losses(1, "--batch-size 128 --threads 2" + work), ours, steps),
+      "Python, one process" + work);
   expect_within(1e-4, apart(python_losses(2, "--batch-size 64" + work), ours, steps),
                 "Python, two ranks" + work);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, PythonLosses, testing::Values("mlp", "convnet-plain"),
-                         [](const auto& info) { return info.index == 0 ? "Mlp" : "ConvnetPlain"; });
+                         [](const auto& info) {
+                           return info.index == 0 ? "Mlp" : "ConvnetPlain";
+                         });
 
 // Nine steps an epoch, the last of them smaller: the order of each epoch is its own.
 TEST(Python, GoesThroughEpochsAsWeDo) {
@@ -131,9 +142,10 @@ TEST(Python, GoesThroughEpochsAsWeDo) {
   const std::vector<double>& python_one =
       python_losses(1, "--batch-size 7000 --threads 2" + work);
   const std::vector<double>& python_two = python_losses(2, "--batch-size 3500" + work);
-  expect_within(1e-9,
-                apart(program_losses("single_gpu --batch-size 7000" + work), python_one, 11),
-                "Python, one process, two epochs");
+  expect_within(
+      1e-9,
+      apart(program_losses("single_gpu --batch-size 7000" + work), python_one, 11),
+      "Python, one process, two epochs");
   expect_within(
       1e-9,
       apart(program_losses("ddp --gpus 2 --batch-size 3500" + work), python_two, 11),

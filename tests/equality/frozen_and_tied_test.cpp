@@ -1,7 +1,7 @@
-// A layer that must not be trained and a layer that stands in the net twice: every way of
-// training treats them as a plain LibTorch loop does, which is written out here as the oracle.
-// Ranks are threads. All start with the oracle's parameters but for rank 0's word: the others
-// draw their own.
+// A layer that must not be trained and a layer that stands in the net twice: every way
+// of training treats them as a plain LibTorch loop does, which is written out here as
+// the oracle. Ranks are threads. All start with the oracle's parameters but for rank
+// 0's word: the others draw their own.
 #include <gtest/gtest.h>
 #include <torch/nn.h>
 #include <torch/optim/sgd.h>
@@ -54,7 +54,8 @@ TrainOptions options() {
 
 Tensors copies(const nn::Module& model) {
   Tensors all;
-  for (const at::Tensor& parameter : model.parameters()) all.push_back(parameter.clone());
+  for (const at::Tensor& parameter : model.parameters())
+    all.push_back(parameter.clone());
   return all;
 }
 
@@ -64,7 +65,8 @@ class Keep final : public training::StepObserver {
   Tensors parameters;
   void finished(const nn::Module& model) override {
     parameters = copies(model);
-    EXPECT_FALSE(model.parameters().front().grad().defined()) << "frozen, yet a gradient";
+    EXPECT_FALSE(model.parameters().front().grad().defined())
+        << "frozen, yet a gradient";
   }
 };
 
@@ -73,15 +75,18 @@ Tensors oracle() {
   model->to(at::kDouble);
   // Layers 1, 3 and 7, each once.
   Tensors trained = model[3]->parameters();
-  for (const at::Tensor& parameter : model[7]->parameters()) trained.push_back(parameter);
+  for (const at::Tensor& parameter : model[7]->parameters())
+    trained.push_back(parameter);
   torch::optim::SGD sgd(trained, torch::optim::SGDOptions(0.5).momentum(0.9));
   const auto dataset = training::load_dataset(options());
-  const auto sampler = training::make_sampler("random", dataset.train.size(), options(), {});
+  const auto sampler =
+      training::make_sampler("random", dataset.train.size(), options(), {});
   const auto loader = training::make_loader(dataset, *sampler, options(), kGlobalBatch);
   int64_t step = 0;
   for (const auto& batch : loader) {
     sgd.zero_grad();
-    nn::functional::cross_entropy(model->forward(batch.images), batch.labels).backward();
+    nn::functional::cross_entropy(model->forward(batch.images), batch.labels)
+        .backward();
     sgd.step();
     if (++step == kSteps) break;
   }
@@ -173,14 +178,17 @@ void run_ddp(const std::string& reducer, double bucket_cap_mb) {
     if (error) std::rethrow_exception(error);
   }
   for (int rank = 0; rank < kRanks; ++rank) {
-    expect_oracles(keeps[rank]->parameters, reducer + " on rank " + std::to_string(rank));
+    expect_oracles(keeps[rank]->parameters,
+                   reducer + " on rank " + std::to_string(rank));
   }
 }
 
 TEST_F(FrozenAndTied, OnThreeRanksOfTheNaiveReducer) { run_ddp("naive", 25); }
 TEST_F(FrozenAndTied, OnThreeRanksOfTheFlatReducer) { run_ddp("flat", 25); }
 TEST_F(FrozenAndTied, OnThreeRanksOfTheBucketedReducer) { run_ddp("bucketed", 25); }
-TEST_F(FrozenAndTied, OnThreeRanksWithABucketForEachParameter) { run_ddp("bucketed", 0); }
+TEST_F(FrozenAndTied, OnThreeRanksWithABucketForEachParameter) {
+  run_ddp("bucketed", 0);
+}
 
 }  // namespace
 }  // namespace lockstep

@@ -24,7 +24,8 @@ constexpr std::chrono::minutes kPatience{4};
 
 std::string from_environment(const char* name) {
   const char* value = std::getenv(name);
-  if (value == nullptr) throw std::runtime_error(std::string(name) + " is not set; use ctest");
+  if (value == nullptr)
+    throw std::runtime_error(std::string(name) + " is not set; use ctest");
   return value;
 }
 
@@ -39,8 +40,10 @@ const fs::path& scratch() {
   struct Folder {
     fs::path path;
     Folder() {
-      std::string name = (fs::temp_directory_path() / "lockstep-equality-XXXXXX").string();
-      if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder " + name);
+      std::string name =
+          (fs::temp_directory_path() / "lockstep-equality-XXXXXX").string();
+      if (mkdtemp(name.data()) == nullptr)
+        throw std::runtime_error("no folder " + name);
       path = name;
     }
     ~Folder() {
@@ -153,7 +156,8 @@ const WatchedRun& watched(const std::string& command_line) {
   const fs::path saved = scratch() / "witness";
   launch::Command command;
   command.argv = words(command_line + " --device cpu --quiet");
-  command.program = (fs::read_symlink("/proc/self/exe").parent_path() / "witness").string();
+  command.program =
+      (fs::read_symlink("/proc/self/exe").parent_path() / "witness").string();
   command.extra_env = {{"LOCKSTEP_WITNESS", saved.string()}};
   WatchedRun watched_run;
   watched_run.losses = run(command);
@@ -174,8 +178,9 @@ const WatchedRun& watched(const std::string& command_line) {
 
 double apart(const std::vector<double>& a, const std::vector<double>& b, size_t steps) {
   if (a.size() < steps || b.size() < steps) {
-    throw std::runtime_error(std::to_string(a.size()) + " and " + std::to_string(b.size()) +
-                             " steps instead of " + std::to_string(steps));
+    throw std::runtime_error(std::to_string(a.size()) + " and " +
+                             std::to_string(b.size()) + " steps instead of " +
+                             std::to_string(steps));
   }
   double largest = 0;
   for (size_t step = 0; step < steps; ++step) {

@@ -1,5 +1,5 @@
-// A training run in processes of its own, and how far two runs are apart. Every run of a test
-// program is made once, whoever asks for it again.
+// A training run in processes of its own, and how far two runs are apart. Every run of
+// a test program is made once, whoever asks for it again.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,9 +15,9 @@ using Words = std::vector<std::string>;
 // "ddp --gpus 2" and " --steps 3" as words.
 Words words(const std::string& text);
 
-// Losses of a command that writes --metrics-file itself (it is appended here), one a step.
-// Throws std::runtime_error with the command and what it said, where it does not exit with 0
-// in time.
+// Losses of a command that writes --metrics-file itself (it is appended here), one a
+// step. Throws std::runtime_error with the command and what it said, where it does not
+// exit with 0 in time.
 const std::vector<double>& losses(const Words& command);
 
 // Losses of one of the programs: words("ddp --gpus 2 ...").
@@ -35,18 +35,19 @@ const std::vector<double>& python_losses(int ranks, const std::string& options);
 
 struct WatchedRun {
   std::vector<double> losses;
-  std::map<std::string, at::Tensor> tensors;  // rank 0's parameters and buffers, by name
+  std::map<std::string, at::Tensor>
+      tensors;  // rank 0's parameters and buffers, by name
 };
 
-// The same program with the witness beside its loop (witness.cpp). Where there are several
-// ranks, all hold equal parameters to the bit; else it throws.
+// The same program with the witness beside its loop (witness.cpp). Where there are
+// several ranks, all hold equal parameters to the bit; else it throws.
 const WatchedRun& watched(const std::string& command_line);
 
 // The largest |a-b| / |b| over steps. Throws where there are not `steps` of both.
 double apart(const std::vector<double>& a, const std::vector<double>& b, size_t steps);
 
-// The largest norm(a-b) / norm(b) over tensors; their names must be the same. Of tensors that
-// are zero in b the norm itself counts.
+// The largest norm(a-b) / norm(b) over tensors; their names must be the same. Of
+// tensors that are zero in b the norm itself counts.
 double apart(const std::map<std::string, at::Tensor>& a,
              const std::map<std::string, at::Tensor>& b);
 

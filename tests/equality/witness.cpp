@@ -1,11 +1,13 @@
-// The programs single_gpu, data_parallel and ddp, and a witness beside the loop: called under
-// one of these names it is that program, command line, ranks and all, and every rank leaves
-// its trained model's parameters and buffers in $LOCKSTEP_WITNESS.<rank>.
+// The programs single_gpu, data_parallel and ddp, and a witness beside the loop: called
+// under one of these names it is that program, command line, ranks and all, and every
+// rank leaves its trained model's parameters and buffers in $LOCKSTEP_WITNESS.<rank>.
 //
 // Two things differ from the programs', so that nothing is equal by accident:
 //   - ranks other than 0 draw other parameters: rank 0's must reach them;
-//   - while accumulating, only a step's first batch updates the buffers. One card that takes
-//     the ranks' batches in turn then does to batch norm what rank 0 or the primary card does.
+//   - while accumulating, only a step's first batch updates the buffers. One card that
+//   takes
+//     the ranks' batches in turn then does to batch norm what rank 0 or the primary
+//     card does.
 #include <torch/nn/module.h>
 #include <torch/serialize.h>
 #include <torch/utils.h>
@@ -34,9 +36,11 @@ class Witness final : public training::StepObserver {
     const torch::NoGradGuard no_grad;
     if (batch_of_step == 0) {
       after_first_batch_.clear();
-      for (const at::Tensor& buffer : buffers_) after_first_batch_.push_back(buffer.clone());
+      for (const at::Tensor& buffer : buffers_)
+        after_first_batch_.push_back(buffer.clone());
     } else {
-      for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i].copy_(after_first_batch_[i]);
+      for (size_t i = 0; i < buffers_.size(); ++i)
+        buffers_[i].copy_(after_first_batch_[i]);
     }
   }
 
@@ -91,8 +95,8 @@ int run(int argc, char** argv) {
     const auto train = [&](const TrainOptions& options, const World& world) {
       return train_watched(mode.train, options, world);
     };
-    return training::run_program({mode.name, "Trains, watched.", mode.ranks}, train, argc,
-                                 argv);
+    return training::run_program({mode.name, "Trains, watched.", mode.ranks}, train,
+                                 argc, argv);
   }
   std::cerr << "called under the name " << argv[0] << "; there is no such program\n";
   return 2;
