@@ -27,11 +27,16 @@ ScratchFolder::ScratchFolder(const fs::path& parent) {
                              "); name another folder with --out");
   }
   path_ = name;
+  sigset_t stop;
+  sigemptyset(&stop);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stop, signal);
+  sigprocmask(SIG_BLOCK, &stop, &signals_before_);
 }
 
 ScratchFolder::~ScratchFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+  sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
 }
 
 std::string read_file(const fs::path& path) {
@@ -72,8 +77,15 @@ Finished run_program(const std::vector<std::string>& command, const fs::path& sc
   }
   arguments.push_back(nullptr);
   pid_t child = 0;
-  const int failure = posix_spawn(&child, command[0].c_str(), &actions, nullptr,
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  const int failure = posix_spawn(&child, command[0].c_str(), &actions, &attributes,
                                   arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (failure != 0) {
     throw std::runtime_error(command[0] + ": cannot be started (" +

@@ -5,13 +5,16 @@
 // Not here: what is in the files.
 #pragma once
 
+#include <signal.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace lockstep::reports {
 
-// A folder inside `parent`, gone with everything in it when this goes.
+// A folder inside `parent`, gone with everything in it when this goes. The signals that ask
+// a program to end (ctrl-C) wait until then; the programs of run_program() get them at once.
 class ScratchFolder {
  public:
   // Throws std::runtime_error where `parent` cannot be made or written.
@@ -24,6 +27,7 @@ class ScratchFolder {
 
  private:
   std::filesystem::path path_;
+  sigset_t signals_before_;
 };
 
 // Both throw std::runtime_error naming the path.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -81,6 +82,11 @@ class ProgramRun {
   ProgramRun(const std::string& program, std::vector<std::string> arguments,
              launch::Environment environment = {})
       : process_(command(program, std::move(arguments), std::move(environment))) {}
+
+  // Should a test fail, the next one does not run beside what this one left.
+  ~ProgramRun() {
+    for (const int pid : alive()) kill(pid, SIGKILL);
+  }
 
   launch::Process& process() { return process_; }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "launch/spawn.h"
+#include "reports/sample_rows.h"
 #include "tests/idx_folder.h"
 #include "tests/program_run.h"
 
@@ -166,6 +167,25 @@ TEST(Stop, ASignalEndsBenchAndItsChildren) {
               std::string::npos)
         << run.process().err();
   }
+}
+
+TEST(Stop, ReportTakesItsScratchAway) {
+  const TestFolder place;
+  write_text(place / "runs.jsonl",
+             reports::to_json_line(reports::sample_row("single", "mlp", 1, 2.0)) + "\n");
+  write_text(place / "index.html", "old\n");
+  // Draws for ever, as far as this test goes.
+  const std::string python = place / "python";
+  write_text(python, "#!/bin/sh\nexec sleep 1000\n");
+  std::filesystem::permissions(python, std::filesystem::perms::owner_all);
+  ProgramRun run("report", {"--in", place / ""}, {{"LOCKSTEP_PYTHON", python}});
+  ASSERT_TRUE(eventually([&] { return run.alive().size() == 2; }));
+  // As a terminal does it: to all of them.
+  for (const int pid : run.alive()) kill(pid, SIGINT);
+  EXPECT_EQ(run.status(), 128 + SIGINT);
+  EXPECT_EQ(run.alive(), std::vector<int>{});
+  EXPECT_EQ(place.names(), (std::vector<std::string>{"index.html", "python", "runs.jsonl"}));
+  EXPECT_EQ(read_text(place / "index.html"), "old\n");
 }
 
 TEST(Stop, APipeIsWrittenToAndALinkStaysOne) {
