@@ -194,7 +194,8 @@ TEST(Gradients, AreViewsOfTheBucketsAndStayThere) {
       const auto reducer = make(name, parameters, at.group, caps(500, 3000));
       std::vector<const void*> places;
       for (int i = 0; i < 3; ++i) {
-        // Backward finds its gradients in the buckets: nothing is copied there afterwards.
+        // Backward finds its gradients in the buckets: nothing is copied there
+        // afterwards.
         reducer->zero_grad();
         for (size_t p = 0; p < parameters.size() && i > 0; ++p) {
           ASSERT_TRUE(parameters[p].grad().defined());

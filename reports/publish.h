@@ -13,8 +13,9 @@
 
 namespace lockstep::reports {
 
-// A folder inside `parent`, gone with everything in it when this goes. The signals that ask
-// a program to end (ctrl-C) wait until then; the programs of run_program() get them at once.
+// A folder inside `parent`, gone with everything in it when this goes. The signals that
+// ask a program to end (ctrl-C) wait until then; the programs of run_program() get them
+// at once.
 class ScratchFolder {
  public:
   // Throws std::runtime_error where `parent` cannot be made or written.

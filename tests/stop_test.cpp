@@ -171,8 +171,9 @@ TEST(Stop, ASignalEndsBenchAndItsChildren) {
 
 TEST(Stop, ReportTakesItsScratchAway) {
   const TestFolder place;
-  write_text(place / "runs.jsonl",
-             reports::to_json_line(reports::sample_row("single", "mlp", 1, 2.0)) + "\n");
+  write_text(
+      place / "runs.jsonl",
+      reports::to_json_line(reports::sample_row("single", "mlp", 1, 2.0)) + "\n");
   write_text(place / "index.html", "old\n");
   // Draws for ever, as far as this test goes.
   const std::string python = place / "python";
@@ -184,7 +185,8 @@ TEST(Stop, ReportTakesItsScratchAway) {
   for (const int pid : run.alive()) kill(pid, SIGINT);
   EXPECT_EQ(run.status(), 128 + SIGINT);
   EXPECT_EQ(run.alive(), std::vector<int>{});
-  EXPECT_EQ(place.names(), (std::vector<std::string>{"index.html", "python", "runs.jsonl"}));
+  EXPECT_EQ(place.names(),
+            (std::vector<std::string>{"index.html", "python", "runs.jsonl"}));
   EXPECT_EQ(read_text(place / "index.html"), "old\n");
 }
 
