@@ -27,7 +27,9 @@ build: setup ## configure and build everything into build/
 	@$(MAKE) --no-print-directory build/build.ninja
 	cmake --build --preset release
 
-bench: build ## the main job, figures in reports/out; BENCH_ARGS='--mode ddp --gpus 4' for others
+bench: setup ## the main job, figures in reports/out; BENCH_ARGS='--mode ddp --gpus 4' for others
+	@$(MAKE) --no-print-directory build/build.ninja
+	cmake --build --preset release --target programs
 	build/bin/bench $(BENCH_ARGS)
 
 test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, without CUDA

@@ -67,6 +67,7 @@ function(lockstep_program name file)
   if(PROGRAM_TORCH)
     _lockstep_torch(program_${name})
   endif()
+  add_dependencies(programs program_${name})
   set_target_properties(
     program_${name} PROPERTIES OUTPUT_NAME ${name}
                                RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)

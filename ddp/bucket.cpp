@@ -12,8 +12,14 @@ namespace lockstep::ddp {
 
 Bucket::Bucket(std::vector<at::Tensor> parameters)
     : parameters_(std::move(parameters)) {
+  const at::ScalarType type = parameters_.front().scalar_type();
   int64_t elements = 0;
-  for (const at::Tensor& parameter : parameters_) elements += parameter.numel();
+  for (const at::Tensor& parameter : parameters_) {
+    TORCH_CHECK(parameter.scalar_type() == type, "one bucket cannot hold gradients of ",
+                type, " and ", parameter.scalar_type(),
+                "; try --reducer bucketed, which gives each type its own");
+    elements += parameter.numel();
+  }
   const device::CategoryScope category(device::Category::buckets);
   flat_ = at::zeros({elements}, parameters_.front().options().requires_grad(false));
   int64_t offset = 0;

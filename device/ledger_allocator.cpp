@@ -3,6 +3,7 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <cstring>
@@ -66,6 +67,11 @@ void retag_if(const at::Tensor& tensor, std::optional<Category> from, Category t
 void install_ledger() {
   // Never destroyed: blocks outlive main().
   static const bool installed = [] {
+    // The C library would hand every large block back to the kernel and fault its pages
+    // in again at the next step: up to four times the step's time. It keeps them
+    // instead.
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most it takes
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     c10::SetCPUAllocator(new LedgerAllocator, /*priority=*/255);
     return true;
   }();

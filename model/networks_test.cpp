@@ -152,6 +152,15 @@ TEST(NetworkNames, AreThoseOfPythonsSequential) {
             (Names{"0.weight", "0.bias", "3.weight", "3.bias", "7.weight", "7.bias"}));
 }
 
+// The last of its images, before they are averaged: 28, 28, 14, 7, 4 rows.
+TEST(Resnet18, HalvesTheImageInEveryStageButTheFirst) {
+  const Network network = resnet18();
+  Network body;
+  for (size_t i = 0; i + 3 < network->size(); ++i) body->push_back(network->begin()[i]);
+  EXPECT_EQ(body->forward(torch::rand({2, 1, 28, 28})).sizes(),
+            at::IntArrayRef({2, 512, 4, 4}));
+}
+
 // From Python: torch.manual_seed(0), then nn.Sequential(Flatten, Linear, ReLU, Linear).
 TEST(NetworkValues, AreThoseOfPythonsSequential) {
   torch::manual_seed(0);

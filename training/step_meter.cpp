@@ -53,11 +53,13 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
 }
 
 void StepMeter::start(int64_t batches) {
-  const int64_t steps_an_epoch = batches / options_.accumulate;
-  const bool all_epochs =
-      options_.epochs <= options_.steps / std::max<int64_t>(1, steps_an_epoch);
-  const int64_t planned =
-      all_epochs ? options_.epochs * steps_an_epoch : options_.steps;
+  // A double holds any number of epochs; batches left over by one count in the next.
+  const double all_epochs = static_cast<double>(options_.epochs) *
+                            static_cast<double>(batches) /
+                            static_cast<double>(options_.accumulate);
+  const int64_t planned = all_epochs < static_cast<double>(options_.steps)
+                              ? static_cast<int64_t>(all_epochs)
+                              : options_.steps;
   for (const auto& observer : options_.observers) observer->planned(planned);
   if (group_ != nullptr) group_->take_busy_ms();
   phase_ = Phase::data;
