@@ -4,12 +4,26 @@
 // inside LibTorch, so nothing here names a gloo:: type.
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include <cstdlib>
+
 namespace lockstep::comm {
+namespace {
+
+// LibTorch keeps a log of every collective, one for the process, and groups on several
+// threads (ranks that are threads) write its maps side by side: a crash now and then. It is
+// off unless the user asks for it.
+void switch_off_flight_recorder() {
+  static const bool done = setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/0) == 0;
+  (void)done;
+}
+
+}  // namespace
 
 std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
                                         int rank, int world_size,
                                         const std::string& interface_address,
                                         std::chrono::milliseconds timeout) {
+  switch_off_flight_recorder();
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(
       c10d::ProcessGroupGloo::createDeviceForHostname(interface_address));

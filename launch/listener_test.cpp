@@ -44,7 +44,7 @@ TEST(ListenerTest, ListensOnAFreePortOfLoopbackAlone) {
 TEST(ListenerTest, ClosesWithItsOwner) {
   int port = 0;
   {
-    Listener listener("localhost");
+    Listener listener("127.0.0.1");
     port = listener.port();
     EXPECT_TRUE(connects(port));
   }
