@@ -156,6 +156,7 @@ void Children::finish(const Case& one, launch::Process& process,
 
 TrainReport Children::run(const Case& one, const RunPlan& plan) const {
   const std::string report = scratch_.file("report.json");
+  std::filesystem::remove(report);  // the run before this one's
   const launch::Command command =
       command_of(one, sweep_, plan, {"--report-file", report});
   launch::Process process(command);

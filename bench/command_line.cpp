@@ -20,6 +20,10 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       throw std::invalid_argument(argument +
                                   ": bench writes results.json itself; try --out");
     }
+    if (theirs && argument.rfind("--benchmark_format", 0) == 0) {
+      throw std::invalid_argument(argument +
+                                  ": bench prints a table, and results.json is JSON");
+    }
     if (theirs && argument.rfind("--benchmark_list_tests", 0) == 0) {
       throw std::invalid_argument(argument +
                                   ": the cases are --mode, --gpus and --model; "

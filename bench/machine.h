@@ -14,7 +14,7 @@ reports::MachineRow this_machine();
 std::string utc_now();         // ISO 8601
 std::string current_commit();  // of the source tree; "unknown" outside of one
 
-// One line each, to be printed before any number: a debug build, a sanitizer, more
+// One line each, to be printed before any number: a debug build, more
 // threads than cores, a machine that is busy with something else.
 std::vector<std::string> warnings(const std::vector<Case>& cases);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -54,6 +55,15 @@ void validate(const Sweep& sweep) {
   require_at_least(1, "--steps", sweep.steps);
   require_at_least(0, "--warmup", sweep.warmup);
   require_at_least(1, "--repetitions", sweep.repetitions);
+  const std::map<std::string, int64_t> bounded = {{"--batch-size", sweep.batch_size},
+                                                  {"--steps", sweep.steps},
+                                                  {"--warmup", sweep.warmup}};
+  for (const auto& [option, value] : bounded) {
+    if (value > 1000000000) {
+      throw std::invalid_argument(option + " " + std::to_string(value) +
+                                  ": must be at most 1000000000");
+    }
+  }
   require_at_least(0, "--threads-per-card", sweep.threads_per_card);
   if (!std::isfinite(sweep.lr) || sweep.lr < 0) {
     throw std::invalid_argument("--lr " + std::to_string(sweep.lr) +

@@ -23,7 +23,7 @@ struct Sweep {
   // Threads of every card in the sweep, the single-card baseline included. 0: cores /
   // the largest number of cards, at least 1.
   int threads_per_card = 0;
-  std::string device = "auto";
+  std::string device = "cpu";  // emulated cards, on every machine
   std::string precision = "fp32";
   std::string reducer = "bucketed";
   std::string backend = "auto";

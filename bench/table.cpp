@@ -74,8 +74,8 @@ std::string line(const std::vector<Row>& all, const std::vector<Row>& rows) {
 
 std::string table(const std::vector<Row>& rows) {
   std::string text =
-      "model          mode    cards threads  batch  samples/s    p50 ms   p95 ms  comm "
-      "ms "
+      "model          mode    cards threads  batch  samples/s    p50 ms   p95 ms  "
+      "exposed "
       "effic.  imbalance  peak MiB of each card (* primary)\n";
   std::vector<std::string> seen;
   for (const Row& row : rows) {

@@ -2,16 +2,15 @@
 
 // Debian's gloo headers serve this include alone: the library behind it is the one
 // inside LibTorch, so nothing here names a gloo:: type.
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-
 #include <cstdlib>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 namespace lockstep::comm {
 namespace {
 
 // LibTorch keeps a log of every collective, one for the process, and groups on several
-// threads (ranks that are threads) write its maps side by side: a crash now and then. It is
-// off unless the user asks for it.
+// threads (ranks that are threads) write its maps side by side: a crash now and then.
+// It is off unless the user asks for it.
 void switch_off_flight_recorder() {
   static const bool done = setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/0) == 0;
   (void)done;

@@ -31,9 +31,9 @@ class Bucket {
 };
 
 // Which parameters share a bucket, as indices into `parameters`. In reverse order, for
-// backward makes the last layer's gradients first; one type a bucket. The parameter that
-// brings a bucket to its cap closes it: `first_cap_bytes` for the first, `cap_bytes` for
-// the others. A cap of 0 makes one bucket a parameter. After
+// backward makes the last layer's gradients first; one type a bucket. The parameter
+// that brings a bucket to its cap closes it: `first_cap_bytes` for the first,
+// `cap_bytes` for the others. A cap of 0 makes one bucket a parameter. After
 // compute_bucket_assignment_by_size in torch/csrc/distributed/c10d/reducer.cpp.
 std::vector<std::vector<size_t>> assign_buckets(
     const std::vector<at::Tensor>& parameters, int64_t first_cap_bytes,

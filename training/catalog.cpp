@@ -146,7 +146,12 @@ std::string resolve_backend(const TrainOptions& options) {
     process_groups().at(options.backend);
     return options.backend;
   }
-  return cuda ? "nccl" : "gloo";
+  if (cuda) {
+    throw std::invalid_argument(
+        "DDP on CUDA cards needs NCCL, which this build does not have yet; try "
+        "--device cpu");
+  }
+  return "gloo";
 }
 
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {

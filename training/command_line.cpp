@@ -86,14 +86,23 @@ std::vector<std::string> normalised(std::vector<std::string> arguments) {
   return arguments;
 }
 
+int64_t local_batch(int64_t global_batch, int cards) {
+  if (global_batch < 1 || global_batch % cards != 0) {
+    throw std::invalid_argument(
+        "--global-batch-size " + std::to_string(global_batch) +
+        " does not divide by --gpus " + std::to_string(cards) + "; try " +
+        std::to_string(cards * std::max<int64_t>(1, global_batch / cards)));
+  }
+  return global_batch / cards;
+}
+
 CommandLine parse_command_line(const std::string& program,
                                const std::string& description, Ranks ranks,
                                const std::vector<std::string>& arguments) {
   CommandLine line;
   CLI::App app(description, program);
   bind_shared(app, line.options);
-  int64_t global_batch = 0;
-  app.add_option("--global-batch-size", global_batch,
+  app.add_option("--global-batch-size", line.global_batch_size,
                  "samples a step over all cards, instead of --batch-size");
   if (ranks == Ranks::one) bind_single(app, line.options);
   if (ranks == Ranks::one_a_card) bind_ddp(app, line);
@@ -124,14 +133,7 @@ CommandLine parse_command_line(const std::string& program,
                                 " trains on one card; try data_parallel or ddp");
   }
   if (app.count("--global-batch-size") > 0) {
-    if (global_batch < 1 || global_batch % options.gpus != 0) {
-      throw std::invalid_argument(
-          "--global-batch-size " + std::to_string(global_batch) +
-          " does not divide by --gpus " + std::to_string(options.gpus) + "; try " +
-          std::to_string(options.gpus *
-                         std::max<int64_t>(1, global_batch / options.gpus)));
-    }
-    options.batch_size = global_batch / options.gpus;
+    options.batch_size = local_batch(line.global_batch_size, options.gpus);
   }
   return line;
 }

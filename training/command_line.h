@@ -19,6 +19,7 @@ enum class Ranks {
 
 struct CommandLine {
   TrainOptions options;
+  int64_t global_batch_size = 0;  // 0: not given; else shared out over the cards
   std::string metrics_file;
   std::string report_file;
   bool quiet = false;
@@ -33,6 +34,10 @@ struct CommandLine {
 CommandLine parse_command_line(const std::string& program,
                                const std::string& description, Ranks ranks,
                                const std::vector<std::string>& arguments);
+
+// A card's share of a step's samples. Throws std::invalid_argument where they do not
+// divide.
+int64_t local_batch(int64_t global_batch, int cards);
 
 // `_` means `-` in long names: "--batch_size=64" becomes "--batch-size=64".
 std::vector<std::string> normalised(std::vector<std::string> arguments);

@@ -1,5 +1,5 @@
-// What wants to know how training goes, without a line in any loop: progress, a metrics
-// file, a test's own eyes. Called by the meter on the loop's thread.
+// What wants to know how training goes, without a line in any loop: progress,
+// a test's own eyes. Called by the meter on the loop's thread.
 #pragma once
 
 #include <cstdint>

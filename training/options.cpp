@@ -32,6 +32,8 @@ void require_at_least(int64_t least, const std::string& option, int64_t value) {
 }  // namespace
 
 void validate(const TrainOptions& options) {
+  // Far more than anybody wants, and far from overflowing.
+  constexpr int64_t kMost = 1000000;
   require_at_least(1, "--epochs", options.epochs);
   require_at_least(1, "--steps", options.steps);
   // The bound keeps products of it far from overflow.
@@ -49,7 +51,12 @@ void validate(const TrainOptions& options) {
   require(options.num_workers >= 0 && options.num_workers <= 64, "--num-workers",
           std::to_string(options.num_workers), "must be 0 to 64");
   require_at_least(1, "--accumulate", options.accumulate);
+  require(options.accumulate <= kMost, "--accumulate",
+          std::to_string(options.accumulate),
+          "must be at most " + std::to_string(kMost));
   require_not_negative("--bucket-cap-mb", options.ddp.bucket_cap_mb);
+  require(options.ddp.bucket_cap_mb <= static_cast<double>(kMost), "--bucket-cap-mb",
+          shown(options.ddp.bucket_cap_mb), "must be at most " + std::to_string(kMost));
 }
 
 }  // namespace lockstep::training

@@ -120,6 +120,11 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
         if (!line.dry_run) return start_ranks(line, arguments);
       } else {
         world = *started;
+        // Another launcher knows how many cards there are, --gpus may not.
+        if (line.global_batch_size > 0) {
+          line.options.batch_size =
+              local_batch(line.global_batch_size, world.world_size);
+        }
       }
     } else {
       check_before_ranks(program, line);

@@ -37,7 +37,8 @@ int64_t peak_rss_bytes() {
 
 void check_finite(double loss, int64_t step, int rank) {
   if (std::isfinite(loss)) return;
-  throw std::runtime_error("the loss became " + std::to_string(loss) + " at step " +
+  const std::string what = std::isnan(loss) ? "nan" : "inf";
+  throw std::runtime_error("the loss became " + what + " at step " +
                            std::to_string(step) + " on rank " + std::to_string(rank) +
                            "; try a smaller --lr");
 }
@@ -156,6 +157,8 @@ void StepMeter::end_epoch() {
 void StepMeter::read_cards() {
   report_.cards.clear();
   for (const Card& card : cards_) {
+    // Not measured is absent, never 0: CUDA's allocator does not pass the ledger.
+    if (!card.emulated()) continue;
     const device::CardBytes bytes = device::card_bytes(card.index());
     CardMemory memory{card.index(), bytes.peak, {}};
     for (int i = 0; i < device::kCategories; ++i) {
