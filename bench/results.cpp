@@ -57,16 +57,10 @@ std::optional<double> median_throughput(const std::vector<Row>& rows,
     if (const auto value = reports::samples_per_second(row)) values.push_back(*value);
   }
   if (values.empty()) return std::nullopt;
-  return median(values);
+  return reports::median(values);
 }
 
 }  // namespace
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
                const TrainReport& report) {

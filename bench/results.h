@@ -28,8 +28,6 @@ reports::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
 std::optional<double> scaling_efficiency(const std::vector<reports::Row>& rows,
                                          const std::string& name);
 
-double median(std::vector<double> values);  // of one value or more
-
 // The folder of --out, made where it is missing. Throws std::runtime_error where the
 // files of a bench run cannot be written there.
 void make_folder(const std::string& folder);

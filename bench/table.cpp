@@ -25,7 +25,7 @@ std::string cell(const std::vector<Row>& rows, int width, int digits,
   if (values.empty()) {
     std::snprintf(text, sizeof(text), "%*s", width, "-");
   } else {
-    std::snprintf(text, sizeof(text), "%*.*f", width, digits, median(values));
+    std::snprintf(text, sizeof(text), "%*.*f", width, digits, reports::median(values));
   }
   return text;
 }

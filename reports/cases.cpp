@@ -73,13 +73,6 @@ int rank_of_mode(const std::string& mode) {
   return static_cast<int>(std::find(order.begin(), order.end(), mode) - order.begin());
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle]
-                                : (values[middle - 1] + values[middle]) / 2;
-}
-
 template <typename Figure>
 std::vector<double> over_repetitions(const Case& each, Figure figure) {
   std::vector<double> values;

@@ -108,4 +108,11 @@ std::optional<double> memory_imbalance(const Row& row) {
   return primary * count / others;
 }
 
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle]
+                                : (values[middle - 1] + values[middle]) / 2;
+}
+
 }  // namespace lockstep::reports

@@ -91,4 +91,7 @@ std::optional<double> samples_per_second(const Row& row);
 // The primary card's peak over the mean of the other cards' peaks; empty for one card.
 std::optional<double> memory_imbalance(const Row& row);
 
+// Of one value or more: repetitions of a figure are told by it.
+double median(std::vector<double> values);
+
 }  // namespace lockstep::reports

@@ -1,7 +1,6 @@
 #include "training/program.h"
 
 #include <c10/util/Exception.h>
-#include <c10/util/Logging.h>
 
 #include <algorithm>
 #include <cstdio>

@@ -92,8 +92,8 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
   for (const auto& observer : options_.observers) {
     observer->after_batch(steps_, batch_of_step_);
   }
+  enter(Phase::data);  // the next batch's begins
   if (++batch_of_step_ == options_.accumulate) end_step(samples_of_step_);
-  enter(Phase::data);
   if (done()) {
     read_cards();
     return;
@@ -104,7 +104,6 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
 }
 
 void StepMeter::end_step(int64_t samples) {
-  enter(Phase::data);  // closes the phase under way
   double step_ms = 0;
   for (int i = 0; i < kPhases; ++i) {
     double& ms = phase_ms_[static_cast<size_t>(i)];
