@@ -46,7 +46,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Make it first thing in main() and use it on the main thread: while it lives the
+// Make it before any other thread and use it on the main thread: while it lives the
 // signals that end a job wait for it, and children die with the thread that started
 // them.
 class Children {

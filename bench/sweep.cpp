@@ -84,7 +84,9 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
   const std::set<int> counts(sweep.gpus.begin(), sweep.gpus.end());
 
   std::vector<Case> cases;
+  std::set<std::string> models;
   for (const std::string& model : sweep.models) {
+    if (!models.insert(model).second) continue;
     const auto add = [&](const std::string& mode, int cards) {
       Case one{mode, model, cards, sweep.threads_per_card, sweep.batch_size};
       if (sweep.scaling == "strong") {

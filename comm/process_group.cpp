@@ -86,18 +86,38 @@ int ProcessGroup::size() const { return backend_->getSize(); }
 std::string ProcessGroup::backend_name() const { return backend_->getBackendName(); }
 double ProcessGroup::take_busy_ms() { return busy_->take_ms(); }
 
-Work ProcessGroup::started(c10::intrusive_ptr<c10d::Work> work, const char* collective,
-                           const at::Tensor& tensor) {
-  work->getFuture()->addCallback(
-      [busy = busy_](c10::ivalue::Future&) { busy->stop(); });
-  return Work(std::move(work), "rank " + std::to_string(rank()) + ": " + collective +
-                                   " of " + std::to_string(tensor.nbytes()) + " bytes");
+Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
+                           const Give& give) {
+  const std::string what = "rank " + std::to_string(rank()) + ": " + collective +
+                           " of " + std::to_string(tensor.nbytes()) + " bytes";
+  try {
+    return Work(give(), what);
+  } catch (const std::exception& error) {
+    throw CommError(what + " could not start: " + first_line(error));
+  }
+}
+
+Work ProcessGroup::timed(const char* collective, const at::Tensor& tensor,
+                         const Give& give) {
+  busy_->start();
+  try {
+    return started(collective, tensor, [&] {
+      auto work = give();
+      work->getFuture()->addCallback(
+          [busy = busy_](c10::ivalue::Future&) { busy->stop(); });
+      return work;
+    });
+  } catch (const CommError&) {
+    busy_->stop();
+    throw;
+  }
 }
 
 Work ProcessGroup::all_reduce(const at::Tensor& tensor) {
-  std::vector<at::Tensor> tensors = {tensor};
-  busy_->start();
-  return started(backend_->allreduce(tensors), "all_reduce", tensor);
+  return timed("all_reduce", tensor, [&] {
+    std::vector<at::Tensor> tensors = {tensor};
+    return backend_->allreduce(tensors);
+  });
 }
 
 void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
@@ -107,11 +127,12 @@ void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
     for (const at::Tensor& tensor : group)
       pieces.push_back(tensor.detach().reshape({-1}));
     at::Tensor message = at::cat(pieces);
-    std::vector<at::Tensor> messages = {message};
-    c10d::BroadcastOptions options;
-    options.rootRank = root;
-    busy_->start();
-    started(backend_->broadcast(messages, options), "broadcast", message).wait();
+    timed("broadcast", message, [&] {
+      std::vector<at::Tensor> messages = {message};
+      c10d::BroadcastOptions options;
+      options.rootRank = root;
+      return backend_->broadcast(messages, options);
+    }).wait();
     if (rank() == root) continue;
     int64_t offset = 0;
     for (const at::Tensor& tensor : group) {
@@ -128,9 +149,9 @@ std::vector<std::string> ProcessGroup::all_gather(const std::string& text) {
     std::vector<std::vector<at::Tensor>> outputs(1);
     for (int i = 0; i < size(); ++i) outputs[0].push_back(at::empty_like(input));
     std::vector<at::Tensor> inputs = {input};
-    Work(backend_->allgather(outputs, inputs),
-         "rank " + std::to_string(rank()) + ": all_gather")
-        .wait();
+    started("all_gather", input, [&] {
+      return backend_->allgather(outputs, inputs);
+    }).wait();
     return outputs[0];
   };
   const auto lengths =

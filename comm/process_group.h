@@ -2,13 +2,14 @@
 // readable face: sums in place, one tensor at a time, started now and waited for later.
 //
 // Every rank calls the same collectives in the same order. One thread uses a group at a
-// time. Errors of the backend (a peer that died, a time-out) come as CommError.
+// time. Errors of the backend (a peer that died, a time-out) come as CommError, from
+// the call that starts a collective or from its wait().
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/intrusive_ptr.h>
 
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -63,7 +64,8 @@ class ProcessGroup {
   // one message, whatever their number and layout. Returns when done.
   void broadcast(const std::vector<at::Tensor>& tensors, int root = 0);
 
-  // Every rank's text, in the order of ranks. For reports: not fast.
+  // Every rank's text, in the order of ranks. For reports: not fast, and not counted as
+  // busy.
   std::vector<std::string> all_gather(const std::string& text);
 
   // Milliseconds in which at least one collective was under way, since this was last
@@ -74,8 +76,11 @@ class ProcessGroup {
   const c10::intrusive_ptr<c10d::Backend>& backend() const { return backend_; }
 
  private:
-  Work started(c10::intrusive_ptr<c10d::Work> work, const char* collective,
-               const at::Tensor& tensor);
+  // `give` hands the collective to the backend.
+  using Give = std::function<c10::intrusive_ptr<c10d::Work>()>;
+  Work started(const char* collective, const at::Tensor& tensor, const Give& give);
+  // The same, under the clock.
+  Work timed(const char* collective, const at::Tensor& tensor, const Give& give);
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   // Shared with the callbacks of collectives, which may outlive the group.

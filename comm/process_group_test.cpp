@@ -1,4 +1,3 @@
-// Ranks are threads: quick, and the sanitizers see all of them.
 #include "comm/process_group.h"
 
 #include <gtest/gtest.h>
@@ -6,66 +5,12 @@
 
 #include <barrier>
 #include <chrono>
-#include <exception>
-#include <fstream>
-#include <functional>
-#include <sstream>
-#include <thread>
 #include <vector>
 
-#include "comm/gloo.h"
-#include "comm/rendezvous.h"
-#include "launch/listener.h"
+#include "comm/thread_groups.h"
 
 namespace lockstep::comm {
 namespace {
-
-using GroupPtr = std::shared_ptr<ProcessGroup>;
-
-constexpr std::chrono::seconds kTimeout{20};
-
-Meeting meeting_of(int rank, int world_size, const launch::Listener& listener) {
-  Meeting meeting;
-  meeting.rank = rank;
-  meeting.world_size = world_size;
-  meeting.port = listener.port();
-  meeting.timeout = kTimeout;
-  return meeting;
-}
-
-GroupPtr join(const Meeting& meeting) {
-  return make_gloo(meet(meeting), meeting.rank, meeting.world_size, "127.0.0.1",
-                   kTimeout);
-}
-
-void on_threads(int count, const std::function<void(int)>& work) {
-  std::vector<std::exception_ptr> errors(static_cast<size_t>(count));
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        work(i);
-      } catch (...) {
-        errors[static_cast<size_t>(i)] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
-}
-
-// Every rank a thread with a group of its own. (The group may be reset by the work.)
-void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
-  launch::Listener listener;
-  on_threads(world_size, [&](int rank) {
-    Meeting meeting = meeting_of(rank, world_size, listener);
-    if (rank == 0) meeting.listen_fd = listener.release();
-    GroupPtr group = join(meeting);
-    work(group);
-  });
-}
 
 // Different on every rank, whole numbers: their sums are exact in any order.
 at::Tensor of_rank(int rank, int64_t size, at::ScalarType type) {
@@ -192,6 +137,15 @@ TEST(ProcessGroupTest, BusyOnlyWhileSomethingIsUnderWay) {
   });
 }
 
+TEST(ProcessGroupTest, WhatTheBackendRefusesAtOnceIsACommErrorAndNotBusy) {
+  on_ranks(2, [](GroupPtr& group) {
+    const at::Tensor nowhere = torch::ones({3}, torch::kMeta);
+    EXPECT_THROW(group->all_reduce(nowhere), CommError);
+    group->take_busy_ms();
+    EXPECT_EQ(group->take_busy_ms(), 0.0);
+  });
+}
+
 TEST(ProcessGroupTest, AnEmptyWorkIsDone) {
   Work nothing;
   nothing.wait();
@@ -223,74 +177,6 @@ TEST(ProcessGroupTest, AGonePeerIsACommErrorThatNamesTheCollective) {
     EXPECT_THROW(group->broadcast({tensor}, /*root=*/1), CommError);
     EXPECT_THROW(group->all_gather("anybody?"), CommError);
   });
-}
-
-TEST(RendezvousTest, ALauncherMayHostTheStore) {
-  launch::Listener listener;
-  Meeting agents = meeting_of(0, 1, listener);
-  agents.listen_fd = listener.release();
-  const auto agent = meet(agents);
-  on_threads(3, [&](int rank) {
-    Meeting meeting = meeting_of(rank, 3, listener);
-    meeting.host_store = false;
-    const GroupPtr group = join(meeting);
-    const at::Tensor sum = torch::full({3}, rank);
-    group->all_reduce(sum).wait();
-    EXPECT_TRUE(sum.equal(torch::full({3}, 3)));
-  });
-}
-
-// LibTorch's own store would listen everywhere, and it has no authentication.
-TEST(RendezvousTest, TheStoreListensOnLoopbackAlone) {
-  on_ranks(1,
-           [](GroupPtr&) {});  // warms LibTorch up: what follows is the store's alone
-  launch::Listener listener;
-  const int port = listener.port();
-  Meeting meeting = meeting_of(0, 1, listener);
-  meeting.listen_fd = listener.release();
-  const auto store = meet(meeting);
-  store->set("key", "value");
-  std::vector<std::string> addresses;
-  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
-    std::ifstream file(table);
-    std::string line;
-    while (std::getline(file, line)) {
-      std::istringstream fields(line);
-      std::string slot, local, remote, state;
-      fields >> slot >> local >> remote >> state;
-      const size_t colon = local.find(':');
-      if (state != "0A" || colon == std::string::npos) continue;  // 0A: listening
-      if (std::stoi(local.substr(colon + 1), nullptr, 16) == port) {
-        addresses.push_back(local.substr(0, colon));
-      }
-    }
-  }
-  EXPECT_EQ(addresses, std::vector<std::string>{"0100007F"});  // 127.0.0.1
-}
-
-TEST(RendezvousTest, NobodyThereIsNamed) {
-  int port = 0;
-  { port = launch::Listener().port(); }  // free again
-  Meeting meeting;
-  meeting.rank = 1;
-  meeting.world_size = 2;
-  meeting.port = port;
-  meeting.timeout = std::chrono::seconds(1);
-  try {
-    meet(meeting);
-    FAIL() << "met somebody";
-  } catch (const std::runtime_error& error) {
-    const std::string message = error.what();
-    EXPECT_EQ(message.rfind("rank 1 of 2 met nobody at 127.0.0.1:" +
-                                std::to_string(port) + "; are all ranks started? (",
-                            0),
-              0U)
-        << message;
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-  }
-  meeting.rank = 0;
-  EXPECT_THROW(meet(meeting), std::invalid_argument)
-      << "no socket to host the store on";
 }
 
 }  // namespace

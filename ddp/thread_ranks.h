@@ -3,20 +3,15 @@
 // for, and may hesitate before each.
 #pragma once
 
-#include <ATen/Parallel.h>
-
 #include <chrono>
-#include <exception>
 #include <functional>
-#include <memory>
 #include <random>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
-#include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
-#include "comm/gloo.h"
 #include "comm/process_group.h"
+#include "comm/thread_groups.h"
 
 namespace lockstep::ddp {
 
@@ -71,32 +66,13 @@ struct ThreadRank {
   RecordingBackend& recording;
 };
 
-// Runs `work` once for each rank and rethrows the first rank's error, after all have
-// ended.
 inline void run_thread_ranks(int size,
                              const std::function<void(const ThreadRank&)>& work) {
-  const auto store = c10::make_intrusive<c10d::HashStore>();
-  std::vector<std::exception_ptr> errors(static_cast<size_t>(size));
-  const auto run = [&](int rank) {
-    // Get, then set: in a new thread LibTorch undoes a set that no get came before.
-    at::get_num_threads();
-    at::set_num_threads(1);
-    try {
-      const auto gloo =
-          comm::make_gloo(store, rank, size, "127.0.0.1", std::chrono::seconds(30));
-      const auto recording = c10::make_intrusive<RecordingBackend>(gloo->backend());
-      comm::ProcessGroup group(recording);
-      work({rank, size, group, *recording});
-    } catch (...) {
-      errors[static_cast<size_t>(rank)] = std::current_exception();
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < size; ++rank) threads.emplace_back(run, rank);
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  comm::on_ranks(size, [&](comm::GroupPtr& gloo) {
+    const auto recording = c10::make_intrusive<RecordingBackend>(gloo->backend());
+    comm::ProcessGroup group(recording);
+    work({group.rank(), size, group, *recording});
+  });
 }
 
 }  // namespace lockstep::ddp

@@ -2,9 +2,8 @@
 //
 // An emulated card is a share of the machine's cores (`threads`) and a memory ledger of
 // its own. In DataParallel each card is a thread, in DDP a process. On the CPU
-// LibTorch's
-// `.to(device)` would do nothing and the load of moving batches would be a lie, so
-// put() really copies, inside that card's scope.
+// LibTorch's `.to(device)` would do nothing and the load of moving batches would be a
+// lie, so put() really copies, inside that card's scope.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -44,8 +43,8 @@ class Card {
 std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card);
 
 // The calling thread works for this card until the scope ends: its allocations count to
-// the card, and its intra-op parallelism is the card's. Scopes nest; put one at the top
-// of every thread that computes.
+// the card. Its intra-op parallelism becomes the card's and stays so. Scopes nest; put
+// one at the top of every thread that computes.
 class CardScope {
  public:
   explicit CardScope(const Card& card);

@@ -39,6 +39,23 @@ void refuse(const std::string& program, const BadInput& bad) {
   EXPECT_EQ(run.process().out(), "");
 }
 
+// Another launcher (torchrun) starts every rank itself: rank 0's line is enough.
+TEST(BadInputTest, UnderALauncherTheFirstRankSpeaks) {
+  const std::vector<std::string> arguments = {"--lrr", "0.1"};
+  const auto place = [](int rank) {
+    return launch::Environment{{"RANK", std::to_string(rank)},
+                               {"WORLD_SIZE", "2"},
+                               {"MASTER_ADDR", "127.0.0.1"},
+                               {"MASTER_PORT", "1"}};
+  };
+  ProgramRun second("ddp", arguments, place(1));
+  ProgramRun first("ddp", arguments, place(0));
+  expect_refusal(first, 2, {"ddp: ", "--lrr"});
+  // As launchers do once a rank failed; rank 1 has waited for it.
+  second.process().stop(std::chrono::seconds(1));
+  EXPECT_EQ(second.process().err(), "");
+}
+
 void refuse_all(const std::string& program, const std::vector<std::string>& small,
                 const std::vector<BadInput>& table) {
   for (const BadInput& bad : table) {

@@ -70,7 +70,7 @@ struct TrainOptions {
   // "auto", "gloo" or "nccl".
   std::string backend = "auto";
 
-  // Called before and after every step, in this order.
+  // Called around every local batch and after every step, in this order.
   std::vector<std::shared_ptr<StepObserver>> observers;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "comm/process_group.h"
@@ -105,6 +106,12 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
   World world;
   try {
     const std::vector<std::string> arguments(argv, argv + argc);
+    // Before the options: whoever finds them wrong must know which rank it is.
+    std::optional<World> started;
+    if (program.ranks == Ranks::one_a_card) {
+      started = launch::world_from(launch::current_environment());
+      world = started.value_or(World{});
+    }
     CommandLine line =
         parse_command_line(program.name, program.description, program.ranks,
                            {arguments.begin() + std::min(1, argc), arguments.end()});
@@ -112,21 +119,14 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       std::cout << line.help;
       return 0;
     }
-    if (program.ranks == Ranks::one_a_card) {
-      const auto started = launch::world_from(launch::current_environment());
-      if (!started.has_value()) {
-        check_before_ranks(program, line);
-        if (!line.dry_run) return start_ranks(line, arguments);
-      } else {
-        world = *started;
-        // Another launcher knows how many cards there are, --gpus may not.
-        if (line.global_batch_size > 0) {
-          line.options.batch_size =
-              local_batch(line.global_batch_size, world.world_size);
-        }
-      }
-    } else {
+    if (!started.has_value()) {
       check_before_ranks(program, line);
+      if (program.ranks == Ranks::one_a_card && !line.dry_run) {
+        return start_ranks(line, arguments);
+      }
+    } else if (line.global_batch_size > 0) {
+      // Another launcher knows how many cards there are, --gpus may not.
+      line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
     }
     if (line.dry_run) {
       try_first_sample(line.options);

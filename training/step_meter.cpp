@@ -89,6 +89,7 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
         card_loss_of_step_.defined() ? card_loss_of_step_ + value : value;
   }
   samples_of_step_ += samples;
+  ++batches_of_epoch_;
   for (const auto& observer : options_.observers) {
     observer->after_batch(steps_, batch_of_step_);
   }
@@ -142,13 +143,12 @@ void StepMeter::fetch_losses() {
 }
 
 void StepMeter::end_epoch() {
-  if (steps_ == steps_before_epoch_) {
+  if (std::exchange(batches_of_epoch_, 0) == 0) {
     throw std::runtime_error("epoch " + std::to_string(epoch_) +
                              " held no whole batch of --batch-size " +
                              std::to_string(options_.batch_size) +
                              "; try a smaller one, or leave out --drop-last");
   }
-  steps_before_epoch_ = steps_;
   ++epoch_;
   if (done()) read_cards();
 }

@@ -33,7 +33,8 @@ std::string summary(const std::string& program, const TrainOptions& options,
                 static_cast<long>(options.batch_size), report.losses.size());
   if (report.losses.empty()) return text;
 
-  // The first tenth is warm-up: caches, allocators, the peers' first meeting.
+  // The first tenth, ten steps at most, is warm-up: caches, allocators, the peers'
+  // first meeting.
   const size_t warm = std::min<size_t>(10, report.step_ms.size() / 10);
   std::vector<double> steps(report.step_ms.begin() + static_cast<std::ptrdiff_t>(warm),
                             report.step_ms.end());

@@ -1,0 +1,119 @@
+#include "comm/rendezvous.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "comm/thread_groups.h"
+#include "launch/listener.h"
+
+namespace lockstep::comm {
+namespace {
+
+Meeting meeting_of(int rank, int world_size, const launch::Listener& listener) {
+  Meeting meeting;
+  meeting.rank = rank;
+  meeting.world_size = world_size;
+  meeting.port = listener.port();
+  meeting.timeout = kTestTimeout;
+  return meeting;
+}
+
+GroupPtr join(const Meeting& meeting) {
+  return make_gloo(meet(meeting), meeting.rank, meeting.world_size, "127.0.0.1",
+                   kTestTimeout);
+}
+
+// The ranks of one job meet at the listener's port.
+void on_meeting_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
+  launch::Listener listener;
+  on_threads(world_size, [&](int rank) {
+    Meeting meeting = meeting_of(rank, world_size, listener);
+    if (rank == 0) meeting.listen_fd = listener.release();
+    GroupPtr group = join(meeting);
+    work(group);
+  });
+}
+
+TEST(RendezvousTest, RankZeroHostsTheStore) {
+  on_meeting_ranks(3, [](GroupPtr& group) {
+    const at::Tensor sum = torch::full({3}, group->rank());
+    group->all_reduce(sum).wait();
+    EXPECT_TRUE(sum.equal(torch::full({3}, 3)));
+  });
+}
+
+TEST(RendezvousTest, ALauncherMayHostTheStore) {
+  launch::Listener listener;
+  Meeting agents = meeting_of(0, 1, listener);
+  agents.listen_fd = listener.release();
+  const auto agent = meet(agents);
+  on_threads(3, [&](int rank) {
+    Meeting meeting = meeting_of(rank, 3, listener);
+    meeting.host_store = false;
+    const GroupPtr group = join(meeting);
+    const at::Tensor sum = torch::full({3}, rank);
+    group->all_reduce(sum).wait();
+    EXPECT_TRUE(sum.equal(torch::full({3}, 3)));
+  });
+}
+
+// LibTorch's own store would listen everywhere, and it has no authentication.
+TEST(RendezvousTest, TheStoreListensOnLoopbackAlone) {
+  on_meeting_ranks(
+      1, [](GroupPtr&) {});  // warms LibTorch up: what follows is the store's alone
+  launch::Listener listener;
+  const int port = listener.port();
+  Meeting meeting = meeting_of(0, 1, listener);
+  meeting.listen_fd = listener.release();
+  const auto store = meet(meeting);
+  store->set("key", "value");
+  std::vector<std::string> addresses;
+  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream file(table);
+    std::string line;
+    while (std::getline(file, line)) {
+      std::istringstream fields(line);
+      std::string slot, local, remote, state;
+      fields >> slot >> local >> remote >> state;
+      const size_t colon = local.find(':');
+      if (state != "0A" || colon == std::string::npos) continue;  // 0A: listening
+      if (std::stoi(local.substr(colon + 1), nullptr, 16) == port) {
+        addresses.push_back(local.substr(0, colon));
+      }
+    }
+  }
+  EXPECT_EQ(addresses, std::vector<std::string>{"0100007F"});  // 127.0.0.1
+}
+
+TEST(RendezvousTest, NobodyThereIsNamed) {
+  int port = 0;
+  { port = launch::Listener().port(); }  // free again
+  Meeting meeting;
+  meeting.rank = 1;
+  meeting.world_size = 2;
+  meeting.port = port;
+  meeting.timeout = std::chrono::seconds(1);
+  try {
+    meet(meeting);
+    FAIL() << "met somebody";
+  } catch (const std::runtime_error& error) {
+    const std::string message = error.what();
+    EXPECT_EQ(message.rfind("rank 1 of 2 met nobody at 127.0.0.1:" +
+                                std::to_string(port) + "; are all ranks started? (",
+                            0),
+              0U)
+        << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+  meeting.rank = 0;
+  EXPECT_THROW(meet(meeting), std::invalid_argument)
+      << "no socket to host the store on";
+}
+
+}  // namespace
+}  // namespace lockstep::comm

@@ -1,0 +1,55 @@
+// Ranks as threads of one process, each with a gloo group of its own, for tests alone:
+// quick, and the sanitizers see all of them.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <vector>
+
+#include "comm/gloo.h"
+
+namespace lockstep::comm {
+
+using GroupPtr = std::shared_ptr<ProcessGroup>;
+
+inline constexpr std::chrono::seconds kTestTimeout{30};
+
+// Calls `work` with 0 .. count-1, each on a thread of its own, and rethrows the first
+// rank's error after all have ended.
+inline void on_threads(int count, const std::function<void(int)>& work) {
+  std::vector<std::exception_ptr> errors(static_cast<size_t>(count));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&, i] {
+      // Get, then set: in a new thread LibTorch undoes a set that no get came before.
+      at::get_num_threads();
+      at::set_num_threads(1);
+      try {
+        work(i);
+      } catch (...) {
+        errors[static_cast<size_t>(i)] = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+// Every rank a thread with a group of its own. (The group may be reset by the work.)
+inline void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  on_threads(world_size, [&](int rank) {
+    GroupPtr group = make_gloo(store, rank, world_size, "127.0.0.1", kTestTimeout);
+    work(group);
+  });
+}
+
+}  // namespace lockstep::comm
