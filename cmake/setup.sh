@@ -22,8 +22,9 @@ for need in "$@"; do
   case $need in
     test)
       testing=true
-      # The page's browser, compare.py, the sanitizers' runtimes, ps for tests of processes.
-      packages+=(chromium libbenchmark-tools libclang-rt-14-dev procps)
+      # The page's browser, compare.py, the sanitizers' runtimes, ps for tests of processes,
+      # ip and ss for those of hosts.
+      packages+=(chromium libbenchmark-tools libclang-rt-14-dev procps iproute2)
       ;;
     lint) packages+=(clang-format clang-tidy) ;;
     *)

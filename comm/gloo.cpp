@@ -24,8 +24,11 @@ std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& s
                                         std::chrono::milliseconds timeout) {
   switch_off_flight_recorder();
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+  const char* interface_name = std::getenv("GLOO_SOCKET_IFNAME");
   options->devices.push_back(
-      c10d::ProcessGroupGloo::createDeviceForHostname(interface_address));
+      interface_name != nullptr && *interface_name != '\0'
+          ? c10d::ProcessGroupGloo::createDeviceForInterface(interface_name)
+          : c10d::ProcessGroupGloo::createDeviceForHostname(interface_address));
   return std::make_shared<ProcessGroup>(
       c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world_size, options));
 }

@@ -11,7 +11,8 @@
 namespace lockstep::comm {
 
 // Returns when every rank has come. `interface_address` is this machine's address that
-// the others reach: loopback keeps everything on this machine.
+// the others reach (own_address.h): loopback keeps everything on this machine. The
+// environment's GLOO_SOCKET_IFNAME, an interface's name, goes before it as in PyTorch.
 std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
                                         int rank, int world_size,
                                         const std::string& interface_address,

@@ -77,14 +77,19 @@ void Work::wait() {
   work_.reset();
 }
 
-ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend)
-    : backend_(std::move(backend)), busy_(std::make_shared<BusyClock>()) {}
+ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend, at::Device device)
+    : backend_(std::move(backend)),
+      device_(device),
+      busy_(std::make_shared<BusyClock>()) {}
 ProcessGroup::~ProcessGroup() = default;
 
 int ProcessGroup::rank() const { return backend_->getRank(); }
 int ProcessGroup::size() const { return backend_->getSize(); }
 std::string ProcessGroup::backend_name() const { return backend_->getBackendName(); }
-double ProcessGroup::take_busy_ms() { return busy_->take_ms(); }
+std::optional<double> ProcessGroup::take_busy_ms() {
+  if (!device_.is_cpu()) return std::nullopt;
+  return busy_->take_ms();
+}
 
 Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
                            const Give& give) {
@@ -155,17 +160,18 @@ std::vector<std::string> ProcessGroup::all_gather(const std::string& text) {
     return outputs[0];
   };
   const auto lengths =
-      gather(at::full({1}, static_cast<int64_t>(text.size()), at::kLong));
+      gather(at::full({1}, static_cast<int64_t>(text.size()), at::kLong).to(device_));
   int64_t longest = 1;
   for (const at::Tensor& length : lengths) {
     longest = std::max(longest, length.item<int64_t>());
   }
-  at::Tensor mine = at::zeros({longest}, at::kByte);
+  const at::Tensor mine = at::zeros({longest}, at::kByte);
   std::memcpy(mine.mutable_data_ptr(), text.data(), text.size());
   std::vector<std::string> texts;
-  const auto padded = gather(mine);
+  const auto padded = gather(mine.to(device_));
   for (size_t i = 0; i < padded.size(); ++i) {
-    texts.emplace_back(static_cast<const char*>(padded[i].const_data_ptr()),
+    const at::Tensor bytes = padded[i].cpu();
+    texts.emplace_back(static_cast<const char*>(bytes.const_data_ptr()),
                        lengths[i].item<int64_t>());
   }
   return texts;

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -50,7 +51,9 @@ class Work {
 
 class ProcessGroup {
  public:
-  explicit ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend);
+  // For tensors on `device`.
+  explicit ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend,
+                        at::Device device = at::kCPU);
   ~ProcessGroup();
 
   int rank() const;
@@ -69,8 +72,8 @@ class ProcessGroup {
   std::vector<std::string> all_gather(const std::string& text);
 
   // Milliseconds in which at least one collective was under way, since this was last
-  // asked.
-  double take_busy_ms();
+  // asked. nullopt on CUDA, where a collective ends in a queue that no clock here sees.
+  std::optional<double> take_busy_ms();
 
   // The backend itself, for c10d's own Reducer and the like.
   const c10::intrusive_ptr<c10d::Backend>& backend() const { return backend_; }
@@ -83,6 +86,7 @@ class ProcessGroup {
   Work timed(const char* collective, const at::Tensor& tensor, const Give& give);
 
   c10::intrusive_ptr<c10d::Backend> backend_;
+  at::Device device_;
   // Shared with the callbacks of collectives, which may outlive the group.
   std::shared_ptr<BusyClock> busy_;
 };

@@ -126,7 +126,7 @@ TEST(ProcessGroupTest, BusyOnlyWhileSomethingIsUnderWay) {
       works.push_back(group->all_reduce(tensors.back()));
     }
     for (Work& work : works) work.wait();
-    const double busy = group->take_busy_ms();
+    const double busy = group->take_busy_ms().value();
     const std::chrono::duration<double, std::milli> elapsed =
         std::chrono::steady_clock::now() - start;
     EXPECT_GT(busy, 0.0);

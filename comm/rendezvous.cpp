@@ -1,11 +1,38 @@
 #include "comm/rendezvous.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <stdexcept>
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 namespace lockstep::comm {
+namespace {
 
-c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting) {
+using StorePtr = c10::intrusive_ptr<c10d::Store>;
+
+// Asked before, since LibTorch would try for minutes.
+void check_writable(const std::string& file) {
+  const std::string folder = std::filesystem::path(file).parent_path().string();
+  const bool there = access(file.c_str(), F_OK) == 0;
+  if (access((there ? file : folder).c_str(), W_OK) == 0) return;
+  throw std::runtime_error("--init-method file://" + file +
+                           " cannot be written: " + std::strerror(errno) +
+                           "; give a path that every rank may write");
+}
+
+StorePtr meet_in_file(const Meeting& meeting) {
+  check_writable(meeting.file);
+  auto store = c10::make_intrusive<c10d::FileStore>(meeting.file, meeting.world_size);
+  store->setTimeout(meeting.timeout);
+  return store;
+}
+
+StorePtr meet_at_port(const Meeting& meeting) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(meeting.port);
   options.isServer = meeting.rank == 0 && meeting.host_store;
@@ -29,6 +56,15 @@ c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting) {
                              "; are all ranks started? (" +
                              text.substr(0, text.find('\n')) + ")");
   }
+}
+
+}  // namespace
+
+StorePtr meet(const Meeting& meeting) {
+  // A launcher's store holds keys of its own, and of attempts that failed.
+  return c10::make_intrusive<c10d::PrefixStore>(
+      "lockstep/attempt_" + std::to_string(meeting.attempt),
+      meeting.file.empty() ? meet_at_port(meeting) : meet_in_file(meeting));
 }
 
 }  // namespace lockstep::comm

@@ -1,6 +1,6 @@
-// Where ranks meet: rank 0 hosts a key-value store, the others come to it. The store
-// listens on the master address alone (loopback by default): LibTorch's own would
-// listen everywhere, and it has no authentication.
+// Where ranks meet: rank 0 hosts a key-value store, the others come to it; or all of
+// them write into one file. The store listens on the master address alone (loopback by
+// default): LibTorch's own would listen everywhere, and it has no authentication.
 #pragma once
 
 #include <chrono>
@@ -16,11 +16,16 @@ struct Meeting {
   int port = 0;
   int listen_fd = -1;      // rank 0: a listening socket to host the store on
   bool host_store = true;  // false: somebody else hosts it, rank 0 is a client too
+  std::string file;        // the store is this file, and host and port are not used
+  int attempt = 0;         // keys of an earlier attempt of the job are not seen
   std::chrono::milliseconds timeout = std::chrono::minutes(5);
 };
 
-// Returns when the store answers. Rank 0 needs listen_fd, and owns it from then on.
-// Throws std::runtime_error naming host and port when nobody answers in time.
+// Returns when the store answers. Rank 0 needs listen_fd, and owns it from then on. A
+// file must not be there yet when the first rank comes: one that a killed job left
+// holds that job's keys. It goes with the last rank's store.
+// Throws std::runtime_error naming host and port when nobody answers in time, or the
+// file that cannot be written.
 c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting);
 
 }  // namespace lockstep::comm

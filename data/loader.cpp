@@ -76,8 +76,12 @@ class BatchStream {
     const int64_t count =
         std::min(options_.batch_size, static_cast<int64_t>(indices_.size()) - start);
     const std::span<const int64_t> all(indices_);
-    return samples_.take(
+    Batch batch = samples_.take(
         all.subspan(static_cast<size_t>(start), static_cast<size_t>(count)), type_);
+    if (options_.pin_memory) {
+      batch = {batch.images.pin_memory(), batch.labels.pin_memory()};
+    }
+    return batch;
   }
 
   void work() {

@@ -23,6 +23,8 @@ struct LoaderOptions {
   bool drop_last = false;
   // Threads that work ahead; each keeps up to two batches ready. 0: none.
   int num_workers = 0;
+  // Batches lie in page-locked memory. Needs a CUDA device.
+  bool pin_memory = false;
 };
 
 class BatchStream;

@@ -2,10 +2,14 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "comm/nccl.h"
+
 namespace lockstep::data_parallel {
 
 Replicas::Replicas(const Network& model, const std::vector<Card>& cards)
-    : cards_(cards), replicas_({model}) {
+    : cards_(cards),
+      over_nccl_(cards.size() > 1 && !cards.front().emulated()),
+      replicas_({model}) {
   for (size_t i = 1; i < cards_.size(); ++i) {
     const device::AccountScope account({cards_[i].index(), device::Category::replicas});
     replicas_.emplace_back(std::dynamic_pointer_cast<torch::nn::SequentialImpl>(
@@ -22,35 +26,65 @@ Replicas::Replicas(const Network& model, const std::vector<Card>& cards)
 
 void Replicas::refresh() {
   const at::NoGradGuard no_grad;
-  const auto copy_all = [](const std::vector<at::Tensor>& from,
-                           std::vector<at::Tensor> to) {
-    for (size_t i = 0; i < from.size(); ++i)
-      to[i].copy_(from[i], /*non_blocking=*/true);
-  };
-  for (size_t card = 1; card < replicas_.size(); ++card) {
-    replicas_[card]->train(replicas_[0]->is_training());
-    copy_all(replicas_[0]->parameters(), replicas_[card]->parameters());
-    copy_all(replicas_[0]->buffers(), replicas_[card]->buffers());
+  for (Network& replica : replicas_) replica->train(replicas_[0]->is_training());
+  broadcast(&torch::nn::Module::parameters);
+  broadcast(&torch::nn::Module::buffers);
+}
+
+void Replicas::broadcast(Tensors tensors_of) {
+  std::vector<std::vector<at::Tensor>> on_card;
+  for (const Network& replica : replicas_) {
+    on_card.push_back((replica.get()->*tensors_of)(/*recurse=*/true));
+  }
+  for (size_t i = 0; i < on_card.front().size(); ++i) {
+    if (over_nccl_) {
+      std::vector<at::Tensor> copies;
+      for (const auto& tensors : on_card) copies.push_back(tensors[i].detach());
+      comm::nccl_broadcast(copies);
+      continue;
+    }
+    for (size_t card = 1; card < on_card.size(); ++card) {
+      on_card[card][i].copy_(on_card[0][i], /*non_blocking=*/true);
+    }
   }
 }
 
 void Replicas::reduce_gradients() {
   const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> primary = replicas_[0]->parameters();
-  for (size_t card = 1; card < replicas_.size(); ++card) {
-    std::vector<at::Tensor> parameters = replicas_[card]->parameters();
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      at::Tensor& grad = parameters[i].mutable_grad();
-      if (!grad.defined()) continue;
-      // Really moved to the primary card before it is added: its memory and its time.
-      const at::Tensor arrived = cards_[0].put(grad, device::Category::gradients);
-      at::Tensor& sum = primary[i].mutable_grad();
-      if (sum.defined()) {
-        sum.add_(arrived);
-      } else {
-        sum = arrived;
-      }
-      grad.reset();
+  std::vector<std::vector<at::Tensor>> parameters;
+  for (const Network& replica : replicas_) parameters.push_back(replica->parameters());
+  for (size_t i = 0; i < parameters.front().size(); ++i) {
+    if (!over_nccl_ || !reduce_over_nccl(parameters, i)) add_in_turn(parameters, i);
+    for (size_t card = 1; card < parameters.size(); ++card) {
+      parameters[card][i].mutable_grad().reset();
+    }
+  }
+}
+
+bool Replicas::reduce_over_nccl(const std::vector<std::vector<at::Tensor>>& parameters,
+                                size_t i) {
+  std::vector<at::Tensor> grads;
+  for (const auto& of_card : parameters) {
+    const at::Tensor& grad = of_card[i].grad();
+    if (!grad.defined() || !grad.is_contiguous()) return false;
+    grads.push_back(grad);
+  }
+  comm::nccl_reduce(grads);
+  return true;
+}
+
+void Replicas::add_in_turn(const std::vector<std::vector<at::Tensor>>& parameters,
+                           size_t i) {
+  at::Tensor& sum = parameters[0][i].mutable_grad();
+  for (size_t card = 1; card < parameters.size(); ++card) {
+    const at::Tensor& grad = parameters[card][i].grad();
+    if (!grad.defined()) continue;
+    // Really moved to the primary card before it is added: its memory and its time.
+    const at::Tensor arrived = cards_[0].put(grad, device::Category::gradients);
+    if (sum.defined()) {
+      sum.add_(arrived);
+    } else {
+      sum = arrived;
     }
   }
 }

@@ -4,11 +4,8 @@
 
 int main(int argc, char** argv) {
   using namespace lockstep;
-  const auto check = [](const TrainOptions& options) {
-    ddp::reducers().at(options.ddp.reducer);
-  };
   return training::run_program(
       {"ddp", "Trains on N cards, one process a card, by DistributedDataParallel.",
-       training::Ranks::one_a_card, check},
+       training::Ranks::one_a_card, ddp::check_reducer},
       ddp::train, argc, argv);
 }

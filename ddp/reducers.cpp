@@ -38,6 +38,8 @@ training::Registry<ReducerFactory>& reducers() {
   return known;
 }
 
+void check_reducer(const TrainOptions& options) { reducers().at(options.ddp.reducer); }
+
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
                         const TrainOptions& options, StepMeter& meter) {
   const Parameters trained = model::trained_parameters(model);

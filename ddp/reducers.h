@@ -30,6 +30,9 @@ using ReducerFactory = ReducerPtr(const Parameters&, comm::ProcessGroup&,
                                   const training::DdpOptions&);
 training::Registry<ReducerFactory>& reducers();
 
+// Throws std::invalid_argument where the options name none of them.
+void check_reducer(const TrainOptions& options);
+
 // The reducer by its name in the options, its calls counted to the meter's phases. The
 // group outlives it.
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,

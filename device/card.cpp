@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "device/cuda.h"
+#include "device/cuda_ledger.h"
 #include "device/ledger_allocator.h"
 
 namespace lockstep::device {
@@ -22,7 +23,8 @@ std::string Card::name() const {
   return emulated() ? "cpu card " + std::to_string(index_) : device_.str();
 }
 
-std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card) {
+std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card,
+                             int cards_per_device) {
   if (count < 1 || count > kMaxCards) {
     throw std::invalid_argument("--gpus " + std::to_string(count) +
                                 " is not a number of cards; try 1 to " +
@@ -33,19 +35,25 @@ std::vector<Card> make_cards(const std::string& kind, int count, int threads_per
   if (cuda || kind == "auto") {
     const CudaDevices found = cuda_devices();
     cuda = cuda || found.count > 0;
-    if (cuda && found.count < count) {
+    const int devices = (count + cards_per_device - 1) / cards_per_device;
+    if (cuda && found.count < devices) {
       throw std::invalid_argument(
-          "--device cuda --gpus " + std::to_string(count) + ": this machine offers " +
+          "--device cuda --gpus " + std::to_string(devices) + ": this machine offers " +
           std::to_string(found.count) + " CUDA devices (" + found.reason +
           "); try --device cpu, which emulates cards");
     }
+  }
+  if (!cuda && cards_per_device > 1) {
+    throw std::invalid_argument("--ranks-per-gpu " + std::to_string(cards_per_device) +
+                                ": only CUDA cards can be shared; try --gpus " +
+                                std::to_string(count));
   }
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int threads =
       threads_per_card > 0 ? threads_per_card : std::max(1, cores / count);
   std::vector<Card> cards;
   for (int i = 0; i < count; ++i) {
-    const auto index = static_cast<at::DeviceIndex>(i);
+    const auto index = static_cast<at::DeviceIndex>(i / cards_per_device);
     cards.emplace_back(cuda ? at::Device(at::kCUDA, index) : at::Device(at::kCPU), i,
                        threads);
   }
@@ -55,6 +63,13 @@ std::vector<Card> make_cards(const std::string& kind, int count, int threads_per
 CardScope::CardScope(const Card& card) : account_({card.index(), Category::other}) {
   // Get, then set: in a new thread LibTorch undoes a set that no get came before.
   if (at::get_num_threads() != card.threads()) at::set_num_threads(card.threads());
+  if (!card.emulated()) {
+    // Here, not where cards are counted: a launcher counts them and must stay without a
+    // context on any.
+    watch_cuda_allocations();
+    device_.reset_device(card.torch_device());
+    set_card_of_device(card.torch_device().index(), card.index());
+  }
 }
 
 }  // namespace lockstep::device

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <string>
 #include <vector>
@@ -39,18 +40,22 @@ class Card {
 
 // The cards of this machine: `count` of them, all alike. `kind` is "cpu", "cuda" or
 // "auto" (CUDA where there is one). Throws std::invalid_argument when there are not so
-// many. threads_per_card 0 means cores / count, at least 1.
-std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card);
+// many. threads_per_card 0 means cores / count, at least 1. Several cards may share a
+// CUDA device: they are then the ranks' shares of it, in order.
+std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card,
+                             int cards_per_device = 1);
 
 // The calling thread works for this card until the scope ends: its allocations count to
-// the card. Its intra-op parallelism becomes the card's and stays so. Scopes nest; put
-// one at the top of every thread that computes.
+// the card, and a CUDA card's device is the current one. Its intra-op parallelism
+// becomes the card's and stays so. Scopes nest; put one at the top of every thread that
+// computes.
 class CardScope {
  public:
   explicit CardScope(const Card& card);
 
  private:
   AccountScope account_;
+  c10::OptionalDeviceGuard device_;
 };
 
 }  // namespace lockstep::device

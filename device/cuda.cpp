@@ -3,22 +3,38 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <stdexcept>
+
+#include "device/cuda_module.h"
 
 namespace lockstep::device {
 namespace {
 
-CudaDevices look() {
-  if (dlopen("libcuda.so.1", RTLD_LAZY) == nullptr)
-    return {0, "no CUDA driver, libcuda.so.1"};
-  // RTLD_GLOBAL: libtorch_cuda registers its kernels with the libtorch_cpu already
-  // loaded.
-  void* module = dlopen("liblockstep_cuda.so", RTLD_NOW | RTLD_GLOBAL);
-  if (module == nullptr)
-    return {0, std::string("the CUDA module did not load: ") + dlerror()};
-  // The module's one function: cuda_module.cpp.
-  using Count = int(char* reason, int reason_size);
-  auto* count = reinterpret_cast<Count*>(dlsym(module, "lockstep_cuda_device_count"));
-  if (count == nullptr) return {0, "liblockstep_cuda.so is of another build"};
+struct Module {
+  void* handle = nullptr;
+  std::string reason;  // why there is none
+};
+
+const Module& module() {
+  static const Module opened = [] {
+    if (dlopen("libcuda.so.1", RTLD_LAZY) == nullptr) {
+      return Module{nullptr, "no CUDA driver, libcuda.so.1"};
+    }
+    // RTLD_GLOBAL: libtorch_cuda registers its kernels with the libtorch_cpu already
+    // loaded.
+    void* handle = dlopen("liblockstep_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+    return handle != nullptr
+               ? Module{handle, ""}
+               : Module{nullptr,
+                        std::string("the CUDA module did not load: ") + dlerror()};
+  }();
+  return opened;
+}
+
+CudaDevices count_devices() {
+  if (module().handle == nullptr) return {0, module().reason};
+  auto* count = reinterpret_cast<decltype(&lockstep_cuda_device_count)>(
+      cuda_symbol("lockstep_cuda_device_count"));
   std::array<char, 256> reason{};
   const int devices = count(reason.data(), static_cast<int>(reason.size()));
   return {devices, reason.data()};
@@ -27,8 +43,18 @@ CudaDevices look() {
 }  // namespace
 
 CudaDevices cuda_devices() {
-  static const CudaDevices devices = look();
+  static const CudaDevices devices = count_devices();
   return devices;
+}
+
+void* cuda_symbol(const char* name) {
+  if (module().handle == nullptr) throw std::runtime_error(module().reason);
+  void* symbol = dlsym(module().handle, name);
+  if (symbol == nullptr) {
+    throw std::runtime_error(
+        "liblockstep_cuda.so is of another build; build all programs again");
+  }
+  return symbol;
 }
 
 }  // namespace lockstep::device

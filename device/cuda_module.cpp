@@ -1,10 +1,14 @@
-// The module liblockstep_cuda.so: the only code that links CUDA and NCCL. Opening it
-// brings libtorch_cuda into the process; see cuda.h.
+// The module liblockstep_cuda.so, with comm/nccl_module.cpp the only code that links
+// CUDA and NCCL. Opening it brings libtorch_cuda into the process; see cuda.h.
+#include "device/cuda_module.h"
+
+#include <ATen/Context.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
 
-extern "C" int lockstep_cuda_device_count(char* reason, int reason_size) {
+int lockstep_cuda_device_count(char* reason, int reason_size) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
@@ -14,4 +18,18 @@ extern "C" int lockstep_cuda_device_count(char* reason, int reason_size) {
   }
   std::snprintf(reason, static_cast<size_t>(reason_size), "the driver names %d", count);
   return count;
+}
+
+void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t bytes),
+                         void (*freed)(int device, size_t address)) {
+  using c10::CachingDeviceAllocator::TraceEntry;
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  c10::cuda::CUDACachingAllocator::attachAllocatorTraceTracker(
+      [=](const TraceEntry& entry) {
+        if (entry.action_ == TraceEntry::ALLOC) {
+          allocated(entry.device_, entry.addr_, entry.size_);
+        } else if (entry.action_ == TraceEntry::FREE_REQUESTED) {
+          freed(entry.device_, entry.addr_);
+        }
+      });
 }

@@ -1,3 +1,5 @@
+#include "device/cuda_module.h"
+
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -10,11 +12,16 @@ namespace lockstep::device {
 namespace {
 
 // The module is found beside the programs and links everything it names, GPU or not.
-TEST(CudaModuleTest, OpensAndCountsDevices) {
+TEST(CudaModuleTest, OpensAndExportsWhatTheRoomsAskFor) {
   void* module = dlopen("liblockstep_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   ASSERT_NE(module, nullptr) << dlerror();
-  using Count = int(char* reason, int reason_size);
-  auto* count = reinterpret_cast<Count*>(dlsym(module, "lockstep_cuda_device_count"));
+  for (const char* name :
+       {"lockstep_cuda_watch", "lockstep_make_nccl", "lockstep_close_nccl",
+        "lockstep_nccl_broadcast", "lockstep_nccl_reduce"}) {
+    EXPECT_NE(dlsym(module, name), nullptr) << name;
+  }
+  auto* count = reinterpret_cast<decltype(&lockstep_cuda_device_count)>(
+      dlsym(module, "lockstep_cuda_device_count"));
   ASSERT_NE(count, nullptr);
   std::array<char, 256> reason{};
   EXPECT_GE(count(reason.data(), reason.size()), 0);
@@ -29,6 +36,9 @@ TEST(CudaModuleTest, NoDeviceHasAReason) {
     printf("WAIVED: device/cuda: no CUDA device here (%s)\n", devices.reason.c_str());
   }
   EXPECT_FALSE(devices.reason.empty());
+  if (devices.reason == "no CUDA driver, libcuda.so.1") {
+    EXPECT_THROW(cuda_symbol("lockstep_make_nccl"), std::runtime_error);
+  }
   EXPECT_EQ(devices.reason.find('\n'), std::string::npos);
 }
 

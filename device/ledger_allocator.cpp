@@ -10,6 +10,8 @@
 #include <new>
 #include <optional>
 
+#include "device/cuda_ledger.h"
+
 namespace lockstep::device {
 namespace {
 
@@ -54,6 +56,9 @@ class LedgerAllocator final : public c10::Allocator {
 
 void retag_if(const at::Tensor& tensor, std::optional<Category> from, Category to) {
   if (!tensor.defined() || !tensor.has_storage()) return;
+  if (tensor.is_cuda()) {
+    return retag_cuda_block(tensor.storage().data(), from, to);
+  }
   const c10::DataPtr& data = tensor.storage().data_ptr();
   if (data.get() == nullptr || data.get_deleter() != &free_block) return;
   Header* header = header_of(data.get_context());

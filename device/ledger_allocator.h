@@ -16,7 +16,7 @@ void install_ledger();
 
 // Moves the tensor's whole storage to another category, on the card it is on. Does
 // nothing when the storage was not allocated through the ledger (from_blob, shared
-// memory, CUDA).
+// memory).
 void retag(const at::Tensor& tensor, Category to);
 
 // The same, but only for storage that is still of category `from`.

@@ -66,10 +66,11 @@ void check_below(const std::string& name, int value, const std::string& bound_na
          std::to_string(bound - 1));
 }
 
-void read_meeting_place(const Environment& environment, World& world) {
+void read_meeting_place(const Environment& environment, bool meets, World& world) {
   auto addr = find(environment, "MASTER_ADDR");
   auto port = find(environment, "MASTER_PORT");
-  if (world.world_size > 1 && (!addr || addr->empty() || !port)) {
+  const bool several = meets && world.world_size > 1;
+  if (several && (!addr || addr->empty() || !port)) {
     refuse("WORLD_SIZE=" + std::to_string(world.world_size) + " but " +
            (port ? "MASTER_ADDR" : "MASTER_PORT") +
            " is not set: the ranks have nowhere to meet; set MASTER_ADDR to rank 0's "
@@ -78,8 +79,7 @@ void read_meeting_place(const Environment& environment, World& world) {
   if (addr && !addr->empty()) world.master_addr = *addr;
   // A rank alone may have no port: it meets nobody.
   if (port) {
-    world.master_port =
-        number("MASTER_PORT", *port, world.world_size > 1 ? 1 : 0, 65535);
+    world.master_port = number("MASTER_PORT", *port, several ? 1 : 0, 65535);
   }
 }
 
@@ -96,7 +96,7 @@ Environment current_environment() {
   return result;
 }
 
-std::optional<World> world_from(const Environment& environment) {
+std::optional<World> world_from(const Environment& environment, bool meets) {
   auto rank = find(environment, "RANK");
   auto world_size = find(environment, "WORLD_SIZE");
   if (!rank && !world_size) return std::nullopt;
@@ -127,10 +127,15 @@ std::optional<World> world_from(const Environment& environment) {
       number_or(environment, "GROUP_RANK", world.rank / world.local_world_size, 0);
   check_below("GROUP_RANK", world.node_rank, "WORLD_SIZE", world.world_size);
 
-  read_meeting_place(environment, world);
+  read_meeting_place(environment, meets, world);
   world.agent_hosts_store = flag(environment, "TORCHELASTIC_USE_AGENT_STORE");
+  world.attempt = number_or(environment, "TORCHELASTIC_RESTART_COUNT", 0, 0);
   world.store_fd = number_or(environment, "LOCKSTEP_STORE_FD", -1, -1);
   return world;
+}
+
+int master_port(const Environment& environment) {
+  return number_or(environment, "MASTER_PORT", 0, 0, 65535);
 }
 
 Environment to_environment(const World& world) {
@@ -143,6 +148,7 @@ Environment to_environment(const World& world) {
       {"MASTER_ADDR", world.master_addr},
       {"MASTER_PORT", std::to_string(world.master_port)},
       {"TORCHELASTIC_USE_AGENT_STORE", world.agent_hosts_store ? "True" : "False"},
+      {"TORCHELASTIC_RESTART_COUNT", std::to_string(world.attempt)},
       {"LOCKSTEP_STORE_FD", std::to_string(world.store_fd)},
   };
 }

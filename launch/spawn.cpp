@@ -18,15 +18,17 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Failure {
-  int rank = 0;
+  int process = 0;  // counted from this machine's first
   ExitStatus status;
 };
 
 // The ranks from their start to the last one's end.
 class Group {
  public:
-  explicit Group(const SpawnOptions& options)
-      : grace_(options.grace), ranks_say_why_(options.ranks_say_why) {}
+  Group(const SpawnOptions& options, int first_rank)
+      : grace_(options.grace),
+        ranks_say_why_(options.ranks_say_why),
+        first_rank_(first_rank) {}
 
   void start(const Command& command) {
     ranks_.emplace_back(command);
@@ -106,7 +108,7 @@ class Group {
     }
     if (!first_) return 0;
     if (ranks_say_why_ && first_->status.signal == 0) return first_->status.code;
-    std::cerr << "rank " + std::to_string(first_->rank) + " " +
+    std::cerr << "rank " + std::to_string(first_rank_ + first_->process) + " " +
                      describe(first_->status) +
                      (stopped_others_ ? "; the other ranks were stopped\n" : "\n");
     return first_->status.code;
@@ -114,8 +116,9 @@ class Group {
 
   std::chrono::milliseconds grace_;
   bool ranks_say_why_;
+  int first_rank_;
   std::vector<Process> ranks_;
-  std::vector<int> running_;
+  std::vector<int> running_;  // of ranks_
   std::optional<Failure> first_;
   bool stopped_others_ = false;
   int passed_on_ = 0;  // the signal that this process was sent
@@ -124,31 +127,35 @@ class Group {
 
 }  // namespace
 
-int spawn_ranks(int ranks, const std::vector<std::string>& argv,
+int spawn_ranks(const World& first, const std::vector<std::string>& argv,
                 const SpawnOptions& options) {
+  const int ranks = first.local_world_size;
   if (ranks < 1) {
     throw std::invalid_argument("cannot start " + std::to_string(ranks) +
                                 " ranks; give at least 1");
   }
   StopSignals signals;
-  Group group(options);
+  Group group(options, first.rank);
   {
     // Closed here once rank 0 has it: were it open, the other ranks could still connect
     // to a dead rank 0 and wait for its answer.
-    Listener listener(options.master_addr, options.master_port);
-    for (int rank = 0; rank < ranks; ++rank) {
-      World world;
-      world.rank = world.local_rank = rank;
-      world.world_size = world.local_world_size = ranks;
-      world.master_addr = options.master_addr;
-      world.master_port = listener.port();
-      if (rank == 0) world.store_fd = listener.fd();
-
+    std::optional<Listener> listener;
+    if (first.rank == 0 && first.store_file.empty()) {
+      listener.emplace(first.master_addr, first.master_port);
+    }
+    for (int local_rank = 0; local_rank < ranks; ++local_rank) {
+      World world = first;
+      world.local_rank = local_rank;
+      world.rank = first.rank + local_rank;
       Command command;
+      if (listener.has_value()) world.master_port = listener->port();
+      if (listener.has_value() && local_rank == 0) {
+        world.store_fd = listener->fd();
+        command.inherit_fds = {listener->fd()};
+      }
       command.argv = argv;
       command.program = options.program;
       command.extra_env = to_environment(world);
-      if (rank == 0) command.inherit_fds = {listener.fd()};
       command.dies_with_parent = true;
       group.start(command);
     }

@@ -3,12 +3,9 @@
 // this program with --rank. They report through a pipe that all of them inherit.
 #include "launch/spawn.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +17,7 @@
 
 #include "launch/listener.h"
 #include "launch/process.h"
+#include "launch/spawn_roles.h"
 #include "launch/test_pipe.h"
 
 namespace lockstep::launch {
@@ -30,8 +28,10 @@ using Lines = std::multiset<std::string>;
 class Launcher {
  public:
   // `what`: a shell script, or "--rank ROLE" for main() below.
-  Launcher(int ranks, const std::string& what, int grace_ms = 600000, int port = 0)
-      : process_(command(ranks, what, grace_ms, port, pipe_.write_end.get())) {
+  // `node`: of that many nodes and one more, the last.
+  Launcher(int ranks, const std::string& what, int grace_ms = 600000, int port = 0,
+           int node = 0)
+      : process_(command(ranks, what, grace_ms, port, node, pipe_.write_end.get())) {
     Fd closed = std::move(pipe_.write_end);
   }
 
@@ -52,11 +52,12 @@ class Launcher {
 
  private:
   static Command command(int ranks, const std::string& what, int grace_ms, int port,
-                         int pipe) {
+                         int node, int pipe) {
     Command command;
     command.argv = {"spawn_test",          "--launcher",
                     std::to_string(ranks), std::to_string(grace_ms),
-                    std::to_string(port),  what};
+                    std::to_string(port),  what,
+                    std::to_string(node)};
     command.program = "/proc/self/exe";
     command.err = Output::kCapture;
     command.inherit_fds = {pipe};
@@ -98,6 +99,17 @@ TEST_F(SpawnTest, TheFirstFailureEndsTheGroupAndIsItsStatus) {
   EXPECT_EQ(job.line(), "");
   EXPECT_EQ(job.process().err(),
             "rank 1 exited with status 3; the other ranks were stopped\n");
+}
+
+// Ranks of a second machine: numbered on, and no store of theirs.
+TEST_F(SpawnTest, AnotherNodesRanksGoOnWhereTheFirstsEnd) {
+  Launcher job(2,
+               "echo $RANK $LOCAL_RANK $GROUP_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE "
+               "$MASTER_PORT $LOCKSTEP_STORE_FD > $PIPE; [ $LOCAL_RANK = 0 ] || exit 4",
+               600000, /*port=*/7, /*node=*/2);
+  EXPECT_EQ(job.status(), 4);
+  EXPECT_EQ(job.lines(2), (Lines{"4 0 2 6 2 7 -1", "5 1 2 6 2 7 -1"}));
+  EXPECT_EQ(job.process().err().rfind("rank 5 exited with status 4", 0), 0u);
 }
 
 TEST_F(SpawnTest, ASignalIsNamed) {
@@ -188,20 +200,19 @@ TEST_F(SpawnTest, AGivenPortIsUsedAndABusyOneRefused) {
 }
 
 TEST_F(SpawnTest, BadRequestsAreRefused) {
-  EXPECT_THROW(spawn_ranks(0, {"true"}), std::invalid_argument);
+  EXPECT_THROW(spawn_ranks(on_one_machine(0), {"true"}), std::invalid_argument);
   SpawnOptions options;
   options.program = "/no/such/program";
-  EXPECT_THROW(spawn_ranks(2, {"x"}, options), std::runtime_error);
+  EXPECT_THROW(spawn_ranks(on_one_machine(2), {"x"}, options), std::runtime_error);
 }
 
-// --- What the launchers and the ranks do. ---
+// --- What the launchers do. ---
 
 int launcher_main(char** argv) {
   // A test run in the background of a shell is deaf to SIGINT; these must not be.
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
   SpawnOptions options;
   options.grace = std::chrono::milliseconds(std::atoi(argv[3]));
-  options.master_port = std::atoi(argv[4]);
   std::string what = argv[5];
   std::vector<std::string> arguments{"rank", "--rank", what.substr(what.find(' ') + 1)};
   if (what.rfind("--rank ", 0) != 0) {
@@ -209,81 +220,18 @@ int launcher_main(char** argv) {
     arguments = {"sh", "-c", what};
   }
   try {
-    int status = spawn_ranks(std::atoi(argv[2]), arguments, options);
+    World first = on_one_machine(std::atoi(argv[2]));
+    first.master_port = std::atoi(argv[4]);
+    first.node_rank = std::atoi(argv[6]);
+    first.rank = first.node_rank * first.local_world_size;
+    first.world_size += first.rank;
+    int status = spawn_ranks(first, arguments, options);
     if (waitpid(-1, nullptr, WNOHANG) != -1) std::cerr << "a rank is left\n";
     return status;
   } catch (const std::runtime_error& error) {
     std::cerr << error.what() << "\n";
     return 1;
   }
-}
-
-void tell(const std::string& text) {
-  Fd pipe(open(std::getenv("PIPE"), O_WRONLY));
-  std::string line = text + "\n";
-  if (write(pipe.get(), line.data(), line.size()) < 0) _exit(98);
-}
-
-void hear() {
-  Fd pipe(open(std::getenv("PIPE"), O_RDONLY));
-  char c = 0;
-  if (read(pipe.get(), &c, 1) != 1) _exit(98);
-}
-
-int listening_sockets() {
-  int count = 0;
-  for (int fd = 0; fd < 256; ++fd) {
-    int listens = 0;
-    socklen_t length = sizeof(listens);
-    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length);
-    count += listens;
-  }
-  return count;
-}
-
-int meet(const World& world) {
-  std::string name = std::to_string(world.rank);
-  if (world.rank == 0) {
-    int met = 0;
-    while (met < 2 && Fd(accept(world.store_fd, nullptr, nullptr)).get() >= 0) ++met;
-    tell(name + " listens, met " + std::to_string(met));
-    return listening_sockets() == 1 ? 0 : 1;
-  }
-  Fd client(socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<in_port_t>(world.master_port));
-  inet_pton(AF_INET, world.master_addr.c_str(), &address.sin_addr);
-  auto* at = reinterpret_cast<sockaddr*>(&address);
-  if (connect(client.get(), at, sizeof(address)) != 0) return 1;
-  bool none = world.store_fd == -1 && listening_sockets() == 0;
-  tell(name + (none ? " has none" : " has the socket too"));
-  return 0;
-}
-
-int rank_main(const std::string& role) {
-  sigset_t stop;
-  sigemptyset(&stop);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stop, signal);
-  sigprocmask(SIG_BLOCK, &stop, nullptr);
-  die_with_parent();
-  World world = world_from(current_environment()).value();
-  if (role == "meet") return meet(world);
-  if (role == "hang") {
-    tell(std::to_string(getpid()));
-    while (true) pause();
-  }
-  if (role == "exit-7-when-stopped" && world.rank == 2) {
-    hear();
-    hear();
-    return 4;
-  }
-  tell(role == "tell-signal" ? "ready" : "");
-  int signal = 0;
-  sigwait(&stop, &signal);
-  if (role != "tell-signal") return 7;
-  tell(signal_name(signal));
-  return 0;
 }
 
 }  // namespace

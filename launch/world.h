@@ -12,6 +12,8 @@ struct World {
   int node_rank = 0;   // of this machine
   int world_size = 1;
   int local_world_size = 1;  // ranks on this machine
+  // Where rank 0 hosts the store. 0.0.0.0, on rank 0's machine alone: on all of its
+  // addresses.
   std::string master_addr = "127.0.0.1";
   int master_port = 0;  // 0: one rank only, nobody to meet
   // A socket already bound and listening on master_port, inherited from the launcher,
@@ -21,7 +23,19 @@ struct World {
   // The launcher hosts the store itself (torchrun's agent): then rank 0 is a client as
   // well.
   bool agent_hosts_store = false;
+  // How often the launcher has started the job anew: what earlier ranks left in its
+  // store is not for these.
+  int attempt = 0;
+  // Ranks meet over this file, which all machines see, and no port. Empty: they do not.
+  std::string store_file;
 };
+
+// `ranks` ranks on this machine, seen from the first.
+inline World on_one_machine(int ranks) {
+  World world;
+  world.world_size = world.local_world_size = ranks;
+  return world;
+}
 
 }  // namespace lockstep::launch
 

@@ -57,6 +57,9 @@ std::string to_json_line(const Row& row) {
     line["memory"].push_back({{"card", card.card},
                               {"peak_bytes", card.peak_bytes},
                               {"at_peak_bytes", card.at_peak_bytes}});
+    if (!card.allocator_peak_bytes.empty()) {
+      line["memory"].back()["allocator_peak_bytes"] = card.allocator_peak_bytes;
+    }
   }
   if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;
   if (row.accuracy) line["accuracy"] = *row.accuracy;

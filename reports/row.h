@@ -22,6 +22,9 @@ struct CardRow {
   int64_t peak_bytes = 0;
   std::map<std::string, int64_t>
       at_peak_bytes;  // by category, at the moment of the peak
+  // The caching allocator's own peaks, as it rounds them: "allocated", "reserved".
+  // Empty where it was not asked.
+  std::map<std::string, int64_t> allocator_peak_bytes{};
 };
 
 struct MachineRow {

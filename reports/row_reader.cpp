@@ -111,11 +111,14 @@ CardRow read_card(const json& entry, const Reader& row) {
   CardRow card;
   card.card = static_cast<int>(in.whole("card", 0, kMaxCards));
   card.peak_bytes = in.whole("peak_bytes", 0, kMaxBytes);
-  if (in.has("at_peak_bytes")) {
-    for (const auto& [category, bytes] : in.object("at_peak_bytes").items()) {
-      card.at_peak_bytes[category] = in.whole(bytes, category, 0, kMaxBytes);
+  const auto read_bytes = [&](const char* key, std::map<std::string, int64_t>& into) {
+    if (!in.has(key)) return;
+    for (const auto& [name, bytes] : in.object(key).items()) {
+      into[name] = in.whole(bytes, name, 0, kMaxBytes);
     }
-  }
+  };
+  read_bytes("at_peak_bytes", card.at_peak_bytes);
+  read_bytes("allocator_peak_bytes", card.allocator_peak_bytes);
   return card;
 }
 

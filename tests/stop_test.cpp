@@ -102,7 +102,8 @@ TEST(Stop, ARankThatThrowsIsTheOneThatSpeaks) {
   options.program = "/bin/sh";
   options.ranks_say_why = true;
   testing::internal::CaptureStderr();
-  const int status = launch::spawn_ranks(2, {"sh", "-c", rank}, options);
+  const int status =
+      launch::spawn_ranks(launch::on_one_machine(2), {"sh", "-c", rank}, options);
   const std::string errors = testing::internal::GetCapturedStderr();
   EXPECT_EQ(status, 1);
   EXPECT_EQ(lines_of(errors).size(), 1u) << errors;

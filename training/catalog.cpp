@@ -2,9 +2,12 @@
 
 #include <torch/utils.h>
 
+#include <cstdlib>
 #include <mutex>
 
 #include "comm/gloo.h"
+#include "comm/nccl.h"
+#include "comm/own_address.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
 #include "device/ledger_allocator.h"
@@ -16,22 +19,51 @@ namespace {
 // A rank that waits longer for another than this believes it dead.
 constexpr std::chrono::minutes kPatience{5};
 
-ProcessGroupPtr meet_over_gloo(const World& world) {
+comm::Meeting meeting_of(const World& world) {
   comm::Meeting meeting;
   meeting.rank = world.rank;
   meeting.world_size = world.world_size;
   meeting.host = world.master_addr;
   meeting.port = world.master_port;
+  meeting.file = world.store_file;
+  meeting.attempt = world.attempt;
   meeting.host_store = !world.agent_hosts_store;
   meeting.timeout = kPatience;
-  if (world.rank == 0 && meeting.host_store) {
+  if (world.rank == 0 && meeting.host_store && meeting.file.empty()) {
     meeting.listen_fd =
         world.store_fd >= 0
             ? world.store_fd
             : launch::Listener(world.master_addr, world.master_port).release();
   }
-  return comm::make_gloo(comm::meet(meeting), world.rank, world.world_size,
-                         /*interface_address=*/world.master_addr, kPatience);
+  return meeting;
+}
+
+ProcessGroupPtr meet_over_gloo(const TrainOptions&, const World& world) {
+  const comm::Meeting meeting = meeting_of(world);
+  const auto store = comm::meet(meeting);
+  return comm::make_gloo(store, world.rank, world.world_size,
+                         comm::own_address(meeting, *store), kPatience);
+}
+
+// NCCL takes two ranks on one device for a mistake unless they claim to be on different
+// hosts; then they talk over sockets: right for correctness, not for bandwidth. And it
+// listens on whatever interface it likes, where nobody says which.
+void prepare_nccl(const TrainOptions& options, const World& world) {
+  const auto set = [](const char* name, const std::string& value) {
+    setenv(name, value.c_str(), /*overwrite=*/0);  // the user knows better
+  };
+  if (options.ranks_per_gpu > 1) {
+    set("NCCL_HOSTID", "lockstep-" + std::to_string(world.rank));
+  }
+  if (world.local_world_size == world.world_size) set("NCCL_SOCKET_IFNAME", "lo");
+}
+
+ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) {
+  prepare_nccl(options, world);
+  const at::Device device =
+      make_cards(options, world.local_world_size).at(world.local_rank).torch_device();
+  return comm::make_nccl(comm::meet(meeting_of(world)), world.rank, world.world_size,
+                         device, kPatience);
 }
 
 }  // namespace
@@ -76,9 +108,9 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
   return known;
 }
 
-Registry<ProcessGroupPtr(const World&)>& process_groups() {
-  static Registry<ProcessGroupPtr(const World&)> known("backend",
-                                                       {{"gloo", &meet_over_gloo}});
+Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups() {
+  static Registry<ProcessGroupPtr(const TrainOptions&, const World&)> known(
+      "backend", {{"gloo", &meet_over_gloo}, {"nccl", &meet_over_nccl}});
   return known;
 }
 
@@ -89,7 +121,8 @@ at::ScalarType scalar_type(const TrainOptions& options) {
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
-  return device::make_cards(options.device, count, options.threads_per_card);
+  return device::make_cards(options.device, count, options.threads_per_card,
+                            options.ranks_per_gpu);
 }
 
 Network make_model(const TrainOptions& options, const Card& card) {
@@ -131,7 +164,7 @@ DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sample
   return {dataset.train,
           dataset.type,
           sampler,
-          {batch_size, options.drop_last, options.num_workers}};
+          {batch_size, options.drop_last, options.num_workers, options.pin_memory}};
 }
 
 std::string resolve_backend(const TrainOptions& options) {
@@ -146,16 +179,11 @@ std::string resolve_backend(const TrainOptions& options) {
     process_groups().at(options.backend);
     return options.backend;
   }
-  if (cuda) {
-    throw std::invalid_argument(
-        "DDP on CUDA cards needs NCCL, which this build does not have yet; try "
-        "--device cpu");
-  }
-  return "gloo";
+  return cuda ? "nccl" : "gloo";
 }
 
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {
-  return process_groups().at(resolve_backend(options))(world);
+  return process_groups().at(resolve_backend(options))(options, world);
 }
 
 }  // namespace lockstep::training

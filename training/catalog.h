@@ -24,7 +24,7 @@ using ProcessGroupPtr = std::shared_ptr<comm::ProcessGroup>;
 Registry<Network()>& models();
 Registry<data::Dataset(const std::string& data_dir)>& datasets();
 Registry<SamplerPtr(int64_t size, const TrainOptions&, const World&)>& samplers();
-Registry<ProcessGroupPtr(const World&)>& process_groups();
+Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups();
 
 // The cards of this machine, as the options ask for them.
 std::vector<Card> make_cards(const TrainOptions& options, int count);

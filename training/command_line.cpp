@@ -6,7 +6,7 @@
 namespace lockstep::training {
 namespace {
 
-void bind_shared(CLI::App& app, TrainOptions& options) {
+void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--model", options.model,
                  "linear, mlp, mlp-wide, convnet, convnet-plain or resnet18")
       ->capture_default_str();
@@ -29,7 +29,9 @@ void bind_shared(CLI::App& app, TrainOptions& options) {
   app.add_option("--device", options.device, "cpu (cards are emulated), cuda or auto")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--gpus,-g", options.gpus, "cards on this machine")
+  app.add_option(
+         ranks == Ranks::many_machines ? "--gpus,-g,--nproc-per-node" : "--gpus,-g",
+         options.gpus, "cards on this machine")
       ->capture_default_str();
   app.add_option("--threads-per-card", options.threads_per_card,
                  "threads of an emulated card; 0: cores / cards")
@@ -40,6 +42,8 @@ void bind_shared(CLI::App& app, TrainOptions& options) {
   app.add_option("--num-workers", options.num_workers,
                  "threads that prepare batches ahead")
       ->capture_default_str();
+  app.add_flag("--pin-memory", options.pin_memory,
+               "prepare batches in page-locked memory, for CUDA cards");
   app.add_flag("--drop-last", options.drop_last,
                "leave out the last, incomplete batch");
   app.add_flag("--eval", options.eval, "accuracy on the test set at the end");
@@ -58,6 +62,9 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
   app.add_option("--backend", options.backend, "auto, gloo or nccl")
       ->capture_default_str();
+  app.add_option("--ranks-per-gpu", options.ranks_per_gpu,
+                 "ranks that share each CUDA card; --gpus counts the cards")
+      ->capture_default_str();
   app.add_option("--reducer", options.ddp.reducer, "naive, flat or bucketed")
       ->capture_default_str();
   app.add_option("--bucket-cap-mb", options.ddp.bucket_cap_mb,
@@ -65,19 +72,37 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
                "do not send rank 0's buffers before each forward pass");
-  app.add_option("--master-addr", line.master_addr,
-                 "this machine's address where ranks meet")
+  app.add_option(
+      "--master-addr", line.place.master_addr,
+      "address of rank 0's machine, where ranks meet; 127.0.0.1 if not given");
+  app.add_option("--master-port", line.place.master_port,
+                 "port where ranks meet; 0 or not given: any free one")
+      ->check(CLI::Range(0, 65535));
+}
+
+void bind_machines(CLI::App& app, CommandLine& line) {
+  launch::PlaceOptions& place = line.place;
+  app.add_option("--nodes,--nnodes,-n", place.nodes, "machines")->capture_default_str();
+  app.add_option("--node-rank", place.node_rank, "this machine's number, from 0 (-nr)")
       ->capture_default_str();
-  app.add_option("--master-port", line.master_port,
-                 "port where ranks meet; 0: any free one")
-      ->check(CLI::Range(0, 65535))
+  app.add_option("--init-method", place.init_method,
+                 "env://, tcp://HOST:PORT (on rank 0's machine 0.0.0.0 will do) or "
+                 "file:///PATH, a file that all machines see")
       ->capture_default_str();
+  app.add_option("--rank", place.rank,
+                 "this process is that one rank of --world-size; start the others "
+                 "yourself");
+  app.add_option("--world-size", place.world_size, "ranks of the job, with --rank");
+  int ignored = 0;
+  app.add_option("--local-rank", ignored, "as old launchers add it; LOCAL_RANK counts")
+      ->group("");
 }
 
 }  // namespace
 
 std::vector<std::string> normalised(std::vector<std::string> arguments) {
   for (std::string& argument : arguments) {
+    if (argument == "-nr") argument = "--node-rank";
     if (argument.rfind("--", 0) != 0) continue;
     const size_t name_end = std::min(argument.find('='), argument.size());
     std::replace(argument.begin(),
@@ -89,8 +114,8 @@ std::vector<std::string> normalised(std::vector<std::string> arguments) {
 int64_t local_batch(int64_t global_batch, int cards) {
   if (global_batch < 1 || global_batch % cards != 0) {
     throw std::invalid_argument(
-        "--global-batch-size " + std::to_string(global_batch) +
-        " does not divide by --gpus " + std::to_string(cards) + "; try " +
+        "--global-batch-size " + std::to_string(global_batch) + " does not divide by " +
+        std::to_string(cards) + " cards; try " +
         std::to_string(cards * std::max<int64_t>(1, global_batch / cards)));
   }
   return global_batch / cards;
@@ -101,11 +126,12 @@ CommandLine parse_command_line(const std::string& program,
                                const std::vector<std::string>& arguments) {
   CommandLine line;
   CLI::App app(description, program);
-  bind_shared(app, line.options);
+  bind_shared(app, ranks, line.options);
   app.add_option("--global-batch-size", line.global_batch_size,
                  "samples a step over all cards, instead of --batch-size");
   if (ranks == Ranks::one) bind_single(app, line.options);
-  if (ranks == Ranks::one_a_card) bind_ddp(app, line);
+  if (has_ranks(ranks)) bind_ddp(app, line);
+  if (ranks == Ranks::many_machines) bind_machines(app, line);
   app.add_option("--metrics-file", line.metrics_file, "JSON lines, one a step");
   app.add_option("--report-file", line.report_file,
                  "everything measured, as one JSON object");
@@ -132,8 +158,10 @@ CommandLine parse_command_line(const std::string& program,
                                 program +
                                 " trains on one card; try data_parallel or ddp");
   }
+  line.place.ranks_per_node = options.local_cards();
   if (app.count("--global-batch-size") > 0) {
-    options.batch_size = local_batch(line.global_batch_size, options.gpus);
+    const int cards = options.local_cards() * std::max(1, line.place.nodes);
+    options.batch_size = local_batch(line.global_batch_size, cards);
   }
   return line;
 }

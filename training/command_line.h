@@ -6,16 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "launch/place.h"
 #include "training/options.h"
 
 namespace lockstep::training {
 
 // How a program uses the cards.
 enum class Ranks {
-  one,          // one process, one card
-  one_process,  // one process, a thread a card
-  one_a_card,   // a process a card
+  one,            // one process, one card
+  one_process,    // one process, a thread a card
+  one_a_card,     // a process a card
+  many_machines,  // the same, on several machines
 };
+// Whether ranks are processes of their own.
+inline bool has_ranks(Ranks ranks) { return ranks >= Ranks::one_a_card; }
 
 struct CommandLine {
   TrainOptions options;
@@ -24,10 +28,8 @@ struct CommandLine {
   std::string report_file;
   bool quiet = false;
   bool dry_run = false;
-  // Where the ranks that this program starts meet. Port 0: any free one.
-  std::string master_addr = "127.0.0.1";
-  int master_port = 0;
-  std::string help;  // not empty: print it and leave
+  launch::PlaceOptions place;  // of programs that have ranks
+  std::string help;            // not empty: print it and leave
 };
 
 // Throws CLI::ParseError or std::invalid_argument for what cannot be.
@@ -39,7 +41,8 @@ CommandLine parse_command_line(const std::string& program,
 // divide.
 int64_t local_batch(int64_t global_batch, int cards);
 
-// `_` means `-` in long names: "--batch_size=64" becomes "--batch-size=64".
+// `_` means `-` in long names: "--batch_size=64" becomes "--batch-size=64"; and the
+// tutorials' "-nr", which CLI11 would not have, "--node-rank".
 std::vector<std::string> normalised(std::vector<std::string> arguments);
 
 }  // namespace lockstep::training

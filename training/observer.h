@@ -21,8 +21,8 @@ class StepObserver {
   virtual void before_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
   virtual void after_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
 
-  // After every optimizer step. `loss` is this rank's mean over its part of the batch,
-  // NaN where it is still on its way from the card.
+  // After every optimizer step. `loss` is this rank's mean over its part of the batch;
+  // it and `step_ms` are NaN where they are still on their way from the card.
   virtual void after_step(int64_t /*step*/, int64_t /*epoch*/, double /*loss*/,
                           int64_t /*samples*/, double /*step_ms*/) {}
 

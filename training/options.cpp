@@ -48,6 +48,8 @@ void validate(const TrainOptions& options) {
   require(options.threads_per_card >= 0 && options.threads_per_card <= 1024,
           "--threads-per-card", std::to_string(options.threads_per_card),
           "must be 0 (cores / cards) to 1024");
+  require(options.ranks_per_gpu >= 1 && options.ranks_per_gpu <= 16, "--ranks-per-gpu",
+          std::to_string(options.ranks_per_gpu), "must be 1 to 16");
   require(options.num_workers >= 0 && options.num_workers <= 64, "--num-workers",
           std::to_string(options.num_workers), "must be 0 to 64");
   require_at_least(1, "--accumulate", options.accumulate);

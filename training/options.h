@@ -49,12 +49,17 @@ struct TrainOptions {
   std::string device = "auto";
   int gpus = 1;
   int threads_per_card = 0;
+  // Ranks that share each CUDA device, under DDP: `gpus` counts the devices.
+  int ranks_per_gpu = 1;
+  int local_cards() const { return gpus * ranks_per_gpu; }  // of this machine
 
   // "fp32" or "fp64", of parameters, gradients and images alike.
   std::string precision = "fp32";
 
   // Threads that prepare batches ahead of the loop. 0: the loop's own thread.
   int num_workers = 0;
+  // Batches lie in page-locked memory, from which copies to a CUDA card need not wait.
+  bool pin_memory = false;
   // Leaves out the last, incomplete batch; in DDP also the samples that do not divide.
   bool drop_last = false;
   // The sampler's name; empty: the loop's own ("random", in DDP "distributed").

@@ -175,11 +175,39 @@ TEST(CommandLineTest, StepsAloneEndTheRun) {
 TEST(CommandLineTest, AGlobalBatchIsDividedAmongTheCards) {
   EXPECT_EQ(parse({"--global-batch-size", "96", "--gpus", "3"}).options.batch_size, 32);
   EXPECT_EQ(refusal_of_line({"--global-batch-size", "100", "--gpus", "3"}),
-            "--global-batch-size 100 does not divide by --gpus 3; try 99");
+            "--global-batch-size 100 does not divide by 3 cards; try 99");
   EXPECT_EQ(refusal_of_line({"--global-batch-size", "2", "--gpus", "3"}),
-            "--global-batch-size 2 does not divide by --gpus 3; try 3");
+            "--global-batch-size 2 does not divide by 3 cards; try 3");
   EXPECT_NE(refusal_of_line({"--global-batch-size", "0"}), "accepted");
   EXPECT_NE(refusal_of_line({"--global-batch-size", "-4", "--gpus", "2"}), "accepted");
+}
+
+// `-n 2 -g 4 -nr 1`, and torchrun's names.
+TEST(CommandLineTest, MachinesInTheTutorialsWords) {
+  const auto many = Ranks::many_machines;
+  const CommandLine tutorial =
+      parse({"-n", "2", "-g", "4", "-nr", "1", "--global-batch-size", "64"}, many);
+  EXPECT_EQ(tutorial.place.nodes, 2);
+  EXPECT_EQ(tutorial.place.node_rank, 1);
+  EXPECT_EQ(tutorial.place.ranks_per_node, 4);
+  EXPECT_EQ(tutorial.options.batch_size, 8);
+  const CommandLine torchrun =
+      parse({"--nnodes=2", "--node_rank=1", "--nproc_per_node=4", "--master_addr",
+             "10.0.0.1", "--master_port", "29500", "--local-rank=3"},
+            many);
+  EXPECT_EQ(torchrun.place.nodes, 2);
+  EXPECT_EQ(torchrun.place.node_rank, 1);
+  EXPECT_EQ(torchrun.place.ranks_per_node, 4);
+  EXPECT_EQ(torchrun.place.master_addr, "10.0.0.1");
+  EXPECT_EQ(torchrun.place.master_port, 29500);
+  const CommandLine by_hand =
+      parse({"--init-method", "tcp://h:1", "--rank", "1", "--world-size", "2"}, many);
+  EXPECT_EQ(by_hand.place.rank, 1);
+  EXPECT_EQ(by_hand.place.world_size, 2);
+  EXPECT_EQ(by_hand.place.init_method, "tcp://h:1");
+  EXPECT_THROW(parse({"--nodes", "2"}, Ranks::one_a_card), CLI::ParseError)
+      << "ddp is one machine's";
+  EXPECT_EQ(parse({"--ranks-per-gpu", "2", "--gpus", "3"}).place.ranks_per_node, 6);
 }
 
 TEST(CommandLineTest, BadValuesAreUsageErrors) {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <optional>
 #include <thread>
 
 #include "comm/process_group.h"
 #include "launch/environment.h"
+#include "launch/place.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
 #include "training/catalog.h"
@@ -46,8 +46,13 @@ void check_before_ranks(const Program& program, const CommandLine& line) {
   models().at(options.model);
   datasets().at(options.dataset);
   if (!options.sampler.empty()) samplers().at(options.sampler);
-  make_cards(options, options.gpus);
-  if (program.ranks == Ranks::one_a_card) resolve_backend(options);
+  const auto cards = make_cards(options, options.local_cards());
+  if (options.pin_memory && cards.front().emulated()) {
+    throw std::invalid_argument(
+        "--pin-memory: emulated cards copy from any memory; leave it out, or try "
+        "--device cuda");
+  }
+  if (has_ranks(program.ranks)) resolve_backend(options);
   program.check(options);
   if (!line.metrics_file.empty()) check_writable(line.metrics_file, "--metrics-file");
   if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
@@ -56,7 +61,7 @@ void check_before_ranks(const Program& program, const CommandLine& line) {
 // Throws what a run would stumble over at its first sample, in words of the command
 // line.
 void try_first_sample(const TrainOptions& options) {
-  const Card card = make_cards(options, options.gpus).front();
+  const Card card = make_cards(options, options.local_cards()).front();
   const CardScope scope(card);
   const data::Dataset dataset = load_dataset(options);
   const data::Batch batch = dataset.train.take(std::vector<int64_t>{0}, dataset.type);
@@ -90,12 +95,15 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
   if (speaks) std::cout << summary(program.name, line.options, report) << std::flush;
 }
 
-int start_ranks(const CommandLine& line, const std::vector<std::string>& arguments) {
+int start_ranks(const World& first, const std::vector<std::string>& arguments) {
   launch::SpawnOptions options;
-  options.master_addr = line.master_addr;
-  options.master_port = line.master_port;
   options.ranks_say_why = true;  // see fail()
-  return launch::spawn_ranks(line.options.gpus, arguments, options);
+  const int status = launch::spawn_ranks(first, arguments, options);
+  // Ranks that end well remove it themselves.
+  if (status != 0 && first.rank == 0 && !first.store_file.empty()) {
+    std::remove(first.store_file.c_str());
+  }
+  return status;
 }
 
 }  // namespace
@@ -107,11 +115,9 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
   try {
     const std::vector<std::string> arguments(argv, argv + argc);
     // Before the options: whoever finds them wrong must know which rank it is.
-    std::optional<World> started;
-    if (program.ranks == Ranks::one_a_card) {
-      started = launch::world_from(launch::current_environment());
-      world = started.value_or(World{});
-    }
+    const auto environment = has_ranks(program.ranks) ? launch::current_environment()
+                                                      : launch::Environment();
+    world = launch::world_from(environment, /*meets=*/false).value_or(World{});
     CommandLine line =
         parse_command_line(program.name, program.description, program.ranks,
                            {arguments.begin() + std::min(1, argc), arguments.end()});
@@ -119,14 +125,19 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       std::cout << line.help;
       return 0;
     }
-    if (!started.has_value()) {
-      check_before_ranks(program, line);
-      if (program.ranks == Ranks::one_a_card && !line.dry_run) {
-        return start_ranks(line, arguments);
+    if (has_ranks(program.ranks)) {
+      const launch::Place place = launch::place_of(line.place, environment);
+      if (place.starts_ranks) {
+        check_before_ranks(program, line);
+        if (!line.dry_run) return start_ranks(place.world, arguments);
       }
-    } else if (line.global_batch_size > 0) {
-      // Another launcher knows how many cards there are, --gpus may not.
-      line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
+      world = place.world;
+      // Who starts the ranks knows how many cards there are, --gpus may not.
+      if (line.global_batch_size > 0) {
+        line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
+      }
+    } else {
+      check_before_ranks(program, line);
     }
     if (line.dry_run) {
       try_first_sample(line.options);

@@ -91,7 +91,8 @@ std::string to_json(const TrainReport& report) {
   for (const CardMemory& card : report.cards) {
     cards.push_back({{"card", card.card},
                      {"peak_bytes", card.peak_bytes},
-                     {"at_peak_bytes", card.at_peak_bytes}});
+                     {"at_peak_bytes", card.at_peak_bytes},
+                     {"allocator_peak_bytes", card.allocator_peak_bytes}});
   }
   return Json{{"epochs", report.epochs},
               {"losses", report.losses},
@@ -116,8 +117,8 @@ TrainReport report_from_json(const std::string& text) {
   json.at("step_ms").get_to(report.step_ms);
   json.at("phases_ms").get_to(report.phases_ms);
   for (const Json& card : json.at("cards")) {
-    report.cards.push_back(
-        {card.at("card"), card.at("peak_bytes"), card.at("at_peak_bytes")});
+    report.cards.push_back({card.at("card"), card.at("peak_bytes"),
+                            card.at("at_peak_bytes"), card.at("allocator_peak_bytes")});
   }
   json.at("threads_per_card").get_to(report.threads_per_card);
   json.at("device").get_to(report.device);

@@ -19,6 +19,8 @@ struct CardMemory {
   int card = 0;
   int64_t peak_bytes = 0;
   std::map<std::string, int64_t> at_peak_bytes;  // by category
+  // CUDA's caching allocator's own peaks: "allocated", "reserved". Empty elsewhere.
+  std::map<std::string, int64_t> allocator_peak_bytes{};
 };
 
 struct TrainReport {

@@ -3,16 +3,19 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
+
+#include "device/cuda_ledger.h"
 
 namespace lockstep::training {
 namespace {
 
 using device::Category;
 
-// How many losses may wait on a CUDA card before they are fetched and looked at.
-constexpr size_t kFetchEvery = 50;
+// How many steps may wait on a CUDA card before they are read.
+constexpr size_t kReadEvery = 50;
 
 Category category_of(Phase phase) {
   switch (phase) {
@@ -47,8 +50,13 @@ void check_finite(double loss, int64_t step, int rank) {
 
 StepMeter::StepMeter(const TrainOptions& options, const World& world,
                      const std::vector<Card>& cards)
-    : options_(options), rank_(world.rank), cards_(cards) {
-  for (const Card& card : cards_) device::reset_peak(card.index());
+    : options_(options), rank_(world.rank), cards_(cards), begin_(cards.front()) {
+  for (const Card& card : cards_) {
+    device::reset_peak(card.index());
+    if (!card.emulated()) {
+      device::reset_cuda_allocator_peaks(card.torch_device().index());
+    }
+  }
   report_.threads_per_card = cards_.front().threads();
   report_.device = cards_.front().emulated() ? "cpu" : "cuda";
 }
@@ -64,16 +72,13 @@ void StepMeter::start(int64_t batches) {
   for (const auto& observer : options_.observers) observer->planned(planned);
   if (group_ != nullptr) group_->take_busy_ms();
   phase_ = Phase::data;
-  since_ = Clock::now();
+  begin_ = device::Mark(cards_.front());
   device::set_category(category_of(phase_));
   for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
 }
 
 Phase StepMeter::enter(Phase next) {
-  const auto now = Clock::now();
-  phase_ms_[static_cast<size_t>(phase_)] +=
-      std::chrono::duration<double, std::milli>(now - since_).count();
-  since_ = now;
+  ends_.emplace_back(phase_, cards_.front());
   device::set_category(category_of(next));
   return std::exchange(phase_, next);
 }
@@ -105,25 +110,26 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
 }
 
 void StepMeter::end_step(int64_t samples) {
-  double step_ms = 0;
-  for (int i = 0; i < kPhases; ++i) {
-    double& ms = phase_ms_[static_cast<size_t>(i)];
-    report_.phases_ms[to_string(static_cast<Phase>(i))].push_back(ms);
-    step_ms += std::exchange(ms, 0.0);
+  const Step step = {begin_, std::exchange(ends_, {}),
+                     std::exchange(card_loss_of_step_, at::Tensor())};
+  begin_ = step.ends.back().second;
+  if (group_ != nullptr) {
+    if (const auto busy_ms = group_->take_busy_ms()) {
+      report_.phases_ms["comm"].push_back(*busy_ms);
+    }
   }
-  if (group_ != nullptr) report_.phases_ms["comm"].push_back(group_->take_busy_ms());
-  report_.step_ms.push_back(step_ms);
   report_.epochs.push_back(epoch_);
   report_.samples.push_back(samples);
 
   double loss = std::nan("");
-  if (card_loss_of_step_.defined()) {
-    on_card_.push_back(std::exchange(card_loss_of_step_, at::Tensor()) /
-                       static_cast<double>(options_.accumulate));
-    if (on_card_.size() == kFetchEvery) fetch_losses();
+  double step_ms = std::nan("");
+  if (step.loss.defined()) {
+    unread_.push_back(step);
+    if (unread_.size() == kReadEvery) read_steps();
   } else {
     loss = loss_of_step_ / static_cast<double>(options_.accumulate);
     report_.losses.push_back(loss);
+    step_ms = read_times(step);
   }
   for (const auto& observer : options_.observers) {
     observer->after_step(steps_, epoch_, loss, samples, step_ms);
@@ -133,13 +139,32 @@ void StepMeter::end_step(int64_t samples) {
   loss_of_step_ = 0;
 }
 
-void StepMeter::fetch_losses() {
-  for (const at::Tensor& loss : on_card_) {
-    const auto value = loss.item<double>();
-    check_finite(value, static_cast<int64_t>(report_.losses.size()), rank_);
-    report_.losses.push_back(value);
+double StepMeter::read_times(const Step& step) {
+  std::array<double, kPhases> phase_ms{};
+  device::Mark since = step.begin;
+  for (const auto& [phase, end] : step.ends) {
+    phase_ms[static_cast<size_t>(phase)] += end.ms_since(since);
+    since = end;
   }
-  on_card_.clear();
+  double step_ms = 0;
+  for (int i = 0; i < kPhases; ++i) {
+    const double ms = phase_ms[static_cast<size_t>(i)];
+    report_.phases_ms[to_string(static_cast<Phase>(i))].push_back(ms);
+    step_ms += ms;
+  }
+  report_.step_ms.push_back(step_ms);
+  return step_ms;
+}
+
+void StepMeter::read_steps() {
+  for (const Step& step : unread_) {
+    const double loss =
+        step.loss.item<double>() / static_cast<double>(options_.accumulate);
+    check_finite(loss, static_cast<int64_t>(report_.losses.size()), rank_);
+    report_.losses.push_back(loss);
+    read_times(step);
+  }
+  unread_.clear();
 }
 
 void StepMeter::end_epoch() {
@@ -156,10 +181,13 @@ void StepMeter::end_epoch() {
 void StepMeter::read_cards() {
   report_.cards.clear();
   for (const Card& card : cards_) {
-    // Not measured is absent, never 0: CUDA's allocator does not pass the ledger.
-    if (!card.emulated()) continue;
     const device::CardBytes bytes = device::card_bytes(card.index());
     CardMemory memory{card.index(), bytes.peak, {}};
+    if (!card.emulated()) {
+      const auto peaks = device::cuda_allocator_peaks(card.torch_device().index());
+      memory.allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
+                                     {"reserved", peaks.reserved_bytes}};
+    }
     for (int i = 0; i < device::kCategories; ++i) {
       const auto category = static_cast<Category>(i);
       const int64_t at_peak = bytes.at_peak_by_category[static_cast<size_t>(i)];
@@ -173,7 +201,7 @@ void StepMeter::read_cards() {
 }
 
 TrainReport StepMeter::report(const Network& model, const Accuracy& accuracy) {
-  fetch_losses();
+  read_steps();
   report_.correct = accuracy.correct;
   report_.evaluated = accuracy.evaluated;
   report_.rss_peak_bytes = peak_rss_bytes();

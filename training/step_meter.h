@@ -12,12 +12,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
-#include <chrono>
+#include <utility>
 #include <vector>
 
 #include "comm/process_group.h"
 #include "device/card.h"
+#include "device/mark.h"
 #include "launch/world.h"
 #include "model/networks.h"
 #include "training/evaluate.h"
@@ -59,12 +59,19 @@ class StepMeter {
   void watch(comm::ProcessGroup& group) { group_ = &group; }
 
  private:
-  using Clock = std::chrono::steady_clock;
+  // A step that has ended, as far as the host knows.
+  struct Step {
+    device::Mark begin;
+    std::vector<std::pair<Phase, device::Mark>> ends;  // of its phases, in order
+    at::Tensor loss;  // on the card; undefined where the report has it
+  };
 
   void end_step(int64_t samples);
-  // On CUDA the losses of the last steps are still on the card: fetching each would
-  // stall it.
-  void fetch_losses();
+  // On CUDA the last steps' losses and times are still on the card, and asking for each
+  // would stall it: they are read some at a time.
+  void read_steps();
+  // Into the report; the step's milliseconds.
+  double read_times(const Step& step);
   // The peaks as training left them, before evaluation adds its own.
   void read_cards();
 
@@ -74,17 +81,17 @@ class StepMeter {
   comm::ProcessGroup* group_ = nullptr;
 
   Phase phase_ = Phase::data;
-  Clock::time_point since_;
-  std::array<double, kPhases> phase_ms_{};  // of the step under way
+  device::Mark begin_;                                // of the step under way
+  std::vector<std::pair<Phase, device::Mark>> ends_;  // of its phases so far
+  std::vector<Step> unread_;
 
   int64_t steps_ = 0;
   int64_t epoch_ = 0;
   int64_t batch_of_step_ = 0;
   int64_t batches_of_epoch_ = 0;
   int64_t samples_of_step_ = 0;
-  double loss_of_step_ = 0;          // sum over the step's local batches
-  at::Tensor card_loss_of_step_;     // the same, where losses stay on the card
-  std::vector<at::Tensor> on_card_;  // losses of steps not yet fetched
+  double loss_of_step_ = 0;       // sum over the step's local batches
+  at::Tensor card_loss_of_step_;  // the same, where losses stay on the card
   TrainReport report_;
 };
 

@@ -18,6 +18,25 @@ std::string formatted(const char* format, ...) {
   return text;
 }
 
+// The train loss of each epoch: the mean over its samples.
+std::string epoch_lines(const TrainReport& report) {
+  std::string text;
+  size_t step = 0;
+  while (step < report.losses.size()) {
+    const int64_t epoch = report.epochs[step];
+    double loss = 0;
+    int64_t samples = 0;
+    for (; step < report.losses.size() && report.epochs[step] == epoch; ++step) {
+      loss += report.losses[step] * static_cast<double>(report.samples[step]);
+      samples += report.samples[step];
+    }
+    text += formatted("epoch %ld  train loss %.4f  over %ld samples\n",
+                      static_cast<long>(epoch + 1), loss / static_cast<double>(samples),
+                      static_cast<long>(samples));
+  }
+  return text;
+}
+
 double mib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0); }
 
 }  // namespace
@@ -32,6 +51,7 @@ std::string summary(const std::string& program, const TrainOptions& options,
                 report.cards.size() == 1 ? "card" : "cards", report.threads_per_card,
                 static_cast<long>(options.batch_size), report.losses.size());
   if (report.losses.empty()) return text;
+  text += epoch_lines(report);
 
   // The first tenth, ten steps at most, is warm-up: caches, allocators, the peers'
   // first meeting.

@@ -1,0 +1,38 @@
+#include "comm/nccl.h"
+
+#include "comm/nccl_module.h"
+#include "device/cuda.h"
+
+namespace lockstep::comm {
+namespace {
+
+// The module's function of that name; Function is its declaration's type.
+template <typename Function>
+Function* exported(const char* name) {
+  return reinterpret_cast<Function*>(device::cuda_symbol(name));
+}
+
+}  // namespace
+
+std::shared_ptr<ProcessGroup> make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
+                                        int rank, int world_size, at::Device device,
+                                        std::chrono::milliseconds timeout) {
+  auto* make = exported<decltype(lockstep_make_nccl)>("lockstep_make_nccl");
+  auto* close = exported<decltype(lockstep_close_nccl)>("lockstep_close_nccl");
+  const auto backend = c10::intrusive_ptr<c10d::Backend>::reclaim(
+      make(store, rank, world_size, device, timeout));
+  return {new ProcessGroup(backend, device), [close](ProcessGroup* group) {
+            close(*group->backend());
+            delete group;
+          }};
+}
+
+void nccl_broadcast(const std::vector<at::Tensor>& tensors) {
+  exported<decltype(lockstep_nccl_broadcast)>("lockstep_nccl_broadcast")(tensors);
+}
+
+void nccl_reduce(const std::vector<at::Tensor>& tensors) {
+  exported<decltype(lockstep_nccl_reduce)>("lockstep_nccl_reduce")(tensors);
+}
+
+}  // namespace lockstep::comm

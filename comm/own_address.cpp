@@ -1,0 +1,138 @@
+#include "comm/own_address.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+namespace lockstep::comm {
+namespace {
+
+using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+Addresses resolve(const Meeting& meeting) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(meeting.host.c_str(),
+                                std::to_string(meeting.port).c_str(), &hints, &found);
+  if (error != 0) {
+    throw std::runtime_error("the master address " + meeting.host + ": " +
+                             gai_strerror(error) + "; give one that resolves here");
+  }
+  return {found, &freeaddrinfo};
+}
+
+std::string numeric(const sockaddr* address, socklen_t length) {
+  char text[NI_MAXHOST];
+  const int error =
+      getnameinfo(address, length, text, sizeof(text), nullptr, 0, NI_NUMERICHOST);
+  return error == 0 ? text : "";
+}
+
+bool is_any(const sockaddr* address) {
+  if (address->sa_family == AF_INET) {
+    return reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr == INADDR_ANY;
+  }
+  return IN6_IS_ADDR_UNSPECIFIED(
+      &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
+}
+
+bool is_loopback(const std::string& address) {
+  return address == "::1" || address.rfind("127.", 0) == 0;
+}
+
+// Connecting a datagram socket sends nothing: the kernel picks the route, and with it
+// the address that this machine goes by there.
+std::string address_towards(const addrinfo& master) {
+  const int fd = socket(master.ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage own{};
+  socklen_t length = sizeof(own);
+  const bool found = fd >= 0 && connect(fd, master.ai_addr, master.ai_addrlen) == 0 &&
+                     getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) == 0;
+  const std::string reason = std::strerror(errno);
+  if (fd >= 0) close(fd);
+  if (!found) {
+    throw std::runtime_error("no way to the master address " +
+                             numeric(master.ai_addr, master.ai_addrlen) + ": " +
+                             reason + "; give one that this machine reaches");
+  }
+  return numeric(reinterpret_cast<sockaddr*>(&own), length);
+}
+
+// Every rank's word, in the order of ranks.
+std::vector<std::string> exchange(const Meeting& meeting, c10d::Store& store,
+                                  const std::string& key, const std::string& word) {
+  const auto bytes = [](const std::string& text) {
+    return std::vector<uint8_t>(text.begin(), text.end());
+  };
+  store.set(key + std::to_string(meeting.rank), bytes(word));
+  std::vector<std::string> words;
+  for (int rank = 0; rank < meeting.world_size; ++rank) {
+    const auto value = store.get(key + std::to_string(rank));
+    words.emplace_back(value.begin(), value.end());
+  }
+  return words;
+}
+
+// Two ranks of one name share their loopback: hosts differ in their name, containers
+// and network namespaces of one host in the latter.
+std::string name_of_this_machine() {
+  char host[HOST_NAME_MAX + 1] = {};
+  gethostname(host, HOST_NAME_MAX);
+  std::error_code ignored;
+  return std::string(host) + " " +
+         std::filesystem::read_symlink("/proc/self/ns/net", ignored).string();
+}
+
+std::string first_address() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) all = nullptr;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, &freeifaddrs);
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    if ((one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_LOOPBACK) != 0)
+      continue;
+    return numeric(one->ifa_addr, sizeof(sockaddr_in));
+  }
+  throw std::runtime_error(
+      "ranks are on several machines and this one has no address but loopback; meet "
+      "by --init-method tcp://HOST:PORT");
+}
+
+}  // namespace
+
+std::string own_address(const Meeting& meeting, c10d::Store& store) {
+  if (meeting.world_size == 1) return "127.0.0.1";
+  if (!meeting.file.empty()) {
+    const auto names = exchange(meeting, store, "machine/", name_of_this_machine());
+    const bool one_machine = std::equal(names.begin() + 1, names.end(), names.begin());
+    return one_machine ? "127.0.0.1" : first_address();
+  }
+
+  const Addresses master = resolve(meeting);
+  const bool told_any = is_any(master->ai_addr);
+  // The master's address as this rank knows it, for those on its machine that do not.
+  const std::string seen = told_any ? "" : numeric(master->ai_addr, master->ai_addrlen);
+  const auto all_seen = exchange(meeting, store, "master/", seen);
+  if (!told_any) return address_towards(*master);
+  const auto outside =
+      std::find_if(all_seen.begin(), all_seen.end(), [](const std::string& address) {
+        return !address.empty() && !is_loopback(address);
+      });
+  return outside != all_seen.end() ? *outside : "127.0.0.1";
+}
+
+}  // namespace lockstep::comm

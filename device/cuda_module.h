@@ -1,0 +1,18 @@
+// What liblockstep_cuda.so exports for this room: included on both sides of its dlopen,
+// so that they agree on the types.
+#pragma once
+
+#include <cstddef>
+
+extern "C" {
+
+// The devices' number, and one line about it.
+int lockstep_cuda_device_count(char* reason, int reason_size);
+
+// From here on `allocated` is called for every block that LibTorch's caching allocator
+// hands out on any device, and `freed` for every block given back: on the thread that
+// does it, inside the allocator's lock. Call it once.
+void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t bytes),
+                         void (*freed)(int device, size_t address));
+
+}  // extern "C"

@@ -1,0 +1,121 @@
+#include "launch/place.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "launch/init_method.h"
+
+namespace lockstep::launch {
+namespace {
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw std::invalid_argument(message);
+}
+
+void check_agrees(const std::optional<int>& option, const char* option_name,
+                  int variable, const char* variable_name) {
+  if (!option.has_value() || *option == variable) return;
+  refuse(std::string(option_name) + " " + std::to_string(*option) + " but " +
+         variable_name + "=" + std::to_string(variable) +
+         " in the environment; leave one of them out");
+}
+
+void check_below(const char* name, int value, const char* bound_name, int bound) {
+  if (value >= 0 && value < bound) return;
+  refuse(std::string(name) + " " + std::to_string(value) + ": must be 0 to " +
+         std::to_string(bound - 1) + ", below " + bound_name + " " +
+         std::to_string(bound));
+}
+
+World of_one_rank(const PlaceOptions& options) {
+  if (!options.rank.has_value()) {
+    refuse("--world-size " + std::to_string(*options.world_size) +
+           " without --rank; give both, or --nodes and --node-rank");
+  }
+  if (!options.world_size.has_value()) {
+    refuse("--rank " + std::to_string(*options.rank) +
+           " without --world-size; give both, or --nodes and --node-rank");
+  }
+  World world;
+  world.world_size = *options.world_size;
+  if (world.world_size < 1) {
+    refuse("--world-size " + std::to_string(world.world_size) + ": must be 1 or more");
+  }
+  world.rank = *options.rank;
+  check_below("--rank", world.rank, "--world-size", world.world_size);
+  // Ranks fill one node after the other.
+  world.local_world_size = std::min(options.ranks_per_node, world.world_size);
+  world.local_rank = world.rank % world.local_world_size;
+  world.node_rank = world.rank / world.local_world_size;
+  return world;
+}
+
+World of_first_rank(const PlaceOptions& options) {
+  if (options.nodes < 1) {
+    refuse("--nodes " + std::to_string(options.nodes) + ": must be 1 or more");
+  }
+  check_below("--node-rank", options.node_rank, "--nodes", options.nodes);
+  World world;
+  world.local_world_size = options.ranks_per_node;
+  world.world_size = options.nodes * options.ranks_per_node;
+  world.node_rank = options.node_rank;
+  world.rank = options.node_rank * options.ranks_per_node;
+  return world;
+}
+
+void read_env_method(const PlaceOptions& options, const Environment& environment,
+                     World& world) {
+  const auto addr = environment.find("MASTER_ADDR");
+  if (options.master_addr.has_value()) {
+    world.master_addr = *options.master_addr;
+  } else if (addr != environment.end() && !addr->second.empty()) {
+    world.master_addr = addr->second;
+  }
+  world.master_port =
+      options.master_port.has_value() ? *options.master_port : master_port(environment);
+}
+
+}  // namespace
+
+Place place_of(const PlaceOptions& options, const Environment& environment) {
+  Place place;
+  World& world = place.world;
+  const InitMethod method = parse_init_method(options.init_method);
+  const std::optional<World> launched =
+      world_from(environment, /*meets=*/method.kind == InitMethod::Kind::env);
+  if (launched.has_value()) {
+    world = *launched;
+    check_agrees(options.rank, "--rank", world.rank, "RANK");
+    check_agrees(options.world_size, "--world-size", world.world_size, "WORLD_SIZE");
+  } else if (options.rank.has_value() || options.world_size.has_value()) {
+    world = of_one_rank(options);
+  } else {
+    world = of_first_rank(options);
+    place.starts_ranks = true;
+  }
+
+  switch (method.kind) {
+    case InitMethod::Kind::env:
+      // A launcher's variables are not for our options to overrule.
+      if (!launched.has_value()) read_env_method(options, environment, world);
+      break;
+    case InitMethod::Kind::tcp:
+      world.master_addr = method.host;
+      world.master_port = method.port;
+      world.agent_hosts_store = false;
+      break;
+    case InitMethod::Kind::file:
+      world.store_file = method.path;
+      return place;
+  }
+  const bool others_must_know =
+      !place.starts_ranks || world.world_size > world.local_world_size;
+  if (world.world_size > 1 && world.master_port == 0 && others_must_know) {
+    refuse(std::to_string(world.world_size) +
+           " ranks meet at a port that all of them know; give --master-port, or "
+           "--init-method tcp://HOST:PORT");
+  }
+  return place;
+}
+
+}  // namespace lockstep::launch

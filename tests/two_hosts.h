@@ -1,0 +1,84 @@
+// Two hosts on this machine for tests of what crosses a network: network namespaces
+// with a cable between them, each with a loopback of its own. They end with the test,
+// whoever kills it.
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "launch/process.h"
+
+namespace lockstep {
+
+class TwoHosts {
+ public:
+  using Words = std::vector<std::string>;
+
+  // Why this machine has no such hosts; empty: it has.
+  static std::string cannot() {
+    if (geteuid() != 0) return "network namespaces need root";
+    launch::Command command;
+    command.argv = {"unshare", "-n", "ip", "link", "set", "lo", "up"};
+    command.out = command.err = launch::Output::kCapture;
+    launch::Process process(command);
+    return process.wait().code == 0 ? "" : "no network namespace: " + process.err();
+  }
+
+  TwoHosts() {
+    for (auto& host : hosts_) {
+      launch::Command command;
+      command.argv = {"setpriv", "--pdeathsig", "KILL", "unshare",
+                      "-n",      "sh",          "-c",   "echo up; exec sleep infinity"};
+      command.out = launch::Output::kCapture;
+      host = std::make_unique<launch::Process>(command);
+      while (host->out().empty()) {
+        if (host->wait_for(std::chrono::milliseconds(10))) {
+          throw std::runtime_error("a host ended at its start");
+        }
+      }
+    }
+    must({"ip", "link", "add", "cable", "netns", pid(0), "type", "veth", "peer", "name",
+          "cable", "netns", pid(1)});
+    for (const int host : {0, 1}) {
+      must(on(host, {"ip", "addr", "add", address(host) + "/24", "dev", "cable"}));
+      must(on(host, {"ip", "link", "set", "cable", "up"}));
+      must(on(host, {"ip", "link", "set", "lo", "up"}));
+    }
+  }
+
+  static std::string address(int host) { return "10.77.0." + std::to_string(host + 1); }
+
+  // The command as it is started on that host.
+  Words on(int host, const Words& command) const {
+    Words words = {"nsenter", "--net", "--target", pid(host), "--"};
+    words.insert(words.end(), command.begin(), command.end());
+    return words;
+  }
+
+ private:
+  std::string pid(int host) const {
+    return std::to_string(hosts_[static_cast<size_t>(host)]->pid());
+  }
+
+  static void must(const Words& words) {
+    launch::Command command;
+    command.argv = words;
+    command.err = launch::Output::kCapture;
+    launch::Process process(command);
+    if (process.wait().code == 0) return;
+    std::string shown;
+    for (const std::string& word : words) shown += word + " ";
+    throw std::runtime_error(shown + "failed: " + process.err());
+  }
+
+  // Each sleeps; its namespace lives as long as it does.
+  std::array<std::unique_ptr<launch::Process>, 2> hosts_;
+};
+
+}  // namespace lockstep
