@@ -116,10 +116,15 @@ Stopped::Stopped(int signal)
       status_(128 + signal) {}
 
 TemporaryFolder::TemporaryFolder() {
-  path_ = (fs::temp_directory_path() / "lockstep-bench-XXXXXX").string();
-  if (mkdtemp(path_.data()) == nullptr) {
+  std::error_code error;
+  const fs::path place = fs::temp_directory_path(error);
+  path_ = (place / "lockstep-bench-XXXXXX").string();
+  if (!error && mkdtemp(path_.data()) == nullptr) {
+    error = std::error_code(errno, std::generic_category());
+  }
+  if (error) {
     throw std::runtime_error("cannot make a temporary folder " + path_ + ": " +
-                             std::strerror(errno) + "; name another place in TMPDIR");
+                             error.message() + "; name another place in TMPDIR");
   }
 }
 

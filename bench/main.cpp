@@ -1,5 +1,7 @@
 // `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
 // is the main job: a sensible sweep on real images.
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -67,15 +69,20 @@ int run(int argc, char** argv) {
 
   plan.refused = verify_all(plan.cases, children);
   const std::vector<reports::Row> rows = measure(benchmark, plan, sweep, children);
-  std::cout << table(rows) << std::flush;
   const auto ok = [](const reports::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
+    std::cout << table(rows);
     throw std::runtime_error("no case could be measured; " + sweep.out +
                              " is as it was");
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
+  std::cout << table(rows) << std::flush;
   if (children.report(sweep.out) != 0) return 1;
+  if (!std::cout.good()) {
+    throw std::runtime_error("cannot write to standard output; the results are in " +
+                             sweep.out);
+  }
   return std::all_of(rows.begin(), rows.end(), ok) ? 0 : 1;
 }
 
@@ -83,6 +90,8 @@ int run(int argc, char** argv) {
 }  // namespace lockstep::bench
 
 int main(int argc, char** argv) {
+  // Whoever reads along may leave (`| head`): what was measured is not lost for it.
+  signal(SIGPIPE, SIG_IGN);
   try {
     return lockstep::bench::run(argc, argv);
   } catch (const CLI::ParseError& error) {

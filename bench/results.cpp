@@ -76,8 +76,8 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.phases_ms = report.phases_ms;
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
-    row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes,
-                          card.allocator_peak_bytes});
+    row.memory.push_back(
+        {card.card, card.peak_bytes, card.at_peak_bytes, card.allocator_peak_bytes});
   }
   row.rss_peak_bytes = report.rss_peak_bytes;
   row.accuracy = report.accuracy();

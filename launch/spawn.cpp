@@ -28,6 +28,7 @@ class Group {
   Group(const SpawnOptions& options, int first_rank)
       : grace_(options.grace),
         ranks_say_why_(options.ranks_say_why),
+        speaker_(options.speaker),
         first_rank_(first_rank) {}
 
   void start(const Command& command) {
@@ -103,19 +104,21 @@ class Group {
   int report() const {
     // A failure of another kind that came before the signal is still the news.
     if (passed_on_ && (!first_ || first_->status.signal == passed_on_)) {
-      std::cerr << "the ranks were stopped by " + signal_name(passed_on_) + "\n";
+      std::cerr << speaker_ + "the ranks were stopped by " + signal_name(passed_on_) +
+                       "\n";
       return 128 + passed_on_;
     }
     if (!first_) return 0;
     if (ranks_say_why_ && first_->status.signal == 0) return first_->status.code;
-    std::cerr << "rank " + std::to_string(first_rank_ + first_->process) + " " +
-                     describe(first_->status) +
+    std::cerr << speaker_ + "rank " + std::to_string(first_rank_ + first_->process) +
+                     " " + describe(first_->status) +
                      (stopped_others_ ? "; the other ranks were stopped\n" : "\n");
     return first_->status.code;
   }
 
   std::chrono::milliseconds grace_;
   bool ranks_say_why_;
+  std::string speaker_;
   int first_rank_;
   std::vector<Process> ranks_;
   std::vector<int> running_;  // of ranks_

@@ -18,6 +18,8 @@ struct SpawnOptions {
   // A rank that exits by itself has told why on standard error, as this project's
   // programs do: a second line about it would only hide the first.
   bool ranks_say_why = false;
+  // Who says that a rank failed, "ddp: "; stands before the line.
+  std::string speaker;
 };
 
 // Runs first.local_world_size processes, ranks first.rank and up, with `argv` (argv[0]

@@ -120,7 +120,7 @@ TEST(BadInput, OfOneProgram) {
   refuse_all("data_parallel", kSmall,
              {{{"--global-batch-size", "65", "--gpus", "2"},
                2,
-               {"65", "--gpus 2", "try 64"}}});
+               {"65", "2 cards", "try 64"}}});
   refuse_all(
       "ddp", kSmall,
       {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}},

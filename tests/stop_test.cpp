@@ -206,6 +206,41 @@ TEST(Stop, APipeIsWrittenToAndALinkStaysOne) {
   EXPECT_EQ(run.process().out().rfind("{", 0), 0u) << run.process().out();
 }
 
+// Whoever reads along (`| head`) may leave: nothing that was measured is lost.
+TEST(Output, AClosedPipeCostsNoMeasurement) {
+  const TestFolder place;
+  const std::string bench =
+      program_path("bench") +
+      " --mode single --model linear --dataset features100 --gpus 1 --steps 2"
+      " --repetitions 1 --out " +
+      place / "out";
+  ProgramRun run("/bin/sh", {"-c", "(" + bench + "; echo $? >" + place / "status" +
+                                       ") 2>" + place / "errors" + " | true"});
+  EXPECT_EQ(run.status(), 0);
+  EXPECT_EQ(read_text(place / "status"), "1\n");
+  EXPECT_NE(read_text(place / "out/results.json"), "");
+  EXPECT_NE(read_text(place / "out/index.html"), "");
+  EXPECT_EQ(
+      lines_of(read_text(place / "errors")).back(),
+      "bench: cannot write to standard output; the results are in " + place / "out");
+  EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
+}
+
+TEST(Output, AFullDeviceIsAnError) {
+  ProgramRun run("/bin/sh", {"-c", program_path("single_gpu") +
+                                       " --model linear --dataset features100"
+                                       " --device cpu --steps 2 >/dev/full"});
+  expect_refusal(run, 1, {"single_gpu: ", "standard output"});
+}
+
+TEST(Output, WithoutAPlaceForTemporaryFilesTheWayOutIsNamed) {
+  ProgramRun run("/bin/sh",
+                 {"-c", "TMPDIR=/no/such/folder exec " + program_path("bench") +
+                            " --model linear"
+                            " --dataset features100"});
+  expect_refusal(run, 1, {"bench: ", "temporary folder", "TMPDIR"});
+}
+
 }  // namespace
 }  // namespace lockstep
 

@@ -132,7 +132,8 @@ CommandLine parse_command_line(const std::string& program,
   if (ranks == Ranks::one) bind_single(app, line.options);
   if (has_ranks(ranks)) bind_ddp(app, line);
   if (ranks == Ranks::many_machines) bind_machines(app, line);
-  app.add_option("--metrics-file", line.metrics_file, "JSON lines, one a step");
+  app.add_option("--metrics-file", line.metrics_file,
+                 "JSON lines, one a step, written at the end");
   app.add_option("--report-file", line.report_file,
                  "everything measured, as one JSON object");
   app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");

@@ -73,7 +73,7 @@ void try_first_sample(const TrainOptions& options) {
     throw std::invalid_argument(
         "--model " + options.model + " does not take the samples of " + "--dataset " +
         options.dataset + " (" + one_line(error.what_without_backtrace()) +
-        "); try another of either");
+        "); try linear with features100, any other model with images");
   }
 }
 
@@ -92,12 +92,18 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
   if (world.rank != 0) return;
   if (!line.metrics_file.empty()) write_metrics(report, line.metrics_file);
   if (!line.report_file.empty()) write_report(report, line.report_file);
-  if (speaks) std::cout << summary(program.name, line.options, report) << std::flush;
+  if (!speaks) return;
+  std::cout << summary(program.name, line.options, report) << std::flush;
+  if (!std::cout.good()) {
+    throw std::runtime_error("cannot write the summary to standard output");
+  }
 }
 
-int start_ranks(const World& first, const std::vector<std::string>& arguments) {
+int start_ranks(const Program& program, const World& first,
+                const std::vector<std::string>& arguments) {
   launch::SpawnOptions options;
   options.ranks_say_why = true;  // see fail()
+  options.speaker = program.name + ": ";
   const int status = launch::spawn_ranks(first, arguments, options);
   // Ranks that end well remove it themselves.
   if (status != 0 && first.rank == 0 && !first.store_file.empty()) {
@@ -129,7 +135,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       const launch::Place place = launch::place_of(line.place, environment);
       if (place.starts_ranks) {
         check_before_ranks(program, line);
-        if (!line.dry_run) return start_ranks(place.world, arguments);
+        if (!line.dry_run) return start_ranks(program, place.world, arguments);
       }
       world = place.world;
       // Who starts the ranks knows how many cards there are, --gpus may not.
