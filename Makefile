@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test setup-lint build bench test nightly lint format clean
+.PHONY: help setup setup-test setup-lint build bench test nightly gpu-check lint format clean
 
 BENCH_ARGS ?=
 
@@ -37,6 +37,12 @@ test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, witho
 
 nightly: setup-test ## all tests, and those labelled `nightly`, which take longer
 	@tests/suite.sh nightly
+
+gpu-check: setup ## CUDA tests and a short benchmark; without a GPU, the package for a machine that has one
+	@$(MAKE) --no-print-directory build/build.ninja
+	cmake --build --preset release --target programs cuda_module_test cuda_test cuda_training_test
+	tests/gpu_check.sh pack build/gpu-check
+	build/gpu-check/gpu_check.sh run reports/results
 
 lint: setup-lint ## clang-format and clang-tidy, without changing anything
 	@$(MAKE) --no-print-directory build/build.ninja

@@ -73,6 +73,8 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")
       ->capture_default_str();
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
+  app.add_flag("!--no-page", line.page,
+               "draw no page and no charts: `report` can, later and elsewhere");
   app.add_option("--seed", sweep.seed, "of parameters and order")
       ->capture_default_str();
   app.add_option("--out", sweep.out, "folder for the results")->capture_default_str();

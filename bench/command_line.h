@@ -12,6 +12,7 @@ struct BenchLine {
   Sweep sweep;
   std::vector<std::string> benchmark_flags;  // --benchmark_...: Google Benchmark's own
   bool dataset_given = false;
+  bool page = true;
   std::string help;  // not empty: print it and leave
 };
 

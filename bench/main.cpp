@@ -78,7 +78,7 @@ int run(int argc, char** argv) {
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
   std::cout << table(rows) << std::flush;
-  if (children.report(sweep.out) != 0) return 1;
+  if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {
     throw std::runtime_error("cannot write to standard output; the results are in " +
                              sweep.out);

@@ -67,6 +67,7 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   Row row = asked_for(one, sweep, stamp, repetition);
   row.status = "ok";
   row.device = report.device;
+  if (!report.device_name.empty()) row.machine.cpu = report.device_name;
   if (report.device == "cpu") {
     row.flags.emplace_back("emulated");
     if (one.cards * one.threads_per_card > cores())

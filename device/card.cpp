@@ -67,6 +67,8 @@ CardScope::CardScope(const Card& card) : account_({card.index(), Category::other
     // Here, not where cards are counted: a launcher counts them and must stay without a
     // context on any.
     watch_cuda_allocations();
+    // fp32 is fp32: LibTorch would let convolutions round to TF32.
+    at::globalContext().setAllowTF32CuDNN(false);
     device_.reset_device(card.torch_device());
     set_card_of_device(card.torch_device().index(), card.index());
   }

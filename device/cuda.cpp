@@ -47,6 +47,13 @@ CudaDevices cuda_devices() {
   return devices;
 }
 
+std::string cuda_device_name(int device) {
+  std::array<char, 256> name{};
+  reinterpret_cast<decltype(&lockstep_cuda_device_name)>(cuda_symbol(
+      "lockstep_cuda_device_name"))(device, name.data(), static_cast<int>(name.size()));
+  return name.data();
+}
+
 void* cuda_symbol(const char* name) {
   if (module().handle == nullptr) throw std::runtime_error(module().reason);
   void* symbol = dlsym(module().handle, name);

@@ -16,6 +16,9 @@ struct CudaDevices {
 // Opens the module the first time; after that a constant. Thread-safe.
 CudaDevices cuda_devices();
 
+// "NVIDIA H200". Throws std::runtime_error where there is no module to ask.
+std::string cuda_device_name(int device);
+
 // What the module exports under `name`; never null. Throws std::runtime_error where
 // there is no module to ask, or it is of another build.
 void* cuda_symbol(const char* name);

@@ -20,6 +20,13 @@ int lockstep_cuda_device_count(char* reason, int reason_size) {
   return count;
 }
 
+void lockstep_cuda_device_name(int device, char* name, int name_size) {
+  cudaDeviceProp properties{};
+  const bool known = cudaGetDeviceProperties(&properties, device) == cudaSuccess;
+  std::snprintf(name, static_cast<size_t>(name_size), "%s",
+                known ? properties.name : "");
+}
+
 void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t bytes),
                          void (*freed)(int device, size_t address)) {
   using c10::CachingDeviceAllocator::TraceEntry;

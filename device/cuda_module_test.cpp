@@ -16,8 +16,8 @@ TEST(CudaModuleTest, OpensAndExportsWhatTheRoomsAskFor) {
   void* module = dlopen("liblockstep_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   ASSERT_NE(module, nullptr) << dlerror();
   for (const char* name :
-       {"lockstep_cuda_watch", "lockstep_make_nccl", "lockstep_close_nccl",
-        "lockstep_nccl_broadcast", "lockstep_nccl_reduce"}) {
+       {"lockstep_cuda_watch", "lockstep_cuda_device_name", "lockstep_make_nccl",
+        "lockstep_close_nccl", "lockstep_nccl_broadcast", "lockstep_nccl_reduce"}) {
     EXPECT_NE(dlsym(module, name), nullptr) << name;
   }
   auto* count = reinterpret_cast<decltype(&lockstep_cuda_device_count)>(

@@ -1,11 +1,11 @@
 // Training on a CUDA device gives the losses of training on the CPU, and ranks that
 // share a device under NCCL those of one card. Without a device it is waived, by name.
-#include "device/cuda.h"
-
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 
+#include "device/cuda.h"
 #include "tests/equality/run.h"
 #include "tests/program_run.h"
 
@@ -27,10 +27,18 @@ class Cuda : public testing::Test {
     if (device::cuda_devices().count == 0) GTEST_SKIP() << "waived: no CUDA device";
   }
 
-  static const std::vector<double>& on_cuda(const std::string& command_line) {
-    Words command = words(command_line + " --device cuda --quiet");
+  static const std::vector<double>& on(const std::string& device,
+                                       const std::string& command_line) {
+    Words command = words(command_line + " --quiet --device " + device);
     command[0] = program_path(command[0]);
+    // Carried to another machine (gpu_check.sh) it brings its images along.
+    if (const char* images = std::getenv("LOCKSTEP_IMAGES")) {
+      command.insert(command.end(), {"--data-dir", images});
+    }
     return losses(command);
+  }
+  static const std::vector<double>& on_cuda(const std::string& command_line) {
+    return on("cuda", command_line);
   }
 
   static void expect_within(double bar, double error, const std::string& what) {
@@ -42,10 +50,10 @@ class Cuda : public testing::Test {
 TEST_F(Cuda, OneCardsLossesAreTheCpus) {
   for (const std::string model : {"mlp", "mlp-wide", "convnet-plain", "convnet"}) {
     const std::string work = "single_gpu --precision fp64 --steps 100 --model " + model;
-    expect_within(1e-9, apart(on_cuda(work), program_losses(work), 100), work);
+    expect_within(1e-9, apart(on_cuda(work), on("cpu", work), 100), work);
   }
   const std::string fp32 = "single_gpu --steps 100 --model mlp";
-  expect_within(1e-4, apart(on_cuda(fp32), program_losses(fp32), 100), fp32);
+  expect_within(1e-4, apart(on_cuda(fp32), on("cpu", fp32), 100), fp32);
 }
 
 TEST_F(Cuda, PinnedBatchesAndWorkersChangeNothing) {

@@ -69,10 +69,23 @@ else
 fi
 
 # A test that cannot run here is green for ctest; it is named here instead of being forgotten.
-waived=$(grep -haE '^WAIVED: ' build/Testing/Temporary/LastTest.log \
-  build/{asan,tsan}/Testing/Temporary/LastTest.log 2>/dev/null | sort -u)
+logs=(build/Testing/Temporary/LastTest.log build/{asan,tsan}/Testing/Temporary/LastTest.log)
+waived=$(grep -haE '^WAIVED: ' "${logs[@]}" 2>/dev/null | sort -u)
 if [ -n "$waived" ]; then
   printf '\nWaived, not passed:\n%s\n' "$waived"
+fi
+
+# Programs of tests, and the cases within them. Tests that vanish are noticed: the least that
+# ran, or was waived, is kept in tests/run_count; raise it when you add some.
+ran=$(cat "${logs[@]}" 2>/dev/null | grep -acE '^(Test Passed\.|\[       OK \] )')
+skipped=$(cat "${logs[@]}" 2>/dev/null | grep -acE '^\[  SKIPPED \] .* \([0-9]+ ms\)$')
+least=$(<tests/run_count)
+printf '\n%d run, %d waived by name (at least %d before)\n' "$ran" "$skipped" "$least"
+if [ $((ran + skipped)) -lt "$least" ]; then
+  failed+=("fewer tests ran than before: see tests/run_count")
+fi
+if [ "$skipped" -gt 0 ] && [ -z "$waived" ]; then
+  failed+=("tests were skipped and none says why")
 fi
 if [ ${#failed[@]} -gt 0 ]; then
   printf '\nFAILED: %s\n' "${failed[@]}" >&2

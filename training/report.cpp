@@ -102,6 +102,7 @@ std::string to_json(const TrainReport& report) {
               {"cards", cards},
               {"threads_per_card", report.threads_per_card},
               {"device", report.device},
+              {"device_name", report.device_name},
               {"rss_peak_bytes", report.rss_peak_bytes},
               {"correct", report.correct},
               {"evaluated", report.evaluated}}
@@ -122,6 +123,7 @@ TrainReport report_from_json(const std::string& text) {
   }
   json.at("threads_per_card").get_to(report.threads_per_card);
   json.at("device").get_to(report.device);
+  json.at("device_name").get_to(report.device_name);
   json.at("rss_peak_bytes").get_to(report.rss_peak_bytes);
   json.at("correct").get_to(report.correct);
   json.at("evaluated").get_to(report.evaluated);

@@ -34,7 +34,8 @@ struct TrainReport {
 
   std::vector<CardMemory> cards;
   int threads_per_card = 1;
-  std::string device;  // "cpu", "cuda"
+  std::string device;       // "cpu", "cuda"
+  std::string device_name;  // "NVIDIA H200"; empty for emulated cards
   int64_t rss_peak_bytes = 0;
 
   // The test set, counted once; 0 of 0 when it was not asked for.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "device/cuda.h"
 #include "device/cuda_ledger.h"
 
 namespace lockstep::training {
@@ -58,7 +59,11 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
     }
   }
   report_.threads_per_card = cards_.front().threads();
-  report_.device = cards_.front().emulated() ? "cpu" : "cuda";
+  const Card& card = cards_.front();
+  report_.device = card.emulated() ? "cpu" : "cuda";
+  if (!card.emulated()) {
+    report_.device_name = device::cuda_device_name(card.torch_device().index());
+  }
 }
 
 void StepMeter::start(int64_t batches) {
