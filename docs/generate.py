@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Fills the generated blocks of README.md and docs/*.md, so that none is typed by hand.
+
+    docs/generate.py            rewrites what is out of date
+    docs/generate.py --check    changes nothing; fails and names what is out of date
+
+A block stands between two comments and says what belongs in it:
+
+    <!-- generated: lesson_diff single_gpu ddp -->     the lesson's diff of that pair
+    <!-- generated: table FILE MODELS [MODES] -->      figures of a kept run, reports/results/FILE
+    <!-- generated: code FILE FIRST LINES -->          so many lines of FILE from the first that
+                                                       holds FIRST, with the place they stand at
+    <!-- end -->
+"""
+
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- generated: (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+MODES = {"single": "one card", "dp": "DataParallel", "ddp": "DDP"}
+
+
+def lesson_diff(single: str, other: str) -> str:
+    said = subprocess.run(
+        [ROOT / "docs/lesson_diff.sh", ROOT], capture_output=True, text=True, check=True
+    ).stdout
+    head = f"== {single}/train.cpp -> {other}/train.cpp\n"
+    if head not in said:
+        raise SystemExit(f"generate.py: lesson_diff.sh has no pair {single} {other}")
+    return "```diff\n" + said.split(head)[1].split("\n\n")[0].rstrip("\n") + "\n```\n"
+
+
+def code(file: str, first: str, lines: str) -> str:
+    text = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    starts = [i for i, line in enumerate(text) if first in line]
+    if not starts:
+        raise SystemExit(f"generate.py: no '{first}' in {file}; name another line")
+    start = starts[0]
+    shown = "\n".join(text[start : start + int(lines)])
+    return f"[`{file}`, line {start + 1}](../{file}#L{start + 1})\n\n```cpp\n{shown}\n```\n"
+
+
+def median_step_ms(row: dict) -> float:
+    return statistics.median(row["step_ms"][row.get("warmup_steps", 0) :])
+
+
+def mean_ms(row: dict, phase: str) -> float:
+    return statistics.mean(row["phases_ms"][phase][row.get("warmup_steps", 0) :])
+
+
+def table_line(rows: list) -> str:
+    """One case: medians over its repetitions, and the spread of the throughput."""
+    row = rows[0]
+    speeds = [1000 * one["global_batch"] / median_step_ms(one) for one in rows]
+    exposed = statistics.median(mean_ms(one, "exposed_comm") for one in rows)
+    peaks = [card["peak_bytes"] / 2**20 for card in row["memory"]]
+    others = peaks[1:]
+    return "| {} | {} | {} | {:,.0f} ({:,.0f} to {:,.0f}) | {:.2f} | {:.2f} | {} | {} |".format(
+        row["model"],
+        MODES[row["mode"]],
+        str(row["cards"]) + (" (oversubscribed)" if "oversubscribed" in row["flags"] else ""),
+        statistics.median(speeds),
+        min(speeds),
+        max(speeds),
+        statistics.median(median_step_ms(one) for one in rows),
+        exposed,
+        " / ".join(f"{peak:.2f}" for peak in peaks),
+        f"{peaks[0] / statistics.mean(others):.2f}" if others else "",
+    )
+
+
+def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
+    lines = (ROOT / "reports/results" / file).read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["status"] == "ok"]
+    cases = {}
+    for row in rows:
+        if row["mode"] in modes.split(","):
+            key = (row["model"], list(MODES).index(row["mode"]), row["cards"])
+            cases.setdefault(key, []).append(row)
+    machine = rows[0]["machine"]
+    emulated = " emulated" if "emulated" in rows[0]["flags"] else ""
+    out = [
+        "| model | way |{} cards | samples/s (spread) | step ms | exposed comm ms "
+        "| peak MiB of each card | imbalance |".format(emulated),
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for model in models.split(","):
+        found = [key for key in sorted(cases) if key[0] == model]
+        if not found:
+            raise SystemExit(f"generate.py: no rows of {model} in {file}")
+        out += [table_line(cases[key]) for key in found]
+    out += [
+        "",
+        f"{machine['cpu']}, {machine['cores']} cores, {rows[0]['threads_per_card']} thread(s) a card, "
+        f"local batch {rows[0]['local_batch']}, {rows[0]['date'][:10]}, commit {rows[0]['commit']}, "
+        f"from [`reports/results/{file}`](/reports/results/{file}).",
+        "",
+    ]
+    return "\n".join(out)
+
+
+MAKERS = {"lesson_diff": lesson_diff, "table": table, "code": code}
+
+
+def filled(text: str) -> str:
+    def fill(block: re.Match) -> str:
+        # Words, and "quoted words" as one.
+        words = [a or b for a, b in re.findall(r'"([^"]*)"|(\S+)', block[2])]
+        return block[1] + MAKERS[words[0]](*words[1:]) + block[4]
+
+    return BLOCK.sub(fill, text)
+
+
+def main() -> None:
+    check = sys.argv[1:] == ["--check"]
+    stale = []
+    blocks = 0
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        blocks += len(BLOCK.findall(text))
+        wanted = filled(text)
+        if wanted == text:
+            continue
+        stale.append(str(path.relative_to(ROOT)))
+        if not check:
+            path.write_text(wanted, encoding="utf-8")
+    if blocks == 0:
+        raise SystemExit("generate.py: no generated block found: has their form changed?")
+    for name in stale:
+        print(f"{name}: {'out of date; run docs/generate.py' if check else 'rewritten'}")
+    sys.exit(1 if check and stale else 0)
+
+
+main()

@@ -1,0 +1,67 @@
+#!/bin/bash
+# Runs every command of README.md and docs/*.md, as a reader would: from the root of a built
+# clone; and holds what is generated or drawn in them to its source. It works in a folder of its
+# own, so that nothing of the reader's own results is touched.
+#
+# `make` commands are what brought us here; of them only the target's existence is checked.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+for entry in "$root"/*; do
+  name=$(basename "$entry")
+  [ "$name" = reports ] || ln -s "$entry" "$name"
+done
+if [ -n "${LOCKSTEP_BIN:-}" ]; then
+  rm -f build && mkdir build && ln -s "$LOCKSTEP_BIN" build/bin
+fi
+
+# run_commands FILE LEAST: the lines of all its ```sh blocks, of which there are so many.
+run_commands() {
+  local commands command count=0
+  commands=$(sed -n '/^```sh$/,/^```$/{/^```/!p}' "$1")
+  while IFS= read -r command; do
+    [ -n "$command" ] || continue
+    echo "+ $command"
+    case "$command" in
+      make\ *) grep -q "^${command#make }:" "$root/Makefile" || { echo "no such target"; exit 1; } ;;
+      *) bash -euo pipefail -c "$command" </dev/null ;;
+    esac
+    count=$((count + 1))
+  done <<<"$commands"
+  echo "$count commands of $(basename "$1") ran"
+  if [ "$count" -lt "$2" ]; then
+    echo "only $count commands found in $1: has its form changed?"
+    exit 1
+  fi
+}
+
+run_commands "$root/README.md" 10
+# What its text says is there afterwards.
+test "$(wc -l <losses.jsonl)" -eq 50
+test -s my-results/index.html && test -s my-results/ddp/index.html
+test -s my-results/results.json && test -s my-results/charts/memory.png
+
+for chapter in "$root"/docs/[0-9]_*.md; do
+  run_commands "$chapter" 2
+done
+test -s reports/out/chapter-1/charts/phases.svg
+test -s reports/out/chapter-2/charts/memory.svg
+test -s reports/out/chapter-3/charts/throughput.svg
+
+# Tables, diffs and quoted code are those of today, pictures those of the kept run.
+"$root/docs/generate.py" --check
+(cd "$root" && sha256sum --check --quiet docs/pictures/SOURCE)
+
+# Links and pictures lead somewhere.
+for file in "$root"/README.md "$root"/docs/*.md; do
+  while IFS= read -r link; do
+    case $link in
+      http*) continue ;;
+      /*) target=$root$link ;;
+      *) target=$(dirname "$file")/$link ;;
+    esac
+    [ -e "${target%%#*}" ] || { echo "$file: $link leads nowhere"; exit 1; }
+  done < <(grep -oE '\]\([^) ]+\)' "$file" | sed -E 's/^\]\((.*)\)$/\1/' | sort -u)
+done
