@@ -4,6 +4,8 @@
 
 #include <torch/csrc/cuda/nccl.h>
 
+#include <exception>
+#include <iostream>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 c10d::Backend* lockstep_make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
@@ -18,8 +20,16 @@ c10d::Backend* lockstep_make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
   return group.release();
 }
 
-void lockstep_close_nccl(c10d::Backend& backend) {
-  static_cast<c10d::ProcessGroupNCCL&>(backend).shutdown();
+void lockstep_close_nccl(c10d::Backend& backend) noexcept {
+  try {
+    if (std::uncaught_exceptions() > 0) {
+      backend.abort();
+    } else {
+      backend.shutdown();
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "NCCL did not close well: " << error.what() << "\n";
+  }
 }
 
 void lockstep_nccl_broadcast(const std::vector<at::Tensor>& tensors) {

@@ -15,8 +15,9 @@ extern "C" {
 c10d::Backend* lockstep_make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
                                   int rank, int size, at::Device device,
                                   std::chrono::milliseconds timeout);
-// Frees the communicators; collectives under way end first.
-void lockstep_close_nccl(c10d::Backend& backend);
+// Frees the communicators. Collectives under way end first, which needs the peers;
+// where an exception is on its way they are broken off instead. Throws nothing.
+void lockstep_close_nccl(c10d::Backend& backend) noexcept;
 
 void lockstep_nccl_broadcast(const std::vector<at::Tensor>& tensors);
 void lockstep_nccl_reduce(const std::vector<at::Tensor>& tensors);

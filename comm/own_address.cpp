@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -87,29 +87,47 @@ std::vector<std::string> exchange(const Meeting& meeting, c10d::Store& store,
   return words;
 }
 
-// Two ranks of one name share their loopback: hosts differ in their name, containers
-// and network namespaces of one host in the latter.
+// Two ranks of one name share their loopback: machines differ in what they drew when
+// they were started, containers and network namespaces of one machine in the latter.
 std::string name_of_this_machine() {
-  char host[HOST_NAME_MAX + 1] = {};
-  gethostname(host, HOST_NAME_MAX);
+  std::string boot;
+  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot);
   std::error_code ignored;
-  return std::string(host) + " " +
+  return boot + " " +
          std::filesystem::read_symlink("/proc/self/ns/net", ignored).string();
 }
 
-std::string first_address() {
+struct Interface {
+  std::string name;
+  std::string address;
+};
+
+// Those that are up and lead somewhere, loopback among them.
+std::vector<Interface> interfaces() {
   ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) all = nullptr;
+  if (getifaddrs(&all) != 0) return {};
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, &freeifaddrs);
+  std::vector<Interface> found;
+  constexpr unsigned kUsable = IFF_UP | IFF_RUNNING;
   for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
-    if ((one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_LOOPBACK) != 0)
-      continue;
-    return numeric(one->ifa_addr, sizeof(sockaddr_in));
+    if (one->ifa_addr == nullptr || (one->ifa_flags & kUsable) != kUsable) continue;
+    const int family = one->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    found.push_back({one->ifa_name,
+                     numeric(one->ifa_addr, family == AF_INET ? sizeof(sockaddr_in)
+                                                              : sizeof(sockaddr_in6))});
+  }
+  return found;
+}
+
+std::string first_address() {
+  for (const Interface& one : interfaces()) {
+    const bool is_v4 = one.address.find(':') == std::string::npos;
+    if (is_v4 && !is_loopback(one.address)) return one.address;
   }
   throw std::runtime_error(
-      "ranks are on several machines and this one has no address but loopback; meet "
-      "by --init-method tcp://HOST:PORT");
+      "ranks are on several machines and this one has no address but loopback; name "
+      "its interface in GLOO_SOCKET_IFNAME");
 }
 
 }  // namespace
@@ -127,12 +145,26 @@ std::string own_address(const Meeting& meeting, c10d::Store& store) {
   // The master's address as this rank knows it, for those on its machine that do not.
   const std::string seen = told_any ? "" : numeric(master->ai_addr, master->ai_addrlen);
   const auto all_seen = exchange(meeting, store, "master/", seen);
-  if (!told_any) return address_towards(*master);
   const auto outside =
       std::find_if(all_seen.begin(), all_seen.end(), [](const std::string& address) {
         return !address.empty() && !is_loopback(address);
       });
-  return outside != all_seen.end() ? *outside : "127.0.0.1";
+  if (told_any) return outside != all_seen.end() ? *outside : "127.0.0.1";
+  if (is_loopback(seen) && outside != all_seen.end()) {
+    throw std::runtime_error("rank " + std::to_string(meeting.rank) + " meets at " +
+                             seen + ", which others know as " + *outside +
+                             "; give it that address, too");
+  }
+  return address_towards(*master);
+}
+
+std::string interface_of(const std::string& address) {
+  for (const Interface& one : interfaces()) {
+    if (one.address == address || (is_loopback(address) && is_loopback(one.address))) {
+      return one.name;
+    }
+  }
+  return "";
 }
 
 }  // namespace lockstep::comm

@@ -1,6 +1,6 @@
 // The address of this machine at which a rank listens for its peers: of all the
 // machine's addresses the one by which the other ranks reach it, and loopback where all
-// ranks are on one machine. What nobody told to be reached from outside is not.
+// ranks are on one machine.
 #pragma once
 
 #include <string>
@@ -14,7 +14,11 @@ namespace lockstep::comm {
 // which this machine talks to the master's; where this rank was told to meet at 0.0.0.0
 // (it is on the master's machine), the one by which the others found it. Over a file:
 // loopback for one machine, else the first address of this one that is not loopback.
-// Throws std::runtime_error where there is none.
+// Throws std::runtime_error where there is none, or where this rank goes to loopback
+// and another one to the same master from outside.
 std::string own_address(const Meeting& meeting, c10d::Store& store);
+
+// The name of the interface that has it, "eth0"; empty: none has.
+std::string interface_of(const std::string& address);
 
 }  // namespace lockstep::comm

@@ -46,6 +46,22 @@ TEST(OwnAddressTest, WhoListensEverywhereGoesByWhatTheOthersSay) {
   EXPECT_EQ(found[2], "127.0.0.1");
 }
 
+TEST(OwnAddressTest, LoopbackBesideRanksFromOutsideIsAMistake) {
+  try {
+    addresses({"127.0.0.1", "192.0.2.7"});
+    FAIL() << "found";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "rank 0 meets at 127.0.0.1, which others know as 192.0.2.7; give it that "
+              "address, too");
+  }
+}
+
+TEST(OwnAddressTest, InterfacesAreFoundByTheirAddress) {
+  EXPECT_EQ(interface_of("127.0.0.1"), "lo");
+  EXPECT_EQ(interface_of("192.0.2.7"), "");
+}
+
 TEST(OwnAddressTest, AHostThatDoesNotResolveIsNamed) {
   try {
     addresses({"no-such-host.invalid", "no-such-host.invalid"});

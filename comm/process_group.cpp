@@ -104,6 +104,7 @@ Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
 
 Work ProcessGroup::timed(const char* collective, const at::Tensor& tensor,
                          const Give& give) {
+  if (!device_.is_cpu()) return started(collective, tensor, give);
   busy_->start();
   try {
     return started(collective, tensor, [&] {

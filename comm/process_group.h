@@ -4,6 +4,9 @@
 // Every rank calls the same collectives in the same order. One thread uses a group at a
 // time. Errors of the backend (a peer that died, a time-out) come as CommError, from
 // the call that starts a collective or from its wait().
+//
+// On CUDA (NCCL) a wait makes the card's queue wait, not this thread, and a dead peer
+// ends the process by NCCL's watchdog, after the time-out.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -82,7 +85,7 @@ class ProcessGroup {
   // `give` hands the collective to the backend.
   using Give = std::function<c10::intrusive_ptr<c10d::Work>()>;
   Work started(const char* collective, const at::Tensor& tensor, const Give& give);
-  // The same, under the clock.
+  // The same, under the clock, on the CPU.
   Work timed(const char* collective, const at::Tensor& tensor, const Give& give);
 
   c10::intrusive_ptr<c10d::Backend> backend_;

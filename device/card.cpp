@@ -13,6 +13,19 @@
 
 namespace lockstep::device {
 
+namespace {
+
+// fp32 is fp32: LibTorch would let convolutions round to TF32. Once for the process.
+void forbid_tf32() {
+  static const bool done = [] {
+    at::globalContext().setAllowTF32CuDNN(false);
+    return true;
+  }();
+  (void)done;
+}
+
+}  // namespace
+
 at::Tensor Card::put(const at::Tensor& tensor, Category category) const {
   const AccountScope account({index_, category});
   return tensor.to(tensor.options().device(device_), /*non_blocking=*/true,
@@ -67,8 +80,7 @@ CardScope::CardScope(const Card& card) : account_({card.index(), Category::other
     // Here, not where cards are counted: a launcher counts them and must stay without a
     // context on any.
     watch_cuda_allocations();
-    // fp32 is fp32: LibTorch would let convolutions round to TF32.
-    at::globalContext().setAllowTF32CuDNN(false);
+    forbid_tf32();
     device_.reset_device(card.torch_device());
     set_card_of_device(card.torch_device().index(), card.index());
   }

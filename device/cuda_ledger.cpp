@@ -2,6 +2,8 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include <array>
+#include <atomic>
 #include <mutex>
 #include <unordered_map>
 
@@ -18,6 +20,7 @@ struct Block {
 
 // CUDA hands out addresses of one space for all devices.
 struct Blocks {
+  std::array<std::atomic<bool>, kMaxCards> is_cuda_card{};
   std::mutex mutex;
   std::unordered_map<size_t, Block> at;
   std::unordered_map<int, int> card_of_device;
@@ -43,7 +46,12 @@ void watch_cuda_allocations() {
   (void)watching;
 }
 
+bool is_cuda_card(int card) {
+  return card >= 0 && blocks().is_cuda_card.at(static_cast<size_t>(card));
+}
+
 void set_card_of_device(int device, int card) {
+  blocks().is_cuda_card.at(static_cast<size_t>(card)) = true;
   const std::lock_guard lock(blocks().mutex);
   blocks().card_of_device[device] = card;
 }

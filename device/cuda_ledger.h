@@ -20,6 +20,9 @@ void watch_cuda_allocations();
 
 // Whose card a device is in this process, for threads that stand in no card's scope.
 void set_card_of_device(int device, int card);
+// Whether that was said of the card: the host's memory is not its memory, so what a
+// thread in its scope allocates on the CPU is the host's.
+bool is_cuda_card(int card);
 
 // The block's account becomes `to`, if it was `from` or none is named. Nothing happens
 // where no block starts at the address.

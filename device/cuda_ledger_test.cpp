@@ -2,11 +2,14 @@
 // one: cuda_test.cpp.
 #include "device/cuda_ledger.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <random>
 #include <thread>
 #include <vector>
+
+#include "device/ledger_allocator.h"
 
 namespace lockstep::device {
 namespace {
@@ -52,6 +55,16 @@ TEST(CudaLedgerTest, ABlockMayChangeItsCategory) {
                    Category::other);  // no block
   cuda_block_freed(0, 0x4000);
   EXPECT_EQ(card_bytes(5).live, 0);
+}
+
+TEST(CudaLedgerTest, TheHostsMemoryIsNotACudaCards) {
+  install_ledger();
+  const AccountScope scope({7, Category::input});
+  const at::Tensor emulated = at::zeros({100});
+  EXPECT_EQ(card_bytes(7).live, 400);
+  set_card_of_device(6, 7);
+  const at::Tensor pageable = at::zeros({100});
+  EXPECT_EQ(card_bytes(7).live, 400);
 }
 
 TEST(CudaLedgerTest, ThreadsSideBySide) {

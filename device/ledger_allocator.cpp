@@ -41,7 +41,8 @@ class LedgerAllocator final : public c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
     const c10::Device cpu(c10::DeviceType::CPU);
     if (bytes == 0) return {nullptr, nullptr, &free_block, cpu};
-    const Account account = current_account();
+    Account account = current_account();
+    if (is_cuda_card(account.card)) account = {kHost, Category::other};
     auto* header = new (c10::alloc_cpu(bytes + sizeof(Header)))
         Header{static_cast<int64_t>(bytes), account.card, account.category};
     charge(account, header->bytes);

@@ -10,4 +10,4 @@ trap 'rm -rf "$scratch"' EXIT
 cp "$source" "$scratch/runs.jsonl"
 build/bin/report --in "$scratch" >/dev/null
 cp "$scratch"/charts/{memory,phases,throughput}.svg docs/pictures/
-sha256sum "$source" >docs/pictures/SOURCE
+sha256sum "$source" docs/pictures/*.svg >docs/pictures/SOURCE

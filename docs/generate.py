@@ -49,18 +49,22 @@ def median_step_ms(row: dict) -> float:
     return statistics.median(row["step_ms"][row.get("warmup_steps", 0) :])
 
 
-def mean_ms(row: dict, phase: str) -> float:
-    return statistics.mean(row["phases_ms"][phase][row.get("warmup_steps", 0) :])
+def phase_ms(rows: list, phase: str) -> str:
+    """Medians over steps and repetitions; empty where there is no such phase."""
+    if phase not in rows[0]["phases_ms"]:
+        return ""
+    warm = rows[0].get("warmup_steps", 0)
+    medians = [statistics.median(row["phases_ms"][phase][warm:]) for row in rows]
+    return f"{statistics.median(medians):.2f}"
 
 
 def table_line(rows: list) -> str:
     """One case: medians over its repetitions, and the spread of the throughput."""
     row = rows[0]
     speeds = [1000 * one["global_batch"] / median_step_ms(one) for one in rows]
-    exposed = statistics.median(mean_ms(one, "exposed_comm") for one in rows)
     peaks = [card["peak_bytes"] / 2**20 for card in row["memory"]]
     others = peaks[1:]
-    return "| {} | {} | {} | {:,.0f} ({:,.0f} to {:,.0f}) | {:.2f} | {:.2f} | {} | {} |".format(
+    return "| {} | {} | {} | {:,.0f} ({:,.0f} to {:,.0f}) | {:.2f} | {} | {} | {} | {} |".format(
         row["model"],
         MODES[row["mode"]],
         str(row["cards"]) + (" (oversubscribed)" if "oversubscribed" in row["flags"] else ""),
@@ -68,7 +72,8 @@ def table_line(rows: list) -> str:
         min(speeds),
         max(speeds),
         statistics.median(median_step_ms(one) for one in rows),
-        exposed,
+        phase_ms(rows, "comm"),
+        phase_ms(rows, "exposed_comm"),
         " / ".join(f"{peak:.2f}" for peak in peaks),
         f"{peaks[0] / statistics.mean(others):.2f}" if others else "",
     )
@@ -85,9 +90,9 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
     machine = rows[0]["machine"]
     emulated = " emulated" if "emulated" in rows[0]["flags"] else ""
     out = [
-        "| model | way |{} cards | samples/s (spread) | step ms | exposed comm ms "
-        "| peak MiB of each card | imbalance |".format(emulated),
-        "|---|---|---|---|---|---|---|---|",
+        "| model | way |{} cards | samples/s (spread) | step ms | comm ms "
+        "| exposed ms | peak MiB of each card | imbalance |".format(emulated),
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for model in models.split(","):
         found = [key for key in sorted(cases) if key[0] == model]
@@ -96,6 +101,8 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
         out += [table_line(cases[key]) for key in found]
     out += [
         "",
+        "Weak scaling: the local batch stays. Medians over steps and repetitions. *comm*: while any "
+        "collective was under way; *exposed*: what the step waited for, DataParallel's copies too. "
         f"{machine['cpu']}, {machine['cores']} cores, {rows[0]['threads_per_card']} thread(s) a card, "
         f"local batch {rows[0]['local_batch']}, {rows[0]['date'][:10]}, commit {rows[0]['commit']}, "
         f"from [`reports/results/{file}`](/reports/results/{file}).",

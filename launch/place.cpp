@@ -51,8 +51,9 @@ World of_one_rank(const PlaceOptions& options) {
 }
 
 World of_first_rank(const PlaceOptions& options) {
-  if (options.nodes < 1) {
-    refuse("--nodes " + std::to_string(options.nodes) + ": must be 1 or more");
+  // The bound keeps the number of ranks far from overflow.
+  if (options.nodes < 1 || options.nodes > 100000) {
+    refuse("--nodes " + std::to_string(options.nodes) + ": must be 1 to 100000");
   }
   check_below("--node-rank", options.node_rank, "--nodes", options.nodes);
   World world;

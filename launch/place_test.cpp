@@ -125,7 +125,9 @@ TEST(PlaceTest, MasterOfOptionsGoesBeforeThatOfTheEnvironment) {
 TEST(PlaceTest, WhatCannotBeIsOneLine) {
   PlaceOptions options;
   options.nodes = 0;
-  EXPECT_EQ(refusal(options), "--nodes 0: must be 1 or more");
+  EXPECT_EQ(refusal(options), "--nodes 0: must be 1 to 100000");
+  options.nodes = 1073741824;
+  EXPECT_EQ(refusal(options), "--nodes 1073741824: must be 1 to 100000");
   options.nodes = 2;
   EXPECT_EQ(refusal(options),
             "2 ranks meet at a port that all of them know; give --master-port, or "

@@ -54,6 +54,11 @@ TEST(BadInputTest, UnderALauncherTheFirstRankSpeaks) {
   // As launchers do once a rank failed; rank 1 has waited for it.
   second.process().stop(std::chrono::seconds(1));
   EXPECT_EQ(second.process().err(), "");
+
+  // Known before the ranks meet: nobody waits for rank 1 here.
+  ProgramRun unwritable("ddp", joined(kSmall, {"--metrics-file", "/no/such/folder/m"}),
+                        place(0));
+  expect_refusal(unwritable, 1, {"ddp: ", "--metrics-file", "/no/such/folder/m"});
 }
 
 void refuse_all(const std::string& program, const std::vector<std::string>& small,
@@ -117,10 +122,9 @@ TEST(BadInput, OfOneProgram) {
              {{{"--gpus", "2"}, 2, {"--gpus 2", "data_parallel or ddp"}},
               {{"--sampler", "randm"}, 2, {"'randm'", "did you mean 'random'?"}},
               {{"--accumulate", "0"}, 2, {"--accumulate 0", "1 or more"}}});
-  refuse_all("data_parallel", kSmall,
-             {{{"--global-batch-size", "65", "--gpus", "2"},
-               2,
-               {"65", "2 cards", "try 64"}}});
+  refuse_all(
+      "data_parallel", kSmall,
+      {{{"--global-batch-size", "65", "--gpus", "2"}, 2, {"65", "2 cards", "try 64"}}});
   refuse_all(
       "ddp", kSmall,
       {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}},

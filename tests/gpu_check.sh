@@ -14,10 +14,14 @@ max_mib=40
 
 pack() {
   local root=$here/.. folder=$1 images
+  if [ -e "$folder" ] && [ ! -e "$folder/gpu_check.sh" ]; then
+    echo "gpu_check: $folder holds something else; give another folder" >&2
+    return 2
+  fi
   rm -rf "$folder"
   mkdir -p "$folder"/{bin,tests,lib,images}
   cp "$root"/build/bin/{single_gpu,data_parallel,ddp,multinode,bench} "$folder/bin/"
-  cp "$root"/build/tests/{cuda_module_test,cuda_test,cuda_training_test} "$folder/tests/"
+  cp "$root"/build/tests/{cuda_module_test,cuda_test,nccl_test,cuda_training_test} "$folder/tests/"
   cp "$root/build/lib/liblockstep_cuda.so" "$folder/lib/"
   strip "$folder"/bin/* "$folder"/tests/* "$folder"/lib/*
   # What Debian has and another system may not; the C and C++ libraries are everywhere.
@@ -53,31 +57,34 @@ use_libraries() {
 }
 
 failed=()
-# stage NAME COMMAND...: announces, runs, remembers a failure.
+# stage SECONDS NAME COMMAND...: announces, runs, remembers a failure. All seconds: 8 minutes.
 stage() {
-  printf '\n==> %s\n' "$1"
-  timeout 240 "${@:2}" || failed+=("$1")
+  printf '\n==> %s\n' "$2"
+  timeout "$1" "${@:3}" || failed+=("$2")
 }
 
-# measure NAME ARGUMENTS...: a benchmark whose rows and JSON are kept under that name.
+# measure SECONDS NAME ARGUMENTS...: a benchmark whose rows and JSON are kept under that name.
 measure() {
   local folder
   folder=$(mktemp -d)
-  stage "bench ${*:2}" "$here/bin/bench" --no-page --out "$folder" --data-dir "$here/images" "${@:2}"
-  [ ! -e "$folder/runs.jsonl" ] || mv "$folder/runs.jsonl" "$out/$1.jsonl"
-  [ ! -e "$folder/results.json" ] || mv "$folder/results.json" "$out/$1.json"
+  stage "$1" "bench ${*:3}" \
+    "$here/bin/bench" --no-page --out "$folder" --data-dir "$here/images" "${@:3}"
+  [ ! -e "$folder/runs.jsonl" ] || mv "$folder/runs.jsonl" "$out/$2.jsonl"
+  [ ! -e "$folder/results.json" ] || mv "$folder/results.json" "$out/$2.json"
   rm -rf "$folder"
 }
 
 all_stages() {
   date -u
   nvidia-smi || true
-  stage "CUDA module" "$here/tests/cuda_module_test"
-  stage "CUDA" "$here/tests/cuda_test"
-  stage "Training on CUDA" "$here/tests/cuda_training_test"
-  measure "$name" --device cuda --mode all --gpus 1 --model mlp,mlp-wide,convnet,resnet18 \
-    --repetitions 3
-  measure "$name-cpu" --device cpu --mode all --gpus 1,2,4,8,16 --repetitions 1
+  stage 30 "CUDA module" "$here/tests/cuda_module_test"
+  stage 30 "CUDA" "$here/tests/cuda_test"
+  stage 30 "NCCL" "$here/tests/nccl_test"
+  stage 120 "Training on CUDA" "$here/tests/cuda_training_test"
+  measure 150 "$name" --device cuda --mode all --gpus 1 \
+    --model mlp,mlp-wide,convnet,resnet18 --repetitions 2
+  measure 120 "$name-cpu" --device cpu --mode all --gpus 1,2,4,8,16 --steps 30 --warmup 5 \
+    --repetitions 1
   if [ ${#failed[@]} -gt 0 ]; then
     printf '\nFAILED: %s\n' "${failed[@]}"
     return 1
@@ -93,7 +100,7 @@ run() {
   local reason
   if ! reason=$("$here/bin/single_gpu" --device cuda --dataset synthetic --dry-run 2>&1); then
     # A device that is there and does not answer is no reason to wave it through.
-    [ -e /dev/nvidia0 ] && { echo "gpu_check: $reason" >&2; return 1; }
+    compgen -G '/dev/nvidia[0-9]*' >/dev/null && { echo "gpu_check: $reason" >&2; return 1; }
     echo "WAIVED: gpu-check: $reason"
     return 0
   fi

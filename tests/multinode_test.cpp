@@ -78,6 +78,15 @@ TEST(OneHost, RanksStartedByHandMeetInAFile) {
   EXPECT_TRUE(folder.names().empty()) << folder.names().front();
 }
 
+TEST(OneHost, AFileThatIsThereStays) {
+  const TestFolder folder;
+  write_text(folder / "job", "somebody's");
+  ProgramRun run("multinode", {"-g", "2", "--device", "cpu", "--init-method",
+                               "file://" + folder / "job"});
+  expect_refusal(run, 2, {"multinode: ", "--init-method file://", "remove it"});
+  EXPECT_EQ(read_text(folder / "job"), "somebody's");
+}
+
 class Hosts : public testing::Test {
  protected:
   static void SetUpTestSuite() {

@@ -48,22 +48,26 @@ ProcessGroupPtr meet_over_gloo(const TrainOptions&, const World& world) {
 // NCCL takes two ranks on one device for a mistake unless they claim to be on different
 // hosts; then they talk over sockets: right for correctness, not for bandwidth. And it
 // listens on whatever interface it likes, where nobody says which.
-void prepare_nccl(const TrainOptions& options, const World& world) {
+void prepare_nccl(const TrainOptions& options, const World& world,
+                  const std::string& own_address) {
   const auto set = [](const char* name, const std::string& value) {
     setenv(name, value.c_str(), /*overwrite=*/0);  // the user knows better
   };
   if (options.ranks_per_gpu > 1) {
     set("NCCL_HOSTID", "lockstep-" + std::to_string(world.rank));
   }
-  if (world.local_world_size == world.world_size) set("NCCL_SOCKET_IFNAME", "lo");
+  // "=": that name, and not all that begin with it.
+  const std::string interface = comm::interface_of(own_address);
+  if (!interface.empty()) set("NCCL_SOCKET_IFNAME", "=" + interface);
 }
 
 ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) {
-  prepare_nccl(options, world);
+  const comm::Meeting meeting = meeting_of(world);
+  const auto store = comm::meet(meeting);
+  prepare_nccl(options, world, comm::own_address(meeting, *store));
   const at::Device device =
       make_cards(options, world.local_world_size).at(world.local_rank).torch_device();
-  return comm::make_nccl(comm::meet(meeting_of(world)), world.rank, world.world_size,
-                         device, kPatience);
+  return comm::make_nccl(store, world.rank, world.world_size, device, kPatience);
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ std::vector<std::string> normalised(std::vector<std::string> arguments) {
   return arguments;
 }
 
-int64_t local_batch(int64_t global_batch, int cards) {
+int64_t local_batch(int64_t global_batch, int64_t cards) {
   if (global_batch < 1 || global_batch % cards != 0) {
     throw std::invalid_argument(
         "--global-batch-size " + std::to_string(global_batch) + " does not divide by " +
@@ -161,7 +161,8 @@ CommandLine parse_command_line(const std::string& program,
   }
   line.place.ranks_per_node = options.local_cards();
   if (app.count("--global-batch-size") > 0) {
-    const int cards = options.local_cards() * std::max(1, line.place.nodes);
+    const int64_t cards =
+        int64_t{options.local_cards()} * std::max(1, line.place.nodes);
     options.batch_size = local_batch(line.global_batch_size, cards);
   }
   return line;

@@ -39,7 +39,7 @@ CommandLine parse_command_line(const std::string& program,
 
 // A card's share of a step's samples. Throws std::invalid_argument where they do not
 // divide.
-int64_t local_batch(int64_t global_batch, int cards);
+int64_t local_batch(int64_t global_batch, int64_t cards);
 
 // `_` means `-` in long names: "--batch_size=64" becomes "--batch-size=64"; and the
 // tutorials' "-nr", which CLI11 would not have, "--node-rank".

@@ -1,6 +1,7 @@
 #include "training/program.h"
 
 #include <c10/util/Exception.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -41,7 +42,9 @@ int fail(const Program& program, const World& world, const std::string& message,
   return status;
 }
 
-void check_before_ranks(const Program& program, const CommandLine& line) {
+// What can be known before anybody meets or trains. `writes`: this process, or one that
+// it starts, leaves the files.
+void check_run(const Program& program, const CommandLine& line, bool writes) {
   const TrainOptions& options = line.options;
   models().at(options.model);
   datasets().at(options.dataset);
@@ -54,6 +57,7 @@ void check_before_ranks(const Program& program, const CommandLine& line) {
   }
   if (has_ranks(program.ranks)) resolve_backend(options);
   program.check(options);
+  if (!writes) return;
   if (!line.metrics_file.empty()) check_writable(line.metrics_file, "--metrics-file");
   if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
 }
@@ -93,7 +97,9 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
   if (!line.metrics_file.empty()) write_metrics(report, line.metrics_file);
   if (!line.report_file.empty()) write_report(report, line.report_file);
   if (!speaks) return;
-  std::cout << summary(program.name, line.options, report) << std::flush;
+  std::cout << summary(program.name, program.ranks == Ranks::one_process, line.options,
+                       report)
+            << std::flush;
   if (!std::cout.good()) {
     throw std::runtime_error("cannot write the summary to standard output");
   }
@@ -104,11 +110,17 @@ int start_ranks(const Program& program, const World& first,
   launch::SpawnOptions options;
   options.ranks_say_why = true;  // see fail()
   options.speaker = program.name + ": ";
+  const std::string& file = first.store_file;
+  // Over several machines another one's ranks may have made the file already.
+  const bool ours = !file.empty() && first.local_world_size == first.world_size;
+  if (ours && access(file.c_str(), F_OK) == 0) {
+    throw std::invalid_argument("--init-method file://" + file +
+                                ": is there already, perhaps left by a job that was "
+                                "killed; remove it, or give another path");
+  }
   const int status = launch::spawn_ranks(first, arguments, options);
   // Ranks that end well remove it themselves.
-  if (status != 0 && first.rank == 0 && !first.store_file.empty()) {
-    std::remove(first.store_file.c_str());
-  }
+  if (ours && status != 0) std::remove(file.c_str());
   return status;
 }
 
@@ -131,20 +143,18 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       std::cout << line.help;
       return 0;
     }
+    bool starts_ranks = false;
     if (has_ranks(program.ranks)) {
       const launch::Place place = launch::place_of(line.place, environment);
-      if (place.starts_ranks) {
-        check_before_ranks(program, line);
-        if (!line.dry_run) return start_ranks(program, place.world, arguments);
-      }
       world = place.world;
+      starts_ranks = place.starts_ranks;
       // Who starts the ranks knows how many cards there are, --gpus may not.
       if (line.global_batch_size > 0) {
         line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
       }
-    } else {
-      check_before_ranks(program, line);
     }
+    check_run(program, line, /*writes=*/world.rank == 0);
+    if (starts_ranks && !line.dry_run) return start_ranks(program, world, arguments);
     if (line.dry_run) {
       try_first_sample(line.options);
       return 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -40,10 +41,11 @@ void Progress::after_step(int64_t step, int64_t epoch, double loss, int64_t samp
   shown_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const std::string text = (terminal_ ? "\r\033[K" + bar(step + 1, steps_) + " " : "");
-  std::fprintf(stderr,
-               "%sstep %" PRId64 "/%" PRId64 "  epoch %" PRId64
-               "  loss %.4f  %.0f samples/s a rank%s",
-               text.c_str(), step + 1, steps_, epoch + 1, loss,
+  std::fprintf(stderr, "%sstep %" PRId64 "/%" PRId64 "  epoch %" PRId64, text.c_str(),
+               step + 1, steps_, epoch + 1);
+  // Not there yet where it is still on the card.
+  if (!std::isnan(loss)) std::fprintf(stderr, "  loss %.4f", loss);
+  std::fprintf(stderr, "  %.0f samples/s a rank%s",
                static_cast<double>(samples_) / seconds, terminal_ ? "" : "\n");
   line_open_ = terminal_;
   std::fflush(stderr);

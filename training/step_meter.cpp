@@ -105,10 +105,7 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
   }
   enter(Phase::data);  // the next batch's begins
   if (++batch_of_step_ == options_.accumulate) end_step(samples_of_step_);
-  if (done()) {
-    read_cards();
-    return;
-  }
+  if (done()) return end_training();
   for (const auto& observer : options_.observers) {
     observer->before_batch(steps_, batch_of_step_);
   }
@@ -180,7 +177,12 @@ void StepMeter::end_epoch() {
                              "; try a smaller one, or leave out --drop-last");
   }
   ++epoch_;
-  if (done()) read_cards();
+  if (done()) end_training();
+}
+
+void StepMeter::end_training() {
+  read_steps();
+  read_cards();
 }
 
 void StepMeter::read_cards() {
@@ -206,7 +208,6 @@ void StepMeter::read_cards() {
 }
 
 TrainReport StepMeter::report(const Network& model, const Accuracy& accuracy) {
-  read_steps();
   report_.correct = accuracy.correct;
   report_.evaluated = accuracy.evaluated;
   report_.rss_peak_bytes = peak_rss_bytes();

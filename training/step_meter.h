@@ -41,7 +41,8 @@ class StepMeter {
   Phase enter(Phase next);
 
   // Ends a local batch: the mean loss over it and its number of samples. Throws
-  // std::runtime_error naming step and rank when the loss is NaN or infinite.
+  // std::runtime_error naming step and rank when the loss is NaN or infinite; on CUDA
+  // some steps later, when losses are read, at the latest at the end of training.
   void step(const at::Tensor& loss, int64_t samples);
 
   // True once the run has taken the steps or epochs that were asked for.
@@ -72,7 +73,9 @@ class StepMeter {
   void read_steps();
   // Into the report; the step's milliseconds.
   double read_times(const Step& step);
-  // The peaks as training left them, before evaluation adds its own.
+  // The last losses, and the peaks as training left them, before evaluation adds its
+  // own.
+  void end_training();
   void read_cards();
 
   TrainOptions options_;

@@ -41,8 +41,8 @@ double mib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0
 
 }  // namespace
 
-std::string summary(const std::string& program, const TrainOptions& options,
-                    const TrainReport& report) {
+std::string summary(const std::string& program, bool has_primary,
+                    const TrainOptions& options, const TrainReport& report) {
   const bool emulated = report.device == "cpu";
   std::string text =
       formatted("%s: %s on %s, %zu %s%s x %d thread(s), local batch %ld, %zu steps\n",
@@ -70,7 +70,8 @@ std::string summary(const std::string& program, const TrainOptions& options,
   text += "\n";
   for (const CardMemory& card : report.cards) {
     text += formatted("card %d%s peak %.2f MiB:", card.card,
-                      card.card == 0 ? " (primary)" : "", mib(card.peak_bytes));
+                      has_primary && card.card == 0 ? " (primary)" : "",
+                      mib(card.peak_bytes));
     for (const auto& [category, bytes] : card.at_peak_bytes) {
       text += formatted(" %s %.2f", category.c_str(), mib(bytes));
     }

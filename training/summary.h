@@ -8,7 +8,8 @@
 
 namespace lockstep::training {
 
-std::string summary(const std::string& program, const TrainOptions& options,
-                    const TrainReport& report);
+// `has_primary`: card 0 is more than the others, as in DataParallel.
+std::string summary(const std::string& program, bool has_primary,
+                    const TrainOptions& options, const TrainReport& report);
 
 }  // namespace lockstep::training
