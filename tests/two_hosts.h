@@ -52,7 +52,11 @@ class TwoHosts {
     }
   }
 
-  static std::string address(int host) { return "10.77.0." + std::to_string(host + 1); }
+  // Above 127: of two ranks gloo has the one with the higher address connect, so below it
+  // a rank that wrongly goes by 127.0.0.1 would still be reached.
+  static std::string address(int host) {
+    return "192.168.77." + std::to_string(host + 1);
+  }
 
   // The command as it is started on that host.
   Words on(int host, const Words& command) const {
