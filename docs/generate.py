@@ -7,12 +7,15 @@
 A block stands between two comments and says what belongs in it:
 
     <!-- generated: lesson_diff single_gpu ddp -->     the lesson's diff of that pair
+    <!-- generated: diff FILE FILE -->                 what differs between two files
     <!-- generated: table FILE MODELS [MODES] -->      figures of a kept run, reports/results/FILE
+    <!-- generated: said PROGRAM ARGUMENTS -->         what a program of the build prints
     <!-- generated: code FILE FIRST LINES -->          so many lines of FILE from the first that
                                                        holds FIRST, with the place they stand at
     <!-- end -->
 """
 
+import difflib
 import json
 import pathlib
 import re
@@ -43,6 +46,17 @@ def code(file: str, first: str, lines: str) -> str:
     start = starts[0]
     shown = "\n".join(text[start : start + int(lines)])
     return f"[`{file}`, line {start + 1}](../{file}#L{start + 1})\n\n```cpp\n{shown}\n```\n"
+
+
+def diff(one: str, other: str) -> str:
+    texts = [(ROOT / file).read_text(encoding="utf-8").splitlines() for file in (one, other)]
+    lines = difflib.unified_diff(*texts, fromfile=one, tofile=other, lineterm="", n=1)
+    return "```diff\n" + "\n".join(lines) + "\n```\n"
+
+
+def said(program: str, *arguments: str) -> str:
+    done = subprocess.run([ROOT / program, *arguments], capture_output=True, text=True, check=True)
+    return "```text\n" + done.stdout + "```\n"
 
 
 def median_step_ms(row: dict) -> float:
@@ -111,7 +125,7 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
     return "\n".join(out)
 
 
-MAKERS = {"lesson_diff": lesson_diff, "table": table, "code": code}
+MAKERS = {"lesson_diff": lesson_diff, "diff": diff, "said": said, "table": table, "code": code}
 
 
 def filled(text: str) -> str:

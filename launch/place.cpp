@@ -119,4 +119,43 @@ Place place_of(const PlaceOptions& options, const Environment& environment) {
   return place;
 }
 
+std::string drawing(const World& first) {
+  constexpr int kAtEachEnd = 4;  // machines, and ranks of a machine, that are drawn
+  const auto left_out = [](int i, int all) {
+    return i >= kAtEachEnd && i < all - kAtEachEnd;
+  };
+  const int ranks = first.local_world_size;
+  const int nodes = first.world_size / ranks;
+  std::string text = "world size " + std::to_string(first.world_size) + " = " +
+                     std::to_string(nodes) + " nodes x " + std::to_string(ranks) +
+                     " ranks; they meet ";
+  if (!first.store_file.empty()) {
+    text += "in the file " + first.store_file;
+  } else {
+    text +=
+        "at " + first.master_addr + ":" +
+        (first.master_port == 0 ? "any free port" : std::to_string(first.master_port)) +
+        ", where rank 0 hosts the store";
+  }
+  text += "\n";
+  for (int node = 0; node < nodes; ++node) {
+    if (left_out(node, nodes)) {
+      if (node == kAtEachEnd) text += "  ...\n";
+      if (node != first.node_rank) continue;
+    }
+    text += node == first.node_rank ? "* node " : "  node ";
+    text += std::to_string(node) + ":";
+    for (int local_rank = 0; local_rank < ranks; ++local_rank) {
+      if (left_out(local_rank, ranks)) {
+        if (local_rank == kAtEachEnd) text += "  ...";
+        continue;
+      }
+      text += "  rank " + std::to_string(node * ranks + local_rank) + " (local rank " +
+              std::to_string(local_rank) + ")";
+    }
+    text += "\n";
+  }
+  return text + "* started here\n";
+}
+
 }  // namespace lockstep::launch

@@ -37,4 +37,8 @@ struct Place {
 // MASTER_PORT. Throws std::invalid_argument, one line, for what contradicts itself.
 Place place_of(const PlaceOptions& options, const Environment& environment);
 
+// The job as a picture of lines: every machine with its ranks, that of `first` marked,
+// and where they meet. Machines of a large job are left out in the middle.
+std::string drawing(const World& first);
+
 }  // namespace lockstep::launch

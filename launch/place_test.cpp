@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace lockstep::launch {
@@ -120,6 +121,28 @@ TEST(PlaceTest, MasterOfOptionsGoesBeforeThatOfTheEnvironment) {
   options.master_port = 1234;
   EXPECT_EQ(place_of(options, environment).world.master_addr, "10.0.0.1");
   EXPECT_EQ(place_of(options, environment).world.master_port, 1234);
+}
+
+TEST(PlaceTest, AJobIsDrawn) {
+  PlaceOptions options;
+  options.nodes = 2;
+  options.node_rank = 1;
+  options.ranks_per_node = 2;
+  options.master_addr = "10.1.1.20";
+  options.master_port = 29500;
+  EXPECT_EQ(drawing(place_of(options, kNobody).world),
+            "world size 4 = 2 nodes x 2 ranks; they meet at 10.1.1.20:29500, where "
+            "rank 0 hosts the store\n"
+            "  node 0:  rank 0 (local rank 0)  rank 1 (local rank 1)\n"
+            "* node 1:  rank 2 (local rank 0)  rank 3 (local rank 1)\n"
+            "* started here\n");
+  options.nodes = 1000;
+  options.node_rank = 500;
+  options.ranks_per_node = 64;
+  const std::string large = drawing(place_of(options, kNobody).world);
+  EXPECT_EQ(std::count(large.begin(), large.end(), '\n'), 1 + 4 + 1 + 1 + 4 + 1);
+  EXPECT_NE(large.find("* node 500:  rank 32000 (local rank 0)"), std::string::npos);
+  EXPECT_NE(large.find("rank 63999 (local rank 63)\n* started"), std::string::npos);
 }
 
 TEST(PlaceTest, WhatCannotBeIsOneLine) {

@@ -155,6 +155,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
     }
     check_run(program, line, /*writes=*/world.rank == 0);
     if (starts_ranks && !line.dry_run) return start_ranks(program, world, arguments);
+    if (starts_ranks && !line.quiet) std::cout << launch::drawing(world);
     if (line.dry_run) {
       try_first_sample(line.options);
       return 0;
