@@ -48,7 +48,7 @@ if(LOCKSTEP_CUDA)
   set(_nccl ${_site}/nvidia/nccl)
   foreach(_needed ${LOCKSTEP_TORCH_DIR}/lib/libtorch_cuda.so
                   ${_cuda}/include/cuda_runtime_api.h
-                  ${_cuda}/include/crt/host_defines.h ${_cuda}/lib/libcudart.so.13
+                  ${_cuda}/include/crt/host_defines.h ${_cuda}/include/cccl/nv/target ${_cuda}/lib/libcudart.so.13
                   ${_nccl}/include/nccl.h ${_nccl}/lib/libnccl.so.2)
     if(NOT EXISTS ${_needed})
       message(FATAL_ERROR "LOCKSTEP_CUDA=ON needs ${_needed}, which the wheels beside "
@@ -57,6 +57,7 @@ if(LOCKSTEP_CUDA)
   endforeach()
   add_library(LibTorch::cuda INTERFACE IMPORTED GLOBAL)
   target_include_directories(LibTorch::cuda SYSTEM INTERFACE ${_cuda}/include
+                                                             ${_cuda}/include/cccl
                                                              ${_nccl}/include)
   target_compile_definitions(LibTorch::cuda INTERFACE USE_C10D_NCCL)
   target_link_libraries(
