@@ -34,7 +34,8 @@ pack() {
     cp "$images/t10k-$kind-ubyte.gz" "$folder/images/"
     cp "$images/t10k-$kind-ubyte.gz" "$folder/images/train-$kind-ubyte.gz"
   done
-  git -C "$root" describe --always --dirty >"$folder/commit"
+  git -C "$root" describe --always --dirty >"$folder/commit" 2>/dev/null ||
+    echo unknown >"$folder/commit"
   cp "$here/gpu_check.sh" "$folder/"
   local mib
   mib=$(du -sm "$folder" | cut -f1)
