@@ -1,10 +1,13 @@
 #include "ddp/replica_sync.h"
 
+#include "ddp/same_model.h"
+
 namespace lockstep::ddp {
 
 ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
                          const TrainOptions& options, StepMeter& meter)
     : group_(group), meter_(meter) {
+  check_same_model(model, group);
   meter.watch(group);
   std::vector<at::Tensor> everything = model->parameters();
   const std::vector<at::Tensor> buffers = model->buffers();

@@ -13,7 +13,8 @@ namespace lockstep::ddp {
 class ReplicaSync {
  public:
   // Every rank takes rank 0's parameters and buffers, and the ranks report together
-  // from here on. Collective.
+  // from here on. Collective. Throws std::runtime_error where ranks train different
+  // models.
   ReplicaSync(const Network& model, comm::ProcessGroup& group,
               const TrainOptions& options, StepMeter& meter);
 

@@ -5,8 +5,10 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <thread>
 
+#include "launch/listener.h"
 #include "launch/spawn.h"
 #include "reports/sample_rows.h"
 #include "tests/idx_folder.h"
@@ -204,6 +206,26 @@ TEST(Stop, APipeIsWrittenToAndALinkStaysOne) {
   EXPECT_TRUE(fs::is_symlink(place / "link"));
   EXPECT_EQ(lines_of(read_text(place / "real")).size(), 2u);
   EXPECT_EQ(run.process().out().rfind("{", 0), 0u) << run.process().out();
+}
+
+// Started by hand with different options, each rank ends and says why.
+TEST(Ranks, OfDifferentModelsEndAtTheStart) {
+  const std::string port = std::to_string(launch::Listener().port());
+  const auto rank = [&](const std::string& number, const std::string& model) {
+    return std::make_unique<ProgramRun>(
+        "ddp", std::vector<std::string>{"--model", model, "--device", "cpu"},
+        launch::Environment{{"RANK", number},
+                            {"WORLD_SIZE", "2"},
+                            {"MASTER_ADDR", "127.0.0.1"},
+                            {"MASTER_PORT", port}});
+  };
+  const auto first = rank("0", "mlp");
+  const auto second = rank("1", "mlp-wide");
+  for (ProgramRun* run : {first.get(), second.get()}) {
+    expect_refusal(*run, 1,
+                   {"ddp: rank 1 trains another model than rank 0",
+                    "parameter 1.weight: Float [2048, 784]", "--model"});
+  }
 }
 
 // Whoever reads along (`| head`) may leave: nothing that was measured is lost.
