@@ -93,8 +93,9 @@ void bind_machines(CLI::App& app, CommandLine& line) {
                  "this process is that one rank of --world-size; start the others "
                  "yourself");
   app.add_option("--world-size", place.world_size, "ranks of the job, with --rank");
-  int ignored = 0;
-  app.add_option("--local-rank", ignored, "as old launchers add it; LOCAL_RANK counts")
+  app.add_option_function<int>(
+         "--local-rank", [](int /*local_rank*/) {},
+         "as old launchers add it; LOCAL_RANK counts")
       ->group("");
 }
 
