@@ -4,21 +4,13 @@
 #include "device/cuda.h"
 
 namespace lockstep::comm {
-namespace {
-
-// The module's function of that name; Function is its declaration's type.
-template <typename Function>
-Function* exported(const char* name) {
-  return reinterpret_cast<Function*>(device::cuda_symbol(name));
-}
-
-}  // namespace
+using device::cuda_function;
 
 std::shared_ptr<ProcessGroup> make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
                                         int rank, int world_size, at::Device device,
                                         std::chrono::milliseconds timeout) {
-  auto* make = exported<decltype(lockstep_make_nccl)>("lockstep_make_nccl");
-  auto* close = exported<decltype(lockstep_close_nccl)>("lockstep_close_nccl");
+  auto* make = cuda_function<decltype(lockstep_make_nccl)>("lockstep_make_nccl");
+  auto* close = cuda_function<decltype(lockstep_close_nccl)>("lockstep_close_nccl");
   const auto backend = c10::intrusive_ptr<c10d::Backend>::reclaim(
       make(store, rank, world_size, device, timeout));
   return {new ProcessGroup(backend, device), [close](ProcessGroup* group) {
@@ -28,11 +20,11 @@ std::shared_ptr<ProcessGroup> make_nccl(const c10::intrusive_ptr<c10d::Store>& s
 }
 
 void nccl_broadcast(const std::vector<at::Tensor>& tensors) {
-  exported<decltype(lockstep_nccl_broadcast)>("lockstep_nccl_broadcast")(tensors);
+  cuda_function<decltype(lockstep_nccl_broadcast)>("lockstep_nccl_broadcast")(tensors);
 }
 
 void nccl_reduce(const std::vector<at::Tensor>& tensors) {
-  exported<decltype(lockstep_nccl_reduce)>("lockstep_nccl_reduce")(tensors);
+  cuda_function<decltype(lockstep_nccl_reduce)>("lockstep_nccl_reduce")(tensors);
 }
 
 }  // namespace lockstep::comm

@@ -1,6 +1,5 @@
 #include "ddp/same_model.h"
 
-#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 #include <string>

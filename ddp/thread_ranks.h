@@ -66,6 +66,7 @@ struct ThreadRank {
   RecordingBackend& recording;
 };
 
+// comm::on_ranks, with a group that records.
 inline void run_thread_ranks(int size,
                              const std::function<void(const ThreadRank&)>& work) {
   comm::on_ranks(size, [&](comm::GroupPtr& gloo) {

@@ -33,8 +33,8 @@ const Module& module() {
 
 CudaDevices count_devices() {
   if (module().handle == nullptr) return {0, module().reason};
-  auto* count = reinterpret_cast<decltype(&lockstep_cuda_device_count)>(
-      cuda_symbol("lockstep_cuda_device_count"));
+  auto* count =
+      cuda_function<decltype(lockstep_cuda_device_count)>("lockstep_cuda_device_count");
   std::array<char, 256> reason{};
   const int devices = count(reason.data(), static_cast<int>(reason.size()));
   return {devices, reason.data()};
@@ -49,8 +49,9 @@ CudaDevices cuda_devices() {
 
 std::string cuda_device_name(int device) {
   std::array<char, 256> name{};
-  reinterpret_cast<decltype(&lockstep_cuda_device_name)>(cuda_symbol(
-      "lockstep_cuda_device_name"))(device, name.data(), static_cast<int>(name.size()));
+  auto* name_of =
+      cuda_function<decltype(lockstep_cuda_device_name)>("lockstep_cuda_device_name");
+  name_of(device, name.data(), static_cast<int>(name.size()));
   return name.data();
 }
 

@@ -23,4 +23,10 @@ std::string cuda_device_name(int device);
 // there is no module to ask, or it is of another build.
 void* cuda_symbol(const char* name);
 
+// The same, as a function; Function is its declaration's type.
+template <typename Function>
+Function* cuda_function(const char* name) {
+  return reinterpret_cast<Function*>(cuda_symbol(name));
+}
+
 }  // namespace lockstep::device

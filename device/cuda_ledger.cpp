@@ -39,8 +39,8 @@ c10::DeviceAllocator& allocator() {
 
 void watch_cuda_allocations() {
   static const bool watching = [] {
-    reinterpret_cast<decltype(&lockstep_cuda_watch)>(
-        cuda_symbol("lockstep_cuda_watch"))(&cuda_block_allocated, &cuda_block_freed);
+    auto* watch = cuda_function<decltype(lockstep_cuda_watch)>("lockstep_cuda_watch");
+    watch(&cuda_block_allocated, &cuda_block_freed);
     return true;
   }();
   (void)watching;
