@@ -49,6 +49,16 @@ std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
+// Null where the backend tells nobody when a collective ends, as gloo's
+// reduce_scatter: it then counts as busy for no time.
+c10::intrusive_ptr<c10::ivalue::Future> future_of(c10d::Work& work) {
+  try {
+    return work.getFuture();
+  } catch (const c10::Error&) {
+    return nullptr;
+  }
+}
+
 std::vector<std::vector<at::Tensor>> by_type(const std::vector<at::Tensor>& tensors) {
   std::map<at::ScalarType, std::vector<at::Tensor>> groups;
   for (const at::Tensor& tensor : tensors)
@@ -93,8 +103,8 @@ std::optional<double> ProcessGroup::take_busy_ms() {
 
 Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
                            const Give& give) {
-  const std::string what = "rank " + std::to_string(rank()) + ": " + collective +
-                           " of " + std::to_string(tensor.nbytes()) + " bytes";
+  std::string what = "rank " + std::to_string(rank()) + ": " + collective;
+  if (tensor.defined()) what += " of " + std::to_string(tensor.nbytes()) + " bytes";
   try {
     return Work(give(), what);
   } catch (const std::exception& error) {
@@ -109,8 +119,11 @@ Work ProcessGroup::timed(const char* collective, const at::Tensor& tensor,
   try {
     return started(collective, tensor, [&] {
       auto work = give();
-      work->getFuture()->addCallback(
-          [busy = busy_](c10::ivalue::Future&) { busy->stop(); });
+      if (const auto end = future_of(*work)) {
+        end->addCallback([busy = busy_](c10::ivalue::Future&) { busy->stop(); });
+      } else {
+        busy_->stop();
+      }
       return work;
     });
   } catch (const CommError&) {
@@ -120,10 +133,68 @@ Work ProcessGroup::timed(const char* collective, const at::Tensor& tensor,
 }
 
 Work ProcessGroup::all_reduce(const at::Tensor& tensor) {
+  return all_reduce_by(tensor, c10d::ReduceOp::SUM);
+}
+
+Work ProcessGroup::all_reduce_mean(const at::Tensor& tensor) {
+  return all_reduce_by(tensor, c10d::ReduceOp::AVG);
+}
+
+Work ProcessGroup::all_reduce_by(const at::Tensor& tensor, int operation) {
   return timed("all_reduce", tensor, [&] {
     std::vector<at::Tensor> tensors = {tensor};
-    return backend_->allreduce(tensors);
+    c10d::AllreduceOptions options;
+    options.reduceOp = static_cast<c10d::ReduceOp::RedOpType>(operation);
+    return backend_->allreduce(tensors, options);
   });
+}
+
+Work ProcessGroup::reduce(const at::Tensor& tensor, int root) {
+  return timed("reduce", tensor, [&] {
+    std::vector<at::Tensor> tensors = {tensor};
+    c10d::ReduceOptions options;
+    options.rootRank = root;
+    return backend_->reduce(tensors, options);
+  });
+}
+
+Work ProcessGroup::reduce_scatter(const at::Tensor& output, const at::Tensor& input) {
+  return timed("reduce_scatter", input, [&] {
+    at::Tensor to = output, from = input;
+    return backend_->_reduce_scatter_base(to, from);
+  });
+}
+
+Work ProcessGroup::all_gather(const at::Tensor& output, const at::Tensor& input) {
+  return timed("all_gather", output, [&] {
+    at::Tensor to = output, from = input;
+    return backend_->_allgather_base(to, from);
+  });
+}
+
+// A message's tag tells it from others between the same two ranks; the order of calls
+// does that here.
+Work ProcessGroup::send(const at::Tensor& tensor, int to) {
+  std::vector<at::Tensor> tensors = {tensor};
+  return started("send", tensor,
+                 [&] { return backend_->send(tensors, to, /*tag=*/0); });
+}
+
+Work ProcessGroup::recv(const at::Tensor& tensor, int from) {
+  std::vector<at::Tensor> tensors = {tensor};
+  return started("recv", tensor,
+                 [&] { return backend_->recv(tensors, from, /*tag=*/0); });
+}
+
+void ProcessGroup::barrier() {
+  started("barrier", at::Tensor(), [&] { return backend_->barrier(); }).wait();
+}
+
+at::Tensor ProcessGroup::allocate(int64_t elements, const at::TensorOptions& options) {
+  if (backend_->supportsTensorAlloc(std::max<at::DeviceIndex>(0, device_.index()))) {
+    return backend_->allocateTensor(elements, options);
+  }
+  return at::empty({elements}, options);
 }
 
 void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {

@@ -63,8 +63,32 @@ class ProcessGroup {
   int size() const;
   std::string backend_name() const;
 
-  // In place: afterwards every rank holds the sum over ranks. Contiguous tensors.
+  // In place: afterwards every rank holds the sum (the mean) over ranks. Contiguous
+  // tensors, here and below.
   Work all_reduce(const at::Tensor& tensor);
+  Work all_reduce_mean(const at::Tensor& tensor);
+
+  // In place on root: afterwards it holds the sum over ranks. The others' tensors are
+  // scratch.
+  Work reduce(const at::Tensor& tensor, int root);
+
+  // `input` is size() pieces as large as `output`, which becomes the sum over ranks of
+  // their pieces number rank().
+  Work reduce_scatter(const at::Tensor& output, const at::Tensor& input);
+
+  // `output` is size() pieces as large as `input`: piece r becomes rank r's input.
+  Work all_gather(const at::Tensor& output, const at::Tensor& input);
+
+  // Point to point: one rank's send meets the other's recv, in the order of calls.
+  Work send(const at::Tensor& tensor, int to);
+  Work recv(const at::Tensor& tensor, int from);
+
+  // Returns when every rank has come.
+  void barrier();
+
+  // Memory of `elements` numbers, not initialised, from which collectives are quickest:
+  // the backend's own where it has some (shared memory), else anybody's.
+  at::Tensor allocate(int64_t elements, const at::TensorOptions& options);
 
   // In place: afterwards every rank holds root's values. Tensors of one type travel as
   // one message, whatever their number and layout. Returns when done.
@@ -82,6 +106,7 @@ class ProcessGroup {
   const c10::intrusive_ptr<c10d::Backend>& backend() const { return backend_; }
 
  private:
+  Work all_reduce_by(const at::Tensor& tensor, int operation);  // a c10d::ReduceOp
   // `give` hands the collective to the backend.
   using Give = std::function<c10::intrusive_ptr<c10d::Work>()>;
   Work started(const char* collective, const at::Tensor& tensor, const Give& give);

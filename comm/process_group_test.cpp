@@ -64,6 +64,90 @@ TEST_P(WorldTest, AllReducesMayBeUnderWaySideBySide) {
   });
 }
 
+TEST_P(WorldTest, AllReduceMeanDividesByTheNumberOfRanks) {
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      // Multiples of the world's size, so that the mean is exact.
+      const at::Tensor tensor = of_rank(group->rank(), 1025, type).mul_(GetParam());
+      group->all_reduce_mean(tensor).wait();
+      at::Tensor expected = torch::zeros({1025}, type);
+      for (int rank = 0; rank < GetParam(); ++rank)
+        expected += of_rank(rank, 1025, type);
+      EXPECT_TRUE(tensor.equal(expected)) << type;
+    }
+  });
+}
+
+TEST_P(WorldTest, ReduceGivesTheSumToTheRoot) {
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    for (int root = 0; root < GetParam(); ++root) {
+      const at::Tensor tensor = of_rank(group->rank(), 1001, at::kFloat);
+      group->reduce(tensor, root).wait();
+      if (group->rank() != root) continue;
+      at::Tensor expected = torch::zeros({1001});
+      for (int rank = 0; rank < GetParam(); ++rank)
+        expected += of_rank(rank, 1001, at::kFloat);
+      EXPECT_TRUE(tensor.equal(expected)) << root;
+    }
+  });
+}
+
+TEST_P(WorldTest, ReduceScatterThenAllGatherIsAllReduce) {
+  const int world = GetParam();
+  on_ranks(world, [&](GroupPtr& group) {
+    const int64_t piece = 333;
+    const at::Tensor input = of_rank(group->rank(), piece * world, at::kFloat);
+    at::Tensor expected = torch::zeros({piece * world});
+    for (int rank = 0; rank < world; ++rank)
+      expected += of_rank(rank, piece * world, at::kFloat);
+    const at::Tensor mine = torch::empty({piece});
+    group->reduce_scatter(mine, input).wait();
+    EXPECT_TRUE(mine.equal(expected.narrow(0, group->rank() * piece, piece)));
+    const at::Tensor all = torch::empty({piece * world});
+    group->all_gather(all, mine).wait();
+    EXPECT_TRUE(all.equal(expected));
+  });
+}
+
+TEST_P(WorldTest, MessagesGoRoundTheRingInOrder) {
+  const int world = GetParam();
+  if (world == 1) return;  // a rank sends itself nothing
+  on_ranks(world, [&](GroupPtr& group) {
+    const int next = (group->rank() + 1) % world;
+    const int before = (group->rank() + world - 1) % world;
+    for (int64_t size : {1, 100, 70001}) {
+      const at::Tensor mine = of_rank(group->rank(), size, at::kFloat);
+      const at::Tensor theirs = torch::empty({size});
+      Work sent = group->send(mine, next);
+      group->recv(theirs, before).wait();
+      sent.wait();
+      EXPECT_TRUE(theirs.equal(of_rank(before, size, at::kFloat))) << size;
+    }
+  });
+}
+
+TEST_P(WorldTest, BarrierHoldsUntilAllHaveCome) {
+  std::atomic<int> came = 0;
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5 * group->rank()));
+    ++came;
+    group->barrier();
+    EXPECT_EQ(came, GetParam());
+  });
+}
+
+TEST_P(WorldTest, AllocatedMemoryIsOfTheTypeAndSize) {
+  on_ranks(GetParam(), [&](GroupPtr& group) {
+    const at::Tensor tensor = group->allocate(77, torch::kDouble);
+    EXPECT_EQ(tensor.sizes(), at::IntArrayRef({77}));
+    EXPECT_EQ(tensor.scalar_type(), at::kDouble);
+    tensor.fill_(group->rank());
+    group->all_reduce(tensor).wait();
+    const int ranks = GetParam();
+    EXPECT_TRUE(tensor.eq(ranks * (ranks - 1) / 2).all().item<bool>());
+  });
+}
+
 std::vector<at::Tensor> mixed(int seed) {
   at::Generator random = at::detail::createCPUGenerator(static_cast<uint64_t>(seed));
   const auto rand = [&](at::IntArrayRef shape) { return torch::rand(shape, random); };
