@@ -41,14 +41,36 @@ bool caching() {
   return on;
 }
 
+class SystemMemory final : public BlockSource {
+ public:
+  void* take(size_t bytes) override { return c10::alloc_cpu(bytes); }
+  bool give(void* block) noexcept override {
+    c10::free_cpu(block);
+    return true;
+  }
+};
+
 }  // namespace
 
+std::unique_ptr<BlockSource> system_memory() {
+  return std::make_unique<SystemMemory>();
+}
+
 size_t rounded_block_bytes(size_t bytes) { return class_of(bytes).bytes; }
+
+BlockCache::BlockCache(std::unique_ptr<BlockSource> source, size_t keep_at_most)
+    : source_(std::move(source)), keep_at_most_(keep_at_most) {}
+
+BlockCache::~BlockCache() { release(); }
 
 void* BlockCache::take_kept(size_t size) {
   void* block = kept_[size];
   if (block != nullptr) kept_[size] = next_of(block);
   return block;
+}
+
+void BlockCache::keep(void* block, size_t size) noexcept {
+  next_of(block) = std::exchange(kept_[size], block);
 }
 
 void* BlockCache::take(size_t bytes) {
@@ -58,10 +80,10 @@ void* BlockCache::take(size_t bytes) {
   void* block = take_kept(size.index);
   if (block == nullptr) {
     try {
-      block = c10::alloc_cpu(size.bytes);
+      block = source_->take(size.bytes);
     } catch (const std::exception&) {
       release_locked();
-      block = c10::alloc_cpu(size.bytes);
+      block = source_->take(size.bytes);
     }
     now_.reserved_bytes += size_bytes;
     peaks_.reserved_bytes = std::max(peaks_.reserved_bytes, now_.reserved_bytes);
@@ -75,16 +97,12 @@ void BlockCache::give(void* block, size_t bytes) noexcept {
   const SizeClass size = class_of(bytes);
   const std::lock_guard lock(mutex_);
   now_.allocated_bytes -= static_cast<int64_t>(size.bytes);
-  if (size.bytes > keep_at_most_ || !caching()) {
+  const bool wanted = size.bytes <= keep_at_most_ && caching();
+  if (!wanted && source_->give(block)) {
     now_.reserved_bytes -= static_cast<int64_t>(size.bytes);
-    return c10::free_cpu(block);
+  } else {
+    keep(block, size.index);
   }
-  next_of(block) = std::exchange(kept_[size.index], block);
-}
-
-void BlockCache::keep_at_most(size_t block_bytes) {
-  const std::lock_guard lock(mutex_);
-  keep_at_most_ = block_bytes;
 }
 
 void BlockCache::release() noexcept {
@@ -94,7 +112,9 @@ void BlockCache::release() noexcept {
 
 void BlockCache::release_locked() noexcept {
   for (size_t size = 0; size < kSizes; ++size) {
-    while (void* block = take_kept(size)) c10::free_cpu(block);
+    while (void* block = take_kept(size)) {
+      if (!source_->give(block)) return keep(block, size);  // nor any other
+    }
   }
   now_.reserved_bytes = now_.allocated_bytes;
 }
@@ -109,14 +129,39 @@ void BlockCache::reset_peaks() {
   peaks_ = now_;
 }
 
-BlockCache& block_cache_of(int card) {
-  static auto& caches = *[] {
-    auto* all = new std::array<BlockCache, kMaxCards + 1>;
-    constexpr size_t kHostKeeps = 32 << 20;  // batches, not data sets
-    (*all)[0].keep_at_most(kHostKeeps);
-    return all;
-  }();
-  return caches[static_cast<size_t>(card - kHost)];
+namespace {
+
+struct CardCache {
+  CardCache() : CardCache(SIZE_MAX) {}
+  explicit CardCache(size_t keep_at_most)
+      : own(std::make_shared<BlockCache>(system_memory(), keep_at_most)),
+        current(own) {}
+
+  const BlockCachePtr own;
+  std::mutex mutex;
+  BlockCachePtr current;
+};
+
+CardCache& card_cache(int card) {
+  // Never destroyed: tensors with static lifetime free their blocks after main().
+  constexpr size_t kHostKeeps = 32 << 20;  // batches, not data sets
+  static auto& host = *new CardCache(kHostKeeps);
+  static auto& cards = *new std::array<CardCache, kMaxCards>;
+  return card == kHost ? host : cards[static_cast<size_t>(card)];
+}
+
+}  // namespace
+
+BlockCachePtr block_cache_of(int card) {
+  CardCache& cache = card_cache(card);
+  const std::lock_guard lock(cache.mutex);
+  return cache.current;
+}
+
+void set_block_cache(int card, BlockCachePtr next) {
+  CardCache& cache = card_cache(card);
+  const std::lock_guard lock(cache.mutex);
+  cache.current = next ? std::move(next) : cache.own;
 }
 
 }  // namespace lockstep::device

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 namespace lockstep::device {
@@ -23,21 +24,35 @@ struct AllocatorPeaks {
   int64_t reserved_bytes = 0;
 };
 
+// Where a cache's memory comes from: the system, or an arena that other processes see.
+class BlockSource {
+ public:
+  virtual ~BlockSource() = default;
+  // Aligned to 64. Throws std::exception where there is no more.
+  virtual void* take(size_t bytes) = 0;
+  // False: it takes nothing back.
+  virtual bool give(void* block) noexcept = 0;
+};
+
 // Thread-safe: a block may be given back by any thread.
 class BlockCache {
  public:
-  // At least `bytes`, which are not 0, aligned to 64. Throws std::bad_alloc where the
-  // system has no more, with nothing kept that could have served.
+  // Larger blocks than the bound go back to their source at once: the host's data set
+  // is read once.
+  explicit BlockCache(std::unique_ptr<BlockSource> source,
+                      size_t keep_at_most = SIZE_MAX);
+  ~BlockCache();
+  BlockCache(const BlockCache&) = delete;
+  BlockCache& operator=(const BlockCache&) = delete;
+
+  // At least `bytes`, which are not 0, aligned to 64. Throws where the source has no
+  // more, with nothing kept that could have served.
   void* take(size_t bytes);
 
-  // A block that was taken with so many bytes. Kept, unless it is larger than the
-  // bound.
+  // A block that was taken with so many bytes.
   void give(void* block, size_t bytes) noexcept;
 
-  // Larger blocks go back to the system at once: the host's data set is read once.
-  void keep_at_most(size_t block_bytes);
-
-  // Everything kept goes back to the system.
+  // Everything kept goes back to the source, where it takes it.
   void release() noexcept;
 
   AllocatorPeaks peaks() const;  // since reset_peaks()
@@ -48,11 +63,13 @@ class BlockCache {
   static constexpr size_t kSizes = 8 + 8 * 55;
 
   void* take_kept(size_t size);
+  void keep(void* block, size_t size) noexcept;
   void release_locked() noexcept;
 
+  const std::unique_ptr<BlockSource> source_;
+  const size_t keep_at_most_;
   mutable std::mutex mutex_;
   std::array<void*, kSizes> kept_{};
-  size_t keep_at_most_ = SIZE_MAX;
   AllocatorPeaks now_;
   AllocatorPeaks peaks_;
 };
@@ -60,8 +77,14 @@ class BlockCache {
 // The size that a block of so many bytes really has.
 size_t rounded_block_bytes(size_t bytes);
 
-// The card's own; kHost has one. Never destroyed: tensors with static lifetime free
-// their blocks after main().
-BlockCache& block_cache_of(int card);
+// The system's memory, by LibTorch's own calls.
+std::unique_ptr<BlockSource> system_memory();
+
+// Out of which the card's next block comes; kHost has one, too. A block keeps its cache
+// alive, so that tensors may outlive whoever set it.
+using BlockCachePtr = std::shared_ptr<BlockCache>;
+BlockCachePtr block_cache_of(int card);
+// nullptr: the system's memory again.
+void set_block_cache(int card, BlockCachePtr cache);
 
 }  // namespace lockstep::device

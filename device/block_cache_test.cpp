@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <random>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "device/card.h"
@@ -18,8 +21,7 @@ namespace {
 
 class BlockCacheTest : public testing::Test {
  protected:
-  void TearDown() override { cache_.release(); }
-  BlockCache cache_;
+  BlockCache cache_{system_memory()};
 };
 
 TEST_F(BlockCacheTest, SizesAreRoundedUpByAnEighthAtMost) {
@@ -91,11 +93,11 @@ TEST_F(BlockCacheTest, AllocatedIsInUseAndReservedIsHeld) {
 }
 
 TEST_F(BlockCacheTest, LargerBlocksThanTheBoundAreNotKept) {
-  cache_.keep_at_most(4096);
-  cache_.give(cache_.take(8192), 8192);
-  cache_.give(cache_.take(4096), 4096);
-  cache_.reset_peaks();
-  EXPECT_EQ(cache_.peaks().reserved_bytes, 4096);
+  BlockCache cache(system_memory(), /*keep_at_most=*/4096);
+  cache.give(cache.take(8192), 8192);
+  cache.give(cache.take(4096), 4096);
+  cache.reset_peaks();
+  EXPECT_EQ(cache.peaks().reserved_bytes, 4096);
 }
 
 TEST_F(BlockCacheTest, WhereTheSystemHasNoMoreItIsSaid) {
@@ -126,6 +128,57 @@ TEST_F(BlockCacheTest, ThreadsGiveBackWhatOthersTook) {
   for (void* block : shared) cache_.give(block, 300);
   cache_.reset_peaks();
   EXPECT_EQ(cache_.peaks().allocated_bytes, 0);
+}
+
+// Blocks of one page each, cut from a buffer that is told when it goes.
+class Pages final : public BlockSource {
+ public:
+  explicit Pages(bool& gone) : gone_(gone) {}
+  ~Pages() override { gone_ = true; }
+  void* take(size_t bytes) override {
+    if (used_ + bytes > sizeof(pages_)) throw std::bad_alloc();
+    return pages_ + std::exchange(used_, used_ + bytes);
+  }
+  bool give(void*) noexcept override { return false; }
+  bool holds(const void* address) const {
+    return address >= pages_ && address < pages_ + sizeof(pages_);
+  }
+
+ private:
+  bool& gone_;
+  size_t used_ = 0;
+  alignas(64) unsigned char pages_[1 << 16];
+};
+
+TEST(CardMemory, ComesFromTheCacheThatWasSetAndOutlivesWhoeverSetIt) {
+  bool gone = false;
+  auto pages = std::make_unique<Pages>(gone);
+  const Pages& source = *pages;
+  const Card card = make_cards("cpu", 2, 1).at(1);
+  at::Tensor mine;
+  {
+    const CardScope scope(card);
+    set_block_cache(1, std::make_shared<BlockCache>(std::move(pages)));
+    mine = at::ones({100});
+    EXPECT_TRUE(source.holds(mine.const_data_ptr()));
+    set_block_cache(1, nullptr);
+    EXPECT_FALSE(source.holds(at::ones({100}).const_data_ptr()));
+  }
+  EXPECT_FALSE(gone);
+  EXPECT_EQ(mine.sum().item<float>(), 100);
+  mine.reset();
+  EXPECT_TRUE(gone) << "the last block is back";
+}
+
+TEST(BlockCache, WhatTheSourceDoesNotTakeBackIsKept) {
+  bool gone = false;
+  BlockCache cache(std::make_unique<Pages>(gone), /*keep_at_most=*/64);
+  void* block = cache.take(5000);
+  cache.give(block, 5000);
+  cache.release();
+  EXPECT_EQ(cache.take(5000), block);
+  EXPECT_THROW(cache.take(1 << 20), std::bad_alloc);
+  cache.give(block, 5000);
 }
 
 // A step of training asks for what the step before gave back.

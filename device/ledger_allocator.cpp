@@ -20,6 +20,7 @@ struct alignas(64) Header {
   // Retagged by the thread that owns the tensor while another may free it later: the
   // tensor's own reference count orders the two.
   Category category;
+  BlockCachePtr cache;
 
   Account account() const { return {card, category}; }
 };
@@ -35,7 +36,10 @@ void free_block(void* block) {
   if (block == nullptr) return;
   Header* header = header_of(block);
   credit(header->account(), header->bytes);
-  block_cache_of(header->card).give(header, block_bytes(header->bytes));
+  const size_t bytes = block_bytes(header->bytes);
+  const BlockCachePtr cache = std::move(header->cache);
+  header->~Header();
+  cache->give(header, bytes);
 }
 
 class LedgerAllocator final : public c10::Allocator {
@@ -46,8 +50,10 @@ class LedgerAllocator final : public c10::Allocator {
     Account account = current_account();
     if (is_cuda_card(account.card)) account = {kHost, Category::other};
     const auto size = static_cast<int64_t>(bytes);
-    auto* header = new (block_cache_of(account.card).take(block_bytes(size)))
-        Header{size, account.card, account.category};
+    BlockCachePtr cache = block_cache_of(account.card);
+    void* place = cache->take(block_bytes(size));
+    auto* header =
+        new (place) Header{size, account.card, account.category, std::move(cache)};
     charge(account, header->bytes);
     void* block = header + 1;
     return {block, block, &free_block, cpu};

@@ -136,7 +136,7 @@ class AtTheStart final : public training::StepObserver {
  public:
   void before_batch(int64_t step, int64_t) override {
     if (step != 0) return;
-    device::block_cache_of(0).release();  // what is free goes back to the system
+    device::block_cache_of(0)->release();  // what is free goes back to the system
     malloc_trim(0);
     // From here on large blocks come from the system and go back to it at once: a heap
     // that keeps them has holes.
@@ -180,7 +180,7 @@ TEST_F(TrainTest, ABigBlockIsAsBigForTheSystemAsForTheLedger) {
   constexpr double kTolerance = 2 << 20;
   const Card card = device::make_cards("cpu", 1, 1).front();
   const CardScope scope(card);
-  device::block_cache_of(0).release();
+  device::block_cache_of(0)->release();
   malloc_trim(0);
   const int64_t live = device::card_bytes(0).live;
   const int64_t rss = status_bytes("VmRSS");
@@ -192,7 +192,7 @@ TEST_F(TrainTest, ABigBlockIsAsBigForTheSystemAsForTheLedger) {
   }
   EXPECT_EQ(device::card_bytes(0).live, live);
   EXPECT_NEAR(grown(), static_cast<double>(kBytes), kTolerance) << "the card keeps it";
-  device::block_cache_of(0).release();
+  device::block_cache_of(0)->release();
   EXPECT_NEAR(grown(), 0, kTolerance);
 }
 
