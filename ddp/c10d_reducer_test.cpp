@@ -29,7 +29,7 @@ c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(const ThreadRank& at) {
 std::vector<std::vector<at::Tensor>> gradients_of_c10d(const ThreadRank& at,
                                                        uint64_t seed) {
   RandomNet net(seed, at::kDouble);
-  const Parameters parameters = net.parameters();
+  const std::vector<at::Tensor> parameters = net.parameters();
   const auto reducer = std::make_shared<c10d::Reducer>(
       parameters, assign_buckets(parameters, kCapBytes, kCapBytes), as_c10d_group(at),
       std::vector<bool>(parameters.size(), false), kCapBytes,
@@ -65,10 +65,9 @@ std::vector<std::vector<at::Tensor>> gradients_of_c10d(const ThreadRank& at,
 std::vector<std::vector<at::Tensor>> gradients_of_ours(const ThreadRank& at,
                                                        uint64_t seed) {
   RandomNet net(seed, at::kDouble);
-  const Parameters parameters = net.parameters();
-  training::DdpOptions options;
-  options.first_bucket_cap_mb = options.bucket_cap_mb = kCapBytes / 1048576.0;
-  const auto reducer = make_bucketed_reducer(parameters, at.group, options);
+  const std::vector<at::Tensor> parameters = net.parameters();
+  const auto reducer =
+      make_bucketed_reducer(named(parameters), at.group, caps(kCapBytes, kCapBytes));
   std::vector<std::vector<at::Tensor>> steps;
   for (int step = 0; step < kSteps; ++step) {
     reducer->zero_grad();
