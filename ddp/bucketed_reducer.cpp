@@ -45,6 +45,8 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
   make_buckets(assign_buckets(parameters_, first_cap_bytes_, cap_bytes_));
 }
 
+// Gradients that are being accumulated stay where they are, in the old buckets, and move
+// when they are taken the next time.
 void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
   slots_.clear();
   places_.resize(parameters_.size());
@@ -57,12 +59,6 @@ void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
     slots_.push_back({Bucket(std::move(in_bucket), group_), members});
   }
   assignment_ = assignment;
-  if (!as_view_) return;
-  for (Slot& slot : slots_) {  // gradients that are being accumulated move house
-    for (size_t i = 0; i < slot.members.size(); ++i) {
-      if (slot.bucket.take(i)) slot.bucket.lend(i);
-    }
-  }
 }
 
 void BucketedReducer::rebuild_buckets() {
