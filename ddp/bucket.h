@@ -1,5 +1,11 @@
 // A bucket: one flat tensor in which the gradients of several parameters lie side by
 // side, so that one all_reduce serves them all.
+//
+// Note [A fresh gradient is copied, not added]
+// Before a forward pass gradients are undefined. Backward then makes each a tensor of
+// its own, which is copied to its place in the bucket once. Gradients that were views
+// of a zeroed bucket from the start would cost more: the zeros are written, then read
+// again to be added to.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,18 +13,25 @@
 #include <cstdint>
 #include <vector>
 
+#include "comm/process_group.h"
+
 namespace lockstep::ddp {
 
 class Bucket {
  public:
-  // Zeroed memory for the gradients of `parameters`, which share type and device.
-  explicit Bucket(std::vector<at::Tensor> parameters);
+  // Memory of the group's, not initialised, for the gradients of `parameters`, which
+  // share type and device.
+  Bucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group);
 
-  // Makes each parameter's gradient its view of this bucket, and all of them zero.
-  void zero_grad();
+  // Copies the parameter's gradient to its place, unless it lies there; zeros where it
+  // has none. Says whether it has one.
+  bool take(size_t index);
 
-  // Brings back a gradient that somebody replaced by a tensor of his own: copies it in.
-  void recapture(size_t index);
+  // The parameter's gradient is its place in the bucket from here on.
+  void lend(size_t index);
+
+  // The parameter's gradient is a tensor of its own that holds what the bucket does.
+  void give_back(size_t index);
 
   const at::Tensor& flat() const { return flat_; }  // [elements]
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
@@ -30,13 +43,21 @@ class Bucket {
       views_;  // parameters_[i]'s gradient, of its sizes and strides
 };
 
-// Which parameters share a bucket, as indices into `parameters`. In reverse order, for
-// backward makes the last layer's gradients first; one type a bucket. The parameter
-// that brings a bucket to its cap closes it: `first_cap_bytes` for the first,
-// `cap_bytes` for the others. A cap of 0 makes one bucket a parameter. After
-// compute_bucket_assignment_by_size in torch/csrc/distributed/c10d/reducer.cpp.
-std::vector<std::vector<size_t>> assign_buckets(
-    const std::vector<at::Tensor>& parameters, int64_t first_cap_bytes,
-    int64_t cap_bytes);
+// Which parameters share a bucket, as indices into `parameters`.
+using BucketAssignment = std::vector<std::vector<size_t>>;
+
+// Fills buckets in the given order, one type and device a bucket. The parameter that
+// brings a bucket to its cap closes it: `first_cap_bytes` for the first of its type,
+// `cap_bytes` for the others; so a cap of 0 makes one bucket a parameter. Buckets stand
+// in the order in which they are complete. After compute_bucket_assignment_by_size in
+// torch/csrc/distributed/c10d/reducer.cpp.
+BucketAssignment assign_buckets_in_order(const std::vector<at::Tensor>& parameters,
+                                         const std::vector<size_t>& order,
+                                         int64_t first_cap_bytes, int64_t cap_bytes);
+
+// In reverse order, for backward makes the last layer's gradients first: the best guess
+// before any backward pass was seen. Buckets stand in the order of their first members.
+BucketAssignment assign_buckets(const std::vector<at::Tensor>& parameters,
+                                int64_t first_cap_bytes, int64_t cap_bytes);
 
 }  // namespace lockstep::ddp
