@@ -37,8 +37,9 @@ A combine(A a, A b) {
 // Through a tile of its own, never straight to a destination: that may be a source, and
 // the compiler would not dare to take several numbers at a time.
 template <Reduction kind, typename T>
-void reduce(std::span<const void* const> sources, std::span<void* const> destinations,
-            int64_t count) {
+[[gnu::always_inline]] inline void reduce_body(std::span<const void* const> sources,
+                                               std::span<void* const> destinations,
+                                               int64_t count) {
   using A = Accumulator<T>;
   A tile[kTile];
   const A scale = static_cast<A>(1) / static_cast<A>(sources.size());
@@ -72,23 +73,48 @@ void reduce(std::span<const void* const> sources, std::span<void* const> destina
   }
 }
 
+template <Reduction kind, typename T>
+void reduce(std::span<const void* const> sources, std::span<void* const> destinations,
+            int64_t count) {
+  reduce_body<kind, T>(sources, destinations, count);
+}
+
+#ifdef __x86_64__
+// The same for processors of the last ten years: eight numbers at a time, a third
+// faster.
+template <Reduction kind, typename T>
+[[gnu::target("avx2,f16c")]] void reduce_avx2(std::span<const void* const> sources,
+                                              std::span<void* const> destinations,
+                                              int64_t count) {
+  reduce_body<kind, T>(sources, destinations, count);
+}
+#endif
+
+template <Reduction kind, typename T>
+ReduceKernel for_this_processor() {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2")) return &reduce_avx2<kind, T>;
+#endif
+  return &reduce<kind, T>;
+}
+
 template <typename T>
 ReduceKernel kernel_of(Reduction reduction) {
   switch (reduction) {
     case Reduction::sum:
-      return &reduce<Reduction::sum, T>;
+      return for_this_processor<Reduction::sum, T>();
     case Reduction::mean:
       if constexpr (std::is_integral_v<T>) {
         return nullptr;
       } else {
-        return &reduce<Reduction::mean, T>;
+        return for_this_processor<Reduction::mean, T>();
       }
     case Reduction::product:
-      return &reduce<Reduction::product, T>;
+      return for_this_processor<Reduction::product, T>();
     case Reduction::min:
-      return &reduce<Reduction::min, T>;
+      return for_this_processor<Reduction::min, T>();
     case Reduction::max:
-      return &reduce<Reduction::max, T>;
+      return for_this_processor<Reduction::max, T>();
   }
   return nullptr;
 }

@@ -69,7 +69,12 @@ struct BoardPlace {
   alignas(64) std::atomic<uint32_t> state;
   mutable std::atomic<uint32_t> sleepers;
   int64_t pieces;
-  alignas(64) std::atomic<int64_t> next_piece;
+  // Of each rank's share, how many pieces have been taken. Shares are runs of pieces:
+  // two cores that write side by side would take each other's cache lines.
+  struct alignas(64) Share {
+    std::atomic<int64_t> taken;
+  };
+  std::array<Share, ShmBoard::kMaxRanks> share;
   alignas(64) std::atomic<int64_t> done_pieces;
   alignas(64) std::array<SharedCall, ShmBoard::kMaxRanks> call;
 };
@@ -173,7 +178,7 @@ uint64_t ShmBoard::start(const Call& call, std::function<void()> finished) {
   await_place(next_);
   BoardPlace& place = place_of(next_);
   write(place, call);
-  under_way_.push_back({next_, 0, std::move(finished)});
+  under_way_.push_back({next_, std::move(finished)});
   if (static_cast<int>(place.came.fetch_add(1) + 1) == world_size_) open(place);
   do_shares();
   return next_++;
@@ -217,21 +222,22 @@ void ShmBoard::open(BoardPlace& place) const {
 }
 
 // See Note [Who reduces].
-void ShmBoard::do_shares() {
-  for (Started& started : under_way_) {
-    const BoardPlace& place = place_of(started.number);
-    if (place.state.load() != kReady) continue;
-    help(started, (place.pieces + world_size_ - 1) / world_size_);
+void ShmBoard::do_shares() const {
+  for (const Started& started : under_way_) {
+    BoardPlace& place = place_of(started.number);
+    if (place.state.load() == kReady) do_share(place, rank_);
   }
 }
 
-void ShmBoard::help(Started& started, int64_t at_most) const {
-  BoardPlace& place = place_of(started.number);
-  while (started.taken < at_most) {
-    const int64_t piece = place.next_piece.fetch_add(1);
-    if (piece >= place.pieces) return;
+void ShmBoard::do_share(BoardPlace& place, int rank) const {
+  const int64_t begin = place.pieces * rank / world_size_;
+  const int64_t end = place.pieces * (rank + 1) / world_size_;
+  std::atomic<int64_t>& taken = place.share[static_cast<size_t>(rank)].taken;
+  // Looked at before it is changed: a share that is done costs nothing more.
+  while (begin + taken.load() < end) {
+    const int64_t piece = begin + taken.fetch_add(1);
+    if (piece >= end) return;
     do_piece(place, piece);
-    ++started.taken;
     if (place.done_pieces.fetch_add(1) + 1 < place.pieces) continue;
     place.state.store(kDone);
     wake(place, place.state);
@@ -294,8 +300,7 @@ void ShmBoard::do_piece(const BoardPlace& place, int64_t piece) const {
 
 void ShmBoard::finish(uint64_t number) {
   while (!under_way_.empty() && under_way_.front().number <= number) {
-    Started& started = under_way_.front();
-    BoardPlace& place = place_of(started.number);
+    BoardPlace& place = place_of(under_way_.front().number);
     const uint32_t state = place.state.load();
     if (state == kDone) {
       leave_front();
@@ -304,7 +309,9 @@ void ShmBoard::finish(uint64_t number) {
     if (state == kDisagreed) {
       fail(place, "");
     }
-    if (state == kReady) help(started, INT64_MAX);
+    for (int i = 0; i < world_size_ && state == kReady; ++i) {
+      do_share(place, (rank_ + i) % world_size_);
+    }
     if (place.state.load() == state) await(place.state, state, place);
   }
 }
@@ -327,7 +334,7 @@ void ShmBoard::leave_front() {
     place.left.store(0);
     place.came.store(0);
     for (int r = 0; r < world_size_; ++r) place.has_come[r].store(false);
-    place.next_piece.store(0);
+    for (BoardPlace::Share& share : place.share) share.taken.store(0);
     place.done_pieces.store(0);
     place.state.store(kOpen);
     place.generation.fetch_add(1);

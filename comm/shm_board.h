@@ -9,8 +9,9 @@
 //
 // Note [Who reduces]
 // The last rank to come would do all the work if it took all pieces, in the middle of
-// its backward pass, while the others compute. So it takes its share; the others take
-// theirs when they next come by. Who waits has nothing better to do and takes all.
+// its backward pass, while the others compute. So it takes its own share; the others
+// take theirs when they next come by. Who waits has nothing better to do and takes the
+// others' as well.
 //
 // Note [The same to the bit]
 // A piece is summed in the order of ranks by whoever takes it, once, and all ranks get
@@ -87,7 +88,6 @@ class ShmBoard {
  private:
   struct Started {
     uint64_t number;
-    int64_t taken;  // pieces that this rank has done
     std::function<void()> finished;
   };
 
@@ -95,9 +95,9 @@ class ShmBoard {
   void await_place(uint64_t number);
   void write(BoardPlace& place, const Call& call) const;
   void open(BoardPlace& place) const;
-  void help(Started& started, int64_t at_most) const;
+  void do_shares() const;
+  void do_share(BoardPlace& place, int rank) const;
   void do_piece(const BoardPlace& place, int64_t piece) const;
-  void do_shares();
   void leave_front();
   void await(const std::atomic<uint32_t>& word, uint32_t value,
              const BoardPlace& place) const;
