@@ -175,12 +175,14 @@ Work ProcessGroup::all_gather(const at::Tensor& output, const at::Tensor& input)
 // A message's tag tells it from others between the same two ranks; the order of calls
 // does that here.
 Work ProcessGroup::send(const at::Tensor& tensor, int to) {
+  if (tensor.numel() == 0) return Work();
   std::vector<at::Tensor> tensors = {tensor};
   return started("send", tensor,
                  [&] { return backend_->send(tensors, to, /*tag=*/0); });
 }
 
 Work ProcessGroup::recv(const at::Tensor& tensor, int from) {
+  if (tensor.numel() == 0) return Work();
   std::vector<at::Tensor> tensors = {tensor};
   return started("recv", tensor,
                  [&] { return backend_->recv(tensors, from, /*tag=*/0); });

@@ -79,7 +79,8 @@ class ProcessGroup {
   // `output` is size() pieces as large as `input`: piece r becomes rank r's input.
   Work all_gather(const at::Tensor& output, const at::Tensor& input);
 
-  // Point to point: one rank's send meets the other's recv, in the order of calls.
+  // Point to point: one rank's send meets the other's recv, in the order of calls. An
+  // empty tensor is no message.
   Work send(const at::Tensor& tensor, int to);
   Work recv(const at::Tensor& tensor, int from);
 

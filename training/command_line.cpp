@@ -64,7 +64,7 @@ void bind_single(CLI::App& app, TrainOptions& options) {
 
 void bind_ddp(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
-  app.add_option("--backend", options.backend, "auto, gloo or nccl")
+  app.add_option("--backend", options.backend, "auto, gloo, nccl or shm")
       ->capture_default_str();
   app.add_option("--ranks-per-gpu", options.ranks_per_gpu,
                  "ranks that share each CUDA card; --gpus counts the cards")

@@ -81,7 +81,7 @@ struct TrainOptions {
   bool eval = false;
 
   DdpOptions ddp;
-  // "auto", "gloo" or "nccl".
+  // "auto", "gloo", "nccl" or "shm".
   std::string backend = "auto";
 
   // Called around every local batch and after every step, in this order.
