@@ -32,7 +32,7 @@ void copy_values(const at::Tensor& to, const at::Tensor& from) {
 
 }  // namespace
 
-Bucket::Bucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group)
+FlatBucket::FlatBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group)
     : parameters_(std::move(parameters)) {
   const at::ScalarType type = parameters_.front().scalar_type();
   int64_t elements = 0;
@@ -56,7 +56,7 @@ Bucket::Bucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group)
   }
 }
 
-bool Bucket::take(size_t index) {
+bool FlatBucket::take(size_t index) {
   const at::Tensor& grad = parameters_[index].grad();
   if (grad.is_same(views_[index])) return true;
   if (!grad.defined()) {
@@ -67,12 +67,12 @@ bool Bucket::take(size_t index) {
   return true;
 }
 
-void Bucket::lend(size_t index) {
+void FlatBucket::lend(size_t index) {
   at::Tensor& grad = parameters_[index].mutable_grad();
   if (!grad.is_same(views_[index])) grad = views_[index];
 }
 
-void Bucket::give_back(size_t index) {
+void FlatBucket::give_back(size_t index) {
   at::Tensor& grad = parameters_[index].mutable_grad();
   if (grad.defined() && !grad.is_alias_of(flat_)) {
     copy_values(grad, views_[index]);
@@ -81,6 +81,68 @@ void Bucket::give_back(size_t index) {
   const device::CategoryScope category(device::Category::gradients);
   const at::NoGradGuard no_grad;
   grad = views_[index].clone();
+}
+
+comm::Work FlatBucket::all_reduce_mean(comm::ProcessGroup& group) {
+  return group.all_reduce_mean(flat_);
+}
+
+void FlatBucket::fill(double value) { flat_.fill_(value); }
+
+ScatteredBucket::ScatteredBucket(std::vector<at::Tensor> parameters)
+    : parameters_(std::move(parameters)), taken_(parameters_.size()) {}
+
+// A gradient may stay where it is unless its memory is somebody else's, too (a view of
+// what backward still works with), or its layout this rank's own.
+bool ScatteredBucket::take(size_t index) {
+  sent_ = false;
+  const at::Tensor& parameter = parameters_[index];
+  const at::Tensor& grad = parameter.grad();
+  if (!grad.defined()) {
+    taken_[index] = at::zeros_like(parameter);
+    return false;
+  }
+  if (grad.storage().use_count() == 1 && grad.strides() == parameter.strides() &&
+      grad.is_non_overlapping_and_dense()) {
+    taken_[index] = grad;
+  } else {
+    taken_[index] = at::empty_like(parameter, parameter.options().requires_grad(false));
+    copy_values(taken_[index], grad);
+  }
+  return true;
+}
+
+void ScatteredBucket::lend(size_t index) {
+  if (!taken_[index].defined()) return;
+  parameters_[index].mutable_grad() = taken_[index];
+  // Sent, so nobody but the parameter needs it: its memory goes with the gradient.
+  if (sent_) taken_[index].reset();
+}
+
+comm::Work ScatteredBucket::all_reduce_mean(comm::ProcessGroup& group) {
+  sent_ = true;
+  return group.all_reduce_mean(taken_);
+}
+
+void ScatteredBucket::fill(double value) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!taken_[i].defined()) {
+      taken_[i] =
+          at::empty_like(parameters_[i], parameters_[i].options().requires_grad(false));
+    }
+    taken_[i].fill_(value);
+  }
+}
+
+std::unique_ptr<Bucket> make_bucket(std::vector<at::Tensor> parameters,
+                                    comm::ProcessGroup& group) {
+  const bool dense = std::all_of(
+      parameters.begin(), parameters.end(),
+      [](const at::Tensor& one) { return one.is_non_overlapping_and_dense(); });
+  if (group.adds_in_place() && dense) {
+    return std::make_unique<ScatteredBucket>(std::move(parameters));
+  }
+  return std::make_unique<FlatBucket>(std::move(parameters), group);
 }
 
 BucketAssignment assign_buckets_in_order(const std::vector<at::Tensor>& parameters,

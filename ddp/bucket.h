@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "comm/process_group.h"
@@ -19,19 +20,33 @@ namespace lockstep::ddp {
 
 class Bucket {
  public:
+  virtual ~Bucket() = default;
+
+  // Takes the parameter's gradient to where it is sent from; zeros where it has none.
+  // Says whether it has one.
+  virtual bool take(size_t index) = 0;
+  // The parameter's gradient is what the bucket holds of it, from here on.
+  virtual void lend(size_t index) = 0;
+  // The same, in a tensor of the gradient's own.
+  virtual void give_back(size_t index) = 0;
+
+  // What was taken of all parameters becomes the mean over ranks.
+  virtual comm::Work all_reduce_mean(comm::ProcessGroup& group) = 0;
+  // What the bucket holds, instead of gradients.
+  virtual void fill(double value) = 0;
+};
+
+class FlatBucket final : public Bucket {
+ public:
   // Memory of the group's, not initialised, for the gradients of `parameters`, which
   // share type and device.
-  Bucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group);
+  FlatBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group);
 
-  // Copies the parameter's gradient to its place, unless it lies there; zeros where it
-  // has none. Says whether it has one.
-  bool take(size_t index);
-
-  // The parameter's gradient is its place in the bucket from here on.
-  void lend(size_t index);
-
-  // The parameter's gradient is a tensor of its own that holds what the bucket does.
-  void give_back(size_t index);
+  bool take(size_t index) override;
+  void lend(size_t index) override;
+  void give_back(size_t index) override;
+  comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
+  void fill(double value) override;
 
   const at::Tensor& flat() const { return flat_; }  // [elements]
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
@@ -42,6 +57,28 @@ class Bucket {
   std::vector<at::Tensor>
       views_;  // parameters_[i]'s gradient, of its sizes and strides
 };
+
+// A bucket without memory: gradients are added up where backward left them, for groups
+// that add_in_place(). Saves the copy, and the bucket's bytes.
+class ScatteredBucket final : public Bucket {
+ public:
+  explicit ScatteredBucket(std::vector<at::Tensor> parameters);
+
+  bool take(size_t index) override;
+  void lend(size_t index) override;
+  void give_back(size_t index) override { lend(index); }
+  comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
+  void fill(double value) override;
+
+ private:
+  std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> taken_;  // undefined once they are sent and lent
+  bool sent_ = false;
+};
+
+// The one that suits the group.
+std::unique_ptr<Bucket> make_bucket(std::vector<at::Tensor> parameters,
+                                    comm::ProcessGroup& group);
 
 // Which parameters share a bucket, as indices into `parameters`.
 using BucketAssignment = std::vector<std::vector<size_t>>;

@@ -151,7 +151,7 @@ comm::GroupPtr alone() {
 
 TEST_P(BucketTest, GradientsLieInItSideBySide) {
   const auto parameters = odd_parameters(GetParam());
-  Bucket bucket(parameters, *alone());
+  FlatBucket bucket(parameters, *alone());
   for (size_t i = 0; i < parameters.size(); ++i) bucket.lend(i);
   ASSERT_EQ(bucket.flat().sizes(), at::IntArrayRef({15 + 1 + 150 + 28 + 18}));
   EXPECT_EQ(bucket.flat().scalar_type(), GetParam());
@@ -192,7 +192,7 @@ TEST_P(BucketTest, TwoBackwardPassesFillIt) {
     expected.push_back(parameter.grad().clone());
     parameter.mutable_grad().reset();
   }
-  Bucket bucket(parameters, *alone());
+  FlatBucket bucket(parameters, *alone());
   for (int pass = 1; pass <= 2; ++pass) {
     run();
     for (size_t i = 0; i < parameters.size(); ++i) {
@@ -206,7 +206,7 @@ TEST_P(BucketTest, TwoBackwardPassesFillIt) {
 
 TEST_P(BucketTest, AMissingGradientIsZerosAndStaysMissing) {
   const auto parameters = odd_parameters(GetParam());
-  Bucket bucket(parameters, *alone());
+  FlatBucket bucket(parameters, *alone());
   bucket.flat().fill_(7);
   for (size_t i = 0; i < parameters.size(); ++i) {
     EXPECT_FALSE(bucket.take(i));
@@ -217,7 +217,7 @@ TEST_P(BucketTest, AMissingGradientIsZerosAndStaysMissing) {
 
 TEST_P(BucketTest, GivesBackCopies) {
   const auto parameters = odd_parameters(GetParam());
-  Bucket bucket(parameters, *alone());
+  FlatBucket bucket(parameters, *alone());
   bucket.flat().fill_(3);
   for (int again = 0; again < 2; ++again) {
     for (size_t i = 0; i < parameters.size(); ++i) {
@@ -238,7 +238,7 @@ TEST(BucketMemoryTest, CountsAsBucketsOnTheThreadsCard) {
   device::install_ledger();
   const device::AccountScope scope({3, device::Category::other});
   const auto parameters = floats({10, 20});
-  const Bucket bucket(parameters, *alone());
+  const FlatBucket bucket(parameters, *alone());
   const auto live = device::card_bytes(3).live_by_category;
   EXPECT_EQ(live[static_cast<size_t>(device::Category::buckets)], 120);
 }

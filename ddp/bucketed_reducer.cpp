@@ -45,8 +45,8 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
   make_buckets(assign_buckets(parameters_, first_cap_bytes_, cap_bytes_));
 }
 
-// Gradients that are being accumulated stay where they are, in the old buckets, and move
-// when they are taken the next time.
+// Gradients that are being accumulated stay where they are, in the old buckets, and
+// move when they are taken the next time.
 void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
   slots_.clear();
   places_.resize(parameters_.size());
@@ -56,7 +56,7 @@ void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
       places_[parameter] = {slots_.size(), in_bucket.size()};
       in_bucket.push_back(parameters_[parameter]);
     }
-    slots_.push_back({Bucket(std::move(in_bucket), group_), members});
+    slots_.push_back({make_bucket(std::move(in_bucket), group_), members});
   }
   assignment_ = assignment;
 }
@@ -114,7 +114,7 @@ void BucketedReducer::gradient_came(size_t parameter) {
   if (!reduces_) {
     Slot& slot = slots_[places_[parameter].slot];
     const size_t i = places_[parameter].in_bucket;
-    if (as_view_ && slot.bucket.take(i)) slot.bucket.lend(i);
+    if (as_view_ && slot.bucket->take(i)) slot.bucket->lend(i);
     return;
   }
   if (learns()) {
@@ -134,7 +134,7 @@ void BucketedReducer::mark_ready(size_t parameter) {
   ready_[parameter] = true;
   const auto [b, i] = places_[parameter];
   Slot& slot = slots_[b];
-  if (slot.bucket.take(i) && as_view_) slot.bucket.lend(i);
+  if (slot.bucket->take(i) && as_view_) slot.bucket->lend(i);
   if (--slot.pending > 0) return;
   // See Note [Buckets launch in index order].
   while (next_to_launch_ < slots_.size() && slots_[next_to_launch_].pending == 0) {
@@ -143,7 +143,7 @@ void BucketedReducer::mark_ready(size_t parameter) {
 }
 
 void BucketedReducer::launch(Slot& slot) {
-  slot.work = group_.all_reduce_mean(slot.bucket.flat());
+  slot.work = slot.bucket->all_reduce_mean(group_);
 }
 
 // The first pass of a static graph is not overlapped: how often a gradient comes is
@@ -184,9 +184,9 @@ void BucketedReducer::finalize() {
       if (!used_somewhere_[p]) continue;
       const auto [b, i] = places_[p];
       if (as_view_) {
-        slots_[b].bucket.lend(i);
+        slots_[b].bucket->lend(i);
       } else {
-        slots_[b].bucket.give_back(i);
+        slots_[b].bucket->give_back(i);
       }
     }
     if (!rebuilt_ && (static_graph_ ? !first_static : !find_unused_)) {
@@ -213,7 +213,7 @@ void BucketedReducer::abandon() {
     if (learns() && !used_sent_) send_used();
     while (next_to_launch_ < slots_.size()) {
       Slot& slot = slots_[next_to_launch_++];
-      slot.bucket.flat().fill_(std::numeric_limits<double>::quiet_NaN());
+      slot.bucket->fill(std::numeric_limits<double>::quiet_NaN());
       launch(slot);
     }
     if (asks_every_pass() && !used_sent_) send_used();

@@ -6,6 +6,7 @@
 // For loops that need more than the Reducer's three calls: no_sync().
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,7 +47,7 @@ class BucketedReducer final : public Reducer {
 
  private:
   struct Slot {
-    Bucket bucket;
+    std::unique_ptr<Bucket> bucket;
     std::vector<size_t> members;  // indices into parameters_, as the bucket has them
     size_t pending = 0;           // gradients still to come in this backward pass
     comm::Work work{};

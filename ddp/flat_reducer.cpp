@@ -31,12 +31,12 @@ class FlatReducer final : public Reducer {
       bucket_.take(i);
       bucket_.lend(i);
     }
-    group_.all_reduce_mean(bucket_.flat()).wait();
+    bucket_.all_reduce_mean(group_).wait();
   }
 
  private:
   std::vector<at::Tensor> parameters_;
-  Bucket bucket_;
+  FlatBucket bucket_;
   comm::ProcessGroup& group_;
   Passes passes_;
 };
