@@ -41,7 +41,7 @@ void fail_at(size_t parameter, Reducer& reducer, const RandomNet& net, int i,
 }
 
 TEST_P(AfterAnException, TheNextStepIsRight) {
-  run_thread_ranks(3, [&](const ThreadRank& at) {
+  run_over_each_backend(3, [&](const ThreadRank& at) {
     RandomNet net(31, at::kDouble);
     RandomNet oracle(31, at::kDouble);
     const std::vector<at::Tensor> parameters = net.parameters();
@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, AfterAnException,
 
 // Nobody mistakes what a rank had not computed for a gradient.
 TEST(OneRanksException, IsNaNForTheOthers) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     const RandomNet net(32, at::kDouble);
     BucketedReducer reducer(named(net.parameters()), at.group, caps(0, 1 << 20));
     if (at.rank == 1) {
@@ -89,7 +89,7 @@ TEST(OneRanksException, IsNaNForTheOthers) {
 // The gradients of the passes before it are lost with it, and the count goes on, as the
 // optimizer's does.
 TEST(AnExceptionWhileAccumulating, LosesWhatWasAccumulated) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     const RandomNet net(33, at::kDouble);
     TrainOptions options = caps(0, 0);
     options.accumulate = 2;

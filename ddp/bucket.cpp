@@ -56,7 +56,7 @@ FlatBucket::FlatBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& g
   }
 }
 
-bool FlatBucket::take(size_t index) {
+bool FlatBucket::take(size_t index, bool /*alone*/) {
   const at::Tensor& grad = parameters_[index].grad();
   if (grad.is_same(views_[index])) return true;
   if (!grad.defined()) {
@@ -92,9 +92,9 @@ void FlatBucket::fill(double value) { flat_.fill_(value); }
 ScatteredBucket::ScatteredBucket(std::vector<at::Tensor> parameters)
     : parameters_(std::move(parameters)), taken_(parameters_.size()) {}
 
-// A gradient may stay where it is unless its memory is somebody else's, too (a view of
-// what backward still works with), or its layout this rank's own.
-bool ScatteredBucket::take(size_t index) {
+// A gradient may stay where it is unless backward still works with its memory, or its
+// layout is this rank's own.
+bool ScatteredBucket::take(size_t index, bool alone) {
   sent_ = false;
   const at::Tensor& parameter = parameters_[index];
   const at::Tensor& grad = parameter.grad();
@@ -102,7 +102,7 @@ bool ScatteredBucket::take(size_t index) {
     taken_[index] = at::zeros_like(parameter);
     return false;
   }
-  if (grad.storage().use_count() == 1 && grad.strides() == parameter.strides() &&
+  if (alone && grad.strides() == parameter.strides() &&
       grad.is_non_overlapping_and_dense()) {
     taken_[index] = grad;
   } else {

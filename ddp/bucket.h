@@ -23,8 +23,8 @@ class Bucket {
   virtual ~Bucket() = default;
 
   // Takes the parameter's gradient to where it is sent from; zeros where it has none.
-  // Says whether it has one.
-  virtual bool take(size_t index) = 0;
+  // Says whether it has one. `alone`: nobody else reads or writes its memory.
+  virtual bool take(size_t index, bool alone) = 0;
   // The parameter's gradient is what the bucket holds of it, from here on.
   virtual void lend(size_t index) = 0;
   // The same, in a tensor of the gradient's own.
@@ -42,7 +42,7 @@ class FlatBucket final : public Bucket {
   // share type and device.
   FlatBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group);
 
-  bool take(size_t index) override;
+  bool take(size_t index, bool alone) override;
   void lend(size_t index) override;
   void give_back(size_t index) override;
   comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
@@ -64,7 +64,7 @@ class ScatteredBucket final : public Bucket {
  public:
   explicit ScatteredBucket(std::vector<at::Tensor> parameters);
 
-  bool take(size_t index) override;
+  bool take(size_t index, bool alone) override;
   void lend(size_t index) override;
   void give_back(size_t index) override { lend(index); }
   comm::Work all_reduce_mean(comm::ProcessGroup& group) override;

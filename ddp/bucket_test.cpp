@@ -196,7 +196,7 @@ TEST_P(BucketTest, TwoBackwardPassesFillIt) {
   for (int pass = 1; pass <= 2; ++pass) {
     run();
     for (size_t i = 0; i < parameters.size(); ++i) {
-      EXPECT_TRUE(bucket.take(i));
+      EXPECT_TRUE(bucket.take(i, /*alone=*/true));
       bucket.lend(i);
       EXPECT_TRUE(parameters[i].grad().equal(expected[i] * pass)) << i;
       EXPECT_TRUE(parameters[i].grad().is_alias_of(bucket.flat())) << i;
@@ -209,7 +209,7 @@ TEST_P(BucketTest, AMissingGradientIsZerosAndStaysMissing) {
   FlatBucket bucket(parameters, *alone());
   bucket.flat().fill_(7);
   for (size_t i = 0; i < parameters.size(); ++i) {
-    EXPECT_FALSE(bucket.take(i));
+    EXPECT_FALSE(bucket.take(i, /*alone=*/true));
     EXPECT_FALSE(parameters[i].grad().defined());
   }
   EXPECT_EQ(bucket.flat().count_nonzero().item<int64_t>(), 0);

@@ -38,7 +38,9 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
       as_view_(options.ddp.gradient_as_bucket_view),
       passes_(options.accumulate),
       used_somewhere_(parameters.size(), true),
-      hooks_(parameters_, [this](size_t parameter) { gradient_came(parameter); }) {
+      hooks_(parameters_, [this](size_t parameter, bool alone) {
+        gradient_came(parameter, alone);
+      }) {
   for (const model::NamedParameter& parameter : parameters) {
     names_.push_back(parameter.name);
   }
@@ -100,21 +102,21 @@ void BucketedReducer::prepare(const at::Tensor& logits) {
   } else if (static_graph_) {
     times_left_ = times_;
     for (size_t p = 0; p < parameters_.size(); ++p) {
-      if (times_[p] == 0) mark_ready(p);
+      if (times_[p] == 0) mark_ready(p, /*alone=*/false);
     }
   } else if (find_unused_) {
-    for (const size_t p : hooks_.unreachable_from(logits)) mark_ready(p);
+    for (const size_t p : hooks_.unreachable_from(logits)) mark_ready(p, false);
   }
 }
 
 // On the thread of the backward pass, which on the CPU is the loop's own.
-void BucketedReducer::gradient_came(size_t parameter) {
+void BucketedReducer::gradient_came(size_t parameter, bool alone) {
   if (!in_backward_)
     return;  // a backward pass that nobody prepared: gradients stay local
   if (!reduces_) {
     Slot& slot = slots_[places_[parameter].slot];
     const size_t i = places_[parameter].in_bucket;
-    if (as_view_ && slot.bucket->take(i)) slot.bucket->lend(i);
+    if (as_view_ && slot.bucket->take(i, alone)) slot.bucket->lend(i);
     return;
   }
   if (learns()) {
@@ -126,15 +128,15 @@ void BucketedReducer::gradient_came(size_t parameter) {
     if (--times_left_[parameter] > 0) return;
   }
   if (!rebuilt_) order_.push_back(parameter);
-  mark_ready(parameter);
+  mark_ready(parameter, alone);
 }
 
-void BucketedReducer::mark_ready(size_t parameter) {
+void BucketedReducer::mark_ready(size_t parameter, bool alone) {
   if (ready_[parameter]) refuse_second_time(parameter);
   ready_[parameter] = true;
   const auto [b, i] = places_[parameter];
   Slot& slot = slots_[b];
-  if (slot.bucket->take(i) && as_view_) slot.bucket->lend(i);
+  if (slot.bucket->take(i, alone) && as_view_) slot.bucket->lend(i);
   if (--slot.pending > 0) return;
   // See Note [Buckets launch in index order].
   while (next_to_launch_ < slots_.size() && slots_[next_to_launch_].pending == 0) {
@@ -150,7 +152,7 @@ void BucketedReducer::launch(Slot& slot) {
 // known when it is over.
 void BucketedReducer::end_first_static_pass() {
   send_used();
-  for (size_t p = 0; p < parameters_.size(); ++p) mark_ready(p);
+  for (size_t p = 0; p < parameters_.size(); ++p) mark_ready(p, /*alone=*/true);
   learned_ = true;
 }
 

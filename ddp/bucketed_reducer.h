@@ -59,8 +59,8 @@ class BucketedReducer final : public Reducer {
 
   void make_buckets(const BucketAssignment& assignment);
   void rebuild_buckets();
-  void gradient_came(size_t parameter);
-  void mark_ready(size_t parameter);
+  void gradient_came(size_t parameter, bool alone);
+  void mark_ready(size_t parameter, bool alone);
   void launch(Slot& slot);
   void end_first_static_pass();
   void send_used();

@@ -94,7 +94,7 @@ TEST(Gradients, AreViewsOfTheBucketsAndStayThere) {
 }
 
 TEST(Gradients, LieOutsideWhereAskedTo) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     TrainOptions options = caps(0, 1 << 20);
     options.ddp.gradient_as_bucket_view = false;
     const Pair pair;
@@ -136,7 +136,7 @@ TEST(Rebuild, TakesRank0sOrder) {
 // A loop that never zeroes: the gradients of the first step move to the new buckets.
 TEST(Rebuild, KeepsGradientsThatAreAccumulated) {
   for (const bool as_view : {true, false}) {
-    run_thread_ranks(2, [&](const ThreadRank& at) {
+    run_over_each_backend(2, [&](const ThreadRank& at) {
       TrainOptions options = caps(0, 0);
       options.ddp.gradient_as_bucket_view = as_view;
       const Pair pair;
@@ -158,7 +158,7 @@ TEST(Rebuild, KeepsGradientsThatAreAccumulated) {
 }
 
 TEST(NoSync, AccumulatesUntilItEnds) {
-  run_thread_ranks(3, [&](const ThreadRank& at) {
+  run_over_each_backend(3, [&](const ThreadRank& at) {
     const Pair pair;
     BucketedReducer reducer(pair.parameters(), at.group, caps(0, 0));
     const auto forward = [&] { return (pair.three.sum() * pair.five) * at.rank; };
@@ -182,7 +182,7 @@ TEST(NoSync, AccumulatesUntilItEnds) {
 // third.
 TEST(Unused, LocallyIsTheMeanAndGloballyIsUndefined) {
   for (const bool as_view : {true, false}) {
-    run_thread_ranks(3, [&](const ThreadRank& at) {
+    run_over_each_backend(3, [&](const ThreadRank& at) {
       TrainOptions options = looking_for_unused();
       options.ddp.gradient_as_bucket_view = as_view;
       const Pair pair;
@@ -202,7 +202,7 @@ TEST(Unused, LocallyIsTheMeanAndGloballyIsUndefined) {
 
 // One rank's output depends on nothing at all: no hook of its own ever fires.
 TEST(Unused, ARankMayUseNothing) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     const Pair pair;
     BucketedReducer reducer(pair.parameters(), at.group, looking_for_unused());
     for (int i = 0; i < 2; ++i) {
@@ -218,7 +218,7 @@ TEST(Unused, ARankMayUseNothing) {
 }
 
 TEST(Unused, IsAnErrorWhereNobodyLooks) {
-  run_thread_ranks(3, [&](const ThreadRank& at) {
+  run_over_each_backend(3, [&](const ThreadRank& at) {
     const Pair pair;
     BucketedReducer reducer(pair.parameters(), at.group, caps(0, 0));
     const auto unused = [&] { return pair.three.sum(); };
@@ -235,7 +235,7 @@ TEST(Unused, IsAnErrorWhereNobodyLooks) {
 
 // Two backward passes a step, as reentrant ones make them.
 TEST(StaticGraph, LearnsHowOftenAGradientComes) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     const Pair pair;
     const at::Tensor unused = at::ones({2}).requires_grad_();
     NamedParameters parameters = pair.parameters();
@@ -258,7 +258,7 @@ TEST(StaticGraph, LearnsHowOftenAGradientComes) {
 }
 
 TEST(StaticGraph, MustNotChange) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     const Pair pair;
     BucketedReducer reducer(pair.parameters(), at.group, static_graph());
     const auto both = [&] { return pair.three.sum() + pair.five.sum(); };
@@ -271,7 +271,7 @@ TEST(StaticGraph, MustNotChange) {
 }
 
 TEST(MarkedReady, OnlyOnce) {
-  run_thread_ranks(2, [&](const ThreadRank& at) {
+  run_over_each_backend(2, [&](const ThreadRank& at) {
     const Pair pair;
     BucketedReducer reducer(pair.parameters(), at.group, caps(0, 0));
     const std::string error = error_of([&] {

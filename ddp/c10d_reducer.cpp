@@ -3,6 +3,8 @@
 // options: gradients as bucket views, and undefined between steps. Over any backend of
 // ours. It waits for its collectives within backward, so none of its time counts as
 // exposed.
+#include <torch/csrc/autograd/engine.h>
+
 #include <algorithm>
 #include <limits>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
@@ -17,17 +19,65 @@
 namespace lockstep::ddp {
 namespace {
 
-using c10dGroup = c10::intrusive_ptr<c10d::ProcessGroup>;
+// Note [A future needs somebody to complete it]
+// c10d's reducer ends the backward pass by waiting for the futures of its collectives.
+// shm has no thread of its own: a collective is done by ranks that come or wait, and
+// waiting for a future does nothing for it. So all collectives of a pass are waited for
+// themselves, in a callback at the end of backward that autograd runs before c10d's.
+class CompletedBackend final : public c10d::Backend {
+ public:
+  explicit CompletedBackend(c10::intrusive_ptr<c10d::Backend> backend)
+      : Backend(backend->getRank(), backend->getSize()), backend_(std::move(backend)) {}
 
-c10dGroup as_c10d_group(comm::ProcessGroup& group, at::Device device) {
+  const std::string getBackendName() const override {
+    return backend_->getBackendName();
+  }
+
+  c10::intrusive_ptr<c10d::Work> allreduce(
+      std::vector<at::Tensor>& tensors,
+      const c10d::AllreduceOptions& options) override {
+    auto work = backend_->allreduce(tensors, options);
+    if (torch::autograd::get_current_graph_task_id() < 0) {
+      work->wait();  // outside of backward: a static graph's first pass
+      return work;
+    }
+    if (started_.empty()) {
+      torch::autograd::Engine::get_default_engine().queue_callback([this] {
+        for (const auto& one : std::exchange(started_, {})) one->wait();
+      });
+    }
+    started_.push_back(work);
+    return work;
+  }
+  c10::intrusive_ptr<c10d::Work> broadcast(
+      std::vector<at::Tensor>& tensors,
+      const c10d::BroadcastOptions& options) override {
+    return backend_->broadcast(tensors, options);
+  }
+
+ private:
+  c10::intrusive_ptr<c10d::Backend> backend_;
+  std::vector<c10::intrusive_ptr<c10d::Work>> started_;
+};
+
+}  // namespace
+
+c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(comm::ProcessGroup& group,
+                                                     at::Device device) {
   constexpr auto kType = c10d::ProcessGroup::BackendType::CUSTOM;
   const auto store = c10::make_intrusive<c10d::HashStore>();  // asked for nothing
   auto result =
       c10::make_intrusive<c10d::ProcessGroup>(store, group.rank(), group.size());
-  result->setBackend(device.type(), kType, group.backend());
+  c10::intrusive_ptr<c10d::Backend> backend = group.backend();
+  if (group.backend_name() == "shm") {
+    backend = c10::make_intrusive<CompletedBackend>(std::move(backend));
+  }
+  result->setBackend(device.type(), kType, backend);
   result->setDefaultBackend(kType);
   return result;
 }
+
+namespace {
 
 class C10dReducer final : public Reducer {
  public:

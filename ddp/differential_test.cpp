@@ -13,23 +13,14 @@
 #include "ddp/random_net.h"
 #include "ddp/reducers.h"
 #include "ddp/thread_ranks.h"
-#include "ddp/varied_net.h"
 #include "launch/process.h"
 #include "tests/program_run.h"
+#include "tests/varied_net.h"
 
 namespace lockstep::ddp {
 namespace {
 
 constexpr int64_t kReductions = 4;  // buckets are rebuilt after the first or second
-
-c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(const ThreadRank& at) {
-  const auto store = c10::make_intrusive<c10d::HashStore>();  // asked for nothing
-  auto group = c10::make_intrusive<c10d::ProcessGroup>(store, at.rank, at.size);
-  group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO,
-                    at.group.backend());
-  group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
-  return group;
-}
 
 // c10d's reducer, from the buckets that ours starts from.
 class Theirs {
@@ -40,8 +31,8 @@ class Theirs {
     const int64_t first_cap = std::min(variation.first_cap, variation.cap);
     reducer_ = std::make_shared<c10d::Reducer>(
         parameters, assign_buckets(parameters, variation.first_cap, variation.cap),
-        as_c10d_group(at), std::vector<bool>(parameters.size(), false), variation.cap,
-        variation.find_unused, variation.as_view,
+        as_c10d_group(at.group, at::kCPU), std::vector<bool>(parameters.size(), false),
+        variation.cap, variation.find_unused, variation.as_view,
         std::unordered_map<size_t, std::string>(), first_cap,
         /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false,
         std::vector<int64_t>());
@@ -165,26 +156,36 @@ std::string compare(uint64_t seed, const ThreadRank& at) {
   return "";
 }
 
-void compare_on_threads(int size, uint64_t first_seed, uint64_t seeds) {
-  run_thread_ranks(size, [&](const ThreadRank& at) {
-    for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
-      const std::string text = compare(seed, at);
-      ASSERT_EQ(text, "");
-    }
-  });
+void compare_on_threads(int size, uint64_t first_seed, uint64_t seeds,
+                        const std::string& backend = "gloo") {
+  run_thread_ranks(
+      size,
+      [&](const ThreadRank& at) {
+        for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+          const std::string text = compare(seed, at);
+          ASSERT_EQ(text, "");
+        }
+      },
+      backend);
 }
 
 TEST(BucketedReducer, IsC10dsOnTwoThreads) { compare_on_threads(2, 0, 110); }
 TEST(BucketedReducer, IsC10dsOnThreeThreads) { compare_on_threads(3, 110, 40); }
 TEST(BucketedReducer, IsC10dsOnFiveThreads) { compare_on_threads(5, 150, 30); }
 
-TEST(BucketedReducer, IsC10dsInThreeProcesses) {
+TEST(BucketedReducer, IsC10dsOnThreeThreadsOverShm) {
+  compare_on_threads(3, 200, 100, "shm");
+}
+
+class InProcesses : public testing::TestWithParam<std::string> {};
+
+TEST_P(InProcesses, BucketedReducerIsC10ds) {
   const TestFolder place;
   std::vector<launch::Process> ranks;
   for (int rank = 0; rank < 3; ++rank) {
     launch::Command command;
-    command.argv = {"differential_test", "--rank", std::to_string(rank), "3", "180",
-                    place / "store"};
+    command.argv = {"differential_test", "--rank",  std::to_string(rank), "3", "180",
+                    place / "store",     GetParam()};
     command.program = "/proc/self/exe";
     command.err = launch::Output::kCapture;
     ranks.emplace_back(command);
@@ -196,6 +197,9 @@ TEST(BucketedReducer, IsC10dsInThreeProcesses) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Backends, InProcesses, testing::Values("gloo", "shm"),
+                         [](const auto& info) { return info.param; });
+
 // One rank of a few: 20 seeds from argv[4].
 int rank_main(char** argv) {
   at::set_num_threads(1);
@@ -203,8 +207,9 @@ int rank_main(char** argv) {
   const int size = std::atoi(argv[3]);
   const uint64_t first_seed = std::strtoull(argv[4], nullptr, 10);
   const auto store = c10::make_intrusive<c10d::FileStore>(argv[5], size);
-  const auto gloo = comm::make_gloo(store, rank, size, "127.0.0.1", comm::kTestTimeout);
-  const auto recording = c10::make_intrusive<RecordingBackend>(gloo->backend());
+  const comm::GroupPtr plain = make_test_group(store, rank, size, argv[6]);
+  const device::AccountScope scope({rank, device::Category::other});
+  const auto recording = c10::make_intrusive<RecordingBackend>(plain->backend());
   comm::ProcessGroup group(recording);
   for (uint64_t seed = first_seed; seed < first_seed + 20; ++seed) {
     const std::string text = compare(seed, {rank, size, group, *recording});
@@ -219,7 +224,7 @@ int rank_main(char** argv) {
 }  // namespace lockstep::ddp
 
 int main(int argc, char** argv) {
-  if (argc > 5 && std::string(argv[1]) == "--rank") {
+  if (argc > 6 && std::string(argv[1]) == "--rank") {
     return lockstep::ddp::rank_main(argv);
   }
   testing::InitGoogleTest(&argc, argv);

@@ -28,7 +28,7 @@ class FlatReducer final : public Reducer {
     passes_.end(reduce);
     if (!reduce) return;
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      bucket_.take(i);
+      bucket_.take(i, /*alone=*/true);
       bucket_.lend(i);
     }
     bucket_.all_reduce_mean(group_).wait();

@@ -12,13 +12,33 @@ using torch::autograd::Node;
 using torch::autograd::variable_list;
 using torch::autograd::utils::LambdaPostHook;
 
+namespace {
+
+// A gradient may share its memory with what backward still computes from: a sum hands
+// one gradient to both its terms, and one of them may be a view. AccumulateGrad asks
+// only whether it is the same tensor. Those that may hold the memory beside the
+// gradient: the tensor that was just handed over to become it, and that one's base,
+// if it is a view that nobody but itself keeps alive.
+bool is_alone(const at::Tensor& gradient, const at::Tensor& handed) {
+  size_t holders = 1;
+  if (handed.defined() && !handed.is_same(gradient) && handed.is_alias_of(gradient)) {
+    ++holders;
+    if (handed.is_view() && handed._base().use_count() == 1) ++holders;
+  }
+  return gradient.storage().use_count() <= holders;
+}
+
+}  // namespace
+
 GradientHooks::GradientHooks(const std::vector<at::Tensor>& parameters,
-                             const std::function<void(size_t)>& came) {
+                             const Came& came) {
   for (size_t i = 0; i < parameters.size(); ++i) {
     auto accumulator = torch::autograd::impl::grad_accumulator(parameters[i]);
     const uintptr_t key = accumulator->add_post_hook(std::make_unique<LambdaPostHook>(
-        [came, i](const variable_list& outputs, const variable_list&) {
-          came(i);
+        [came, i, parameter = parameters[i].unsafeGetTensorImpl()](
+            const variable_list& outputs, const variable_list& handed) {
+          const at::Tensor& gradient = parameter->grad();
+          came(i, gradient.defined() && is_alone(gradient, handed.at(0)));
           return outputs;
         }));
     hooks_.emplace_back(std::move(accumulator), key);

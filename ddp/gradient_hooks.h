@@ -20,9 +20,10 @@ class GradientHooks {
  public:
   // As long as it lives, `came` is called with i whenever a backward pass has brought
   // parameters[i]'s gradient up to date, on the thread of that pass (on the CPU the
-  // caller's own). What it throws comes out of backward().
-  GradientHooks(const std::vector<at::Tensor>& parameters,
-                const std::function<void(size_t)>& came);
+  // caller's own). What it throws comes out of backward(). `alone`: no other tensor
+  // shares the gradient's memory, so that it may be changed while backward goes on.
+  using Came = std::function<void(size_t i, bool alone)>;
+  GradientHooks(const std::vector<at::Tensor>& parameters, const Came& came);
   ~GradientHooks();
   GradientHooks(const GradientHooks&) = delete;
   GradientHooks& operator=(const GradientHooks&) = delete;

@@ -12,6 +12,10 @@
 #include "training/registry.h"
 #include "training/step_meter.h"
 
+namespace c10d {
+class ProcessGroup;
+}
+
 namespace lockstep::ddp {
 
 // What is trained; the names are for errors.
@@ -31,6 +35,10 @@ ReducerPtr make_bucketed_reducer(const NamedParameters&, comm::ProcessGroup&,
 // oracle, and a peer to be measured against.
 ReducerPtr make_c10d_reducer(const NamedParameters&, comm::ProcessGroup&,
                              const TrainOptions&);
+
+// The group as c10d's own classes take it, for tensors on `device`.
+c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(comm::ProcessGroup& group,
+                                                     at::Device device);
 
 using ReducerFactory = ReducerPtr(const NamedParameters&, comm::ProcessGroup&,
                                   const TrainOptions&);

@@ -1,4 +1,4 @@
-// Ranks as threads of one process, over gloo, for tests alone: quick to start, and the
+// Ranks as threads of one process, for tests alone: quick to start, and the
 // sanitizers see all of them. A rank's process group notes the all-reduces it was asked
 // for, and may hesitate before each.
 #pragma once
@@ -12,6 +12,7 @@
 
 #include "comm/process_group.h"
 #include "comm/thread_groups.h"
+#include "device/ledger_allocator.h"
 
 namespace lockstep::ddp {
 
@@ -31,15 +32,24 @@ class RecordingBackend final : public c10d::Backend {
     return backend_->getBackendName();
   }
 
+  bool supportsTensorAlloc(c10::DeviceIndex device) override {
+    return backend_->supportsTensorAlloc(device);
+  }
+  at::Tensor allocateTensor(long elements, at::TensorOptions options) override {
+    return backend_->allocateTensor(elements, options);
+  }
+
   c10::intrusive_ptr<c10d::Work> allreduce(
       std::vector<at::Tensor>& tensors,
       const c10d::AllreduceOptions& options) override {
-    if (longest_.count() > 0) {
-      std::this_thread::sleep_for(
-          std::chrono::microseconds(random_() % longest_.count()));
-    }
-    all_reduced_.push_back(tensors.at(0).numel());
+    note(tensors);
     return backend_->allreduce(tensors, options);
+  }
+  c10::intrusive_ptr<c10d::Work> allreduce_coalesced(
+      std::vector<at::Tensor>& tensors,
+      const c10d::AllreduceCoalescedOptions& options) override {
+    note(tensors);
+    return backend_->allreduce_coalesced(tensors, options);
   }
   c10::intrusive_ptr<c10d::Work> broadcast(
       std::vector<at::Tensor>& tensors,
@@ -53,6 +63,15 @@ class RecordingBackend final : public c10d::Backend {
   }
 
  private:
+  void note(const std::vector<at::Tensor>& tensors) {
+    if (longest_.count() > 0) {
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(random_() % longest_.count()));
+    }
+    all_reduced_.push_back(0);
+    for (const at::Tensor& tensor : tensors) all_reduced_.back() += tensor.numel();
+  }
+
   c10::intrusive_ptr<c10d::Backend> backend_;
   std::vector<int64_t> all_reduced_;
   std::chrono::microseconds longest_{0};
@@ -66,14 +85,37 @@ struct ThreadRank {
   RecordingBackend& recording;
 };
 
-// comm::on_ranks, with a group that records.
+// The group of a rank, over gloo or shm. Over shm a rank's thread is the card of its
+// number, whose memory is the shared one: gradients lie where all ranks see them.
+inline comm::GroupPtr make_test_group(const c10::intrusive_ptr<c10d::Store>& store,
+                                      int rank, int size, const std::string& backend) {
+  if (backend == "gloo") {
+    return comm::make_gloo(store, rank, size, "127.0.0.1", comm::kTestTimeout);
+  }
+  device::install_ledger();
+  return comm::make_shm(store, rank, size, comm::kTestTimeout, /*card=*/rank);
+}
+
+// Every rank a thread with a group that records.
 inline void run_thread_ranks(int size,
-                             const std::function<void(const ThreadRank&)>& work) {
-  comm::on_ranks(size, [&](comm::GroupPtr& gloo) {
-    const auto recording = c10::make_intrusive<RecordingBackend>(gloo->backend());
+                             const std::function<void(const ThreadRank&)>& work,
+                             const std::string& backend = "gloo") {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  comm::on_threads(size, [&](int rank) {
+    const comm::GroupPtr plain = make_test_group(store, rank, size, backend);
+    const device::AccountScope scope({rank, device::Category::other});
+    const auto recording = c10::make_intrusive<RecordingBackend>(plain->backend());
     comm::ProcessGroup group(recording);
-    work({group.rank(), size, group, *recording});
+    work({rank, size, group, *recording});
   });
+}
+
+// The same over gloo, whose buckets lie in memory of their own, and over shm, which
+// adds gradients up where they are.
+inline void run_over_each_backend(int size,
+                                  const std::function<void(const ThreadRank&)>& work) {
+  run_thread_ranks(size, work, "gloo");
+  run_thread_ranks(size, work, "shm");
 }
 
 }  // namespace lockstep::ddp

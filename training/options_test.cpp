@@ -88,6 +88,9 @@ TEST(CommandLineTest, SaysWhatTheStructSaysWhenSilent) {
   EXPECT_EQ(line.options.batch_size, 64);
   EXPECT_EQ(line.options.ddp.reducer, "bucketed");
   EXPECT_TRUE(line.options.ddp.broadcast_buffers);
+  EXPECT_TRUE(line.options.ddp.gradient_as_bucket_view);
+  EXPECT_FALSE(line.options.ddp.find_unused_parameters);
+  EXPECT_FALSE(line.options.ddp.static_graph);
   EXPECT_FALSE(line.quiet);
   EXPECT_EQ(line.help, "");
 }
@@ -243,7 +246,8 @@ TEST(CommandLineTest, EachProgramTakesWhatConcernsIt) {
   EXPECT_EQ(parse({"--gpus", "2"}, Ranks::one_process).options.gpus, 2);
   EXPECT_THROW(parse({"--reducer", "flat"}, Ranks::one), CLI::ParseError);
   EXPECT_THROW(parse({"--reducer", "flat"}, Ranks::one_process), CLI::ParseError);
-  EXPECT_THROW(parse({"--accumulate", "2"}, Ranks::one_a_card), CLI::ParseError);
+  EXPECT_THROW(parse({"--accumulate", "2"}, Ranks::one_process), CLI::ParseError);
+  EXPECT_EQ(parse({"--accumulate", "2"}, Ranks::one_a_card).options.accumulate, 2);
   const CommandLine line =
       parse({"--accumulate", "2", "--sampler", "ranks-in-turn"}, Ranks::one);
   EXPECT_EQ(line.options.accumulate, 2);

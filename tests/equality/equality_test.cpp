@@ -72,6 +72,23 @@ TEST(Programs, GiveTheSameLosses) {
   }
 }
 
+// A quarter of the global batch, twice a step, with --accumulate.
+TEST(Programs, OfDdpGiveThemWithEachOption) {
+  const std::string fp64 = workload("mlp", "fp64", kSteps);
+  for (const std::string option :
+       {"--batch-size 64 --reducer c10d", "--batch-size 64 --static-graph",
+        "--batch-size 64 --find-unused-parameters",
+        "--batch-size 64 --no-gradient-as-bucket-view",
+        "--batch-size 32 --accumulate 2",
+        "--batch-size 32 --accumulate 2 --reducer flat"}) {
+    const std::string program = "ddp --gpus 2 --threads-per-card 1 " + option;
+    expect_within(
+        1e-10,
+        apart(program_losses(program + fp64), program_losses(kOne + fp64), kSteps),
+        program + fp64);
+  }
+}
+
 TEST(Programs, GiveTheSameLossesInFp32) {
   for (const std::string& program : kParallel) {
     const std::string mlp = workload("mlp", "fp32", kSteps);

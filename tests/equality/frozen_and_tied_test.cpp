@@ -186,6 +186,7 @@ void run_ddp(const std::string& reducer, double bucket_cap_mb) {
 TEST_F(FrozenAndTied, OnThreeRanksOfTheNaiveReducer) { run_ddp("naive", 25); }
 TEST_F(FrozenAndTied, OnThreeRanksOfTheFlatReducer) { run_ddp("flat", 25); }
 TEST_F(FrozenAndTied, OnThreeRanksOfTheBucketedReducer) { run_ddp("bucketed", 25); }
+TEST_F(FrozenAndTied, OnThreeRanksOfC10dsReducer) { run_ddp("c10d", 25); }
 TEST_F(FrozenAndTied, OnThreeRanksWithABucketForEachParameter) {
   run_ddp("bucketed", 0);
 }
