@@ -13,6 +13,7 @@
 #include "launch/place.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
+#include "launch/start_line.h"
 #include "training/catalog.h"
 #include "training/progress.h"
 #include "training/summary.h"
@@ -32,6 +33,11 @@ constexpr std::chrono::seconds kOtherRanksWait{1};
 std::string one_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
+
+// Programs that bench runs side by side take their first step at the same moment.
+class AtStartLine final : public StepObserver {
+  void planned(int64_t /*steps*/) override { launch::stand_at_start_line(); }
+};
 
 int fail(const Program& program, const World& world, const std::string& message,
          int status, std::chrono::seconds wait = kOtherRanksWait) {
@@ -85,6 +91,7 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
               const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
+  line.options.observers.push_back(std::make_shared<AtStartLine>());
   TrainReport report;
   try {
     report = train(line.options, world);
