@@ -36,6 +36,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   CLI::App app(
       "Measures one card, DataParallel and DDP side by side: verify, then time.",
       "bench");
+  app.footer("bench collectives --help: collectives alone, as nccl-tests does.");
   app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
       ->delimiter(',');
   app.add_option("--gpus,-g", sweep.gpus,

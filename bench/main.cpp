@@ -1,12 +1,17 @@
 // `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
-// is the main job: a sensible sweep on real images.
+// is the main job: a sensible sweep on real images. `bench collectives` times the
+// process groups' collectives alone.
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <map>
+#include <string>
 #include <utility>
 
 #include "bench/child_run.h"
@@ -90,6 +95,16 @@ int run(int argc, char** argv) {
   return std::all_of(rows.begin(), rows.end(), ok) ? 0 : 1;
 }
 
+// `bench collectives`: a program of its own, whose ranks have LibTorch's process
+// groups.
+int become_collectives(char** argv) {
+  std::string name = "collectives";
+  argv[0] = name.data();
+  execv(program(name).c_str(), argv);
+  throw std::runtime_error("cannot start " + program(name) + ": " +
+                           std::strerror(errno) + "; `make build` makes it");
+}
+
 }  // namespace
 }  // namespace lockstep::bench
 
@@ -97,6 +112,9 @@ int main(int argc, char** argv) {
   // Whoever reads along may leave (`| head`): what was measured is not lost for it.
   signal(SIGPIPE, SIG_IGN);
   try {
+    if (argc > 1 && std::strcmp(argv[1], "collectives") == 0) {
+      return lockstep::bench::become_collectives(argv + 1);
+    }
     return lockstep::bench::run(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::cerr << "bench: " << error.what() << "; see --help\n";
