@@ -49,10 +49,15 @@ function(lockstep_test room file)
   if(NOT TEST_PROCESSORS)
     set(TEST_PROCESSORS 1)
   endif()
+  # Memory that the cards keep hides what is used after it was freed.
+  set(cache "")
+  if(LOCKSTEP_SANITIZE STREQUAL "address")
+    set(cache ";LOCKSTEP_NO_MEMORY_CACHING=1")
+  endif()
   add_test(NAME ${room}/${name} COMMAND ${name})
   set_tests_properties(
     ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} PROCESSORS ${TEST_PROCESSORS} LABELS "${TEST_LABELS}"
-    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1${cache}")
 endfunction()
 
 function(lockstep_program name file)

@@ -140,6 +140,18 @@ Work ProcessGroup::all_reduce_mean(const at::Tensor& tensor) {
   return all_reduce_by(tensor, c10d::ReduceOp::AVG);
 }
 
+Work ProcessGroup::all_reduce_mean(const std::vector<at::Tensor>& tensors) {
+  return timed("all_reduce", tensors.front(), [&] {
+    std::vector<at::Tensor> all = tensors;
+    c10d::AllreduceCoalescedOptions options;
+    options.reduceOp = c10d::ReduceOp::AVG;
+    return backend_->allreduce_coalesced(all, options);
+  });
+}
+
+// Messages are made of what lies side by side; shared memory is read where it is.
+bool ProcessGroup::adds_in_place() const { return backend_name() == "shm"; }
+
 Work ProcessGroup::all_reduce_by(const at::Tensor& tensor, int operation) {
   return timed("all_reduce", tensor, [&] {
     std::vector<at::Tensor> tensors = {tensor};

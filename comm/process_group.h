@@ -68,6 +68,11 @@ class ProcessGroup {
   Work all_reduce(const at::Tensor& tensor);
   Work all_reduce_mean(const at::Tensor& tensor);
 
+  // The same for tensors of one type, wherever they lie, in one collective. Only where
+  // the group adds_in_place(): elsewhere put them side by side first.
+  Work all_reduce_mean(const std::vector<at::Tensor>& tensors);
+  bool adds_in_place() const;
+
   // In place on root: afterwards it holds the sum over ranks. The others' tensors are
   // scratch.
   Work reduce(const at::Tensor& tensor, int root);

@@ -17,28 +17,37 @@ at::Tensor of_rank(int rank, int64_t size, at::ScalarType type) {
   return torch::arange(size).remainder(97).add(1000 * rank + 1).to(type);
 }
 
-class WorldTest : public testing::TestWithParam<int> {};
+using BackendAndRanks = std::tuple<std::string, int>;
+
+class WorldTest : public testing::TestWithParam<BackendAndRanks> {
+ protected:
+  const std::string& backend() const { return std::get<0>(GetParam()); }
+  int world() const { return std::get<1>(GetParam()); }
+  void on_ranks(const std::function<void(GroupPtr&)>& work) const {
+    comm::on_ranks(world(), work, backend());
+  }
+};
 
 TEST_P(WorldTest, RanksKnowTheirPlace) {
-  std::vector<int> seen(static_cast<size_t>(GetParam()));
-  on_ranks(GetParam(), [&](GroupPtr& group) {
-    EXPECT_EQ(group->size(), GetParam());
-    EXPECT_EQ(group->backend_name(), "gloo");
+  std::vector<int> seen(static_cast<size_t>(world()));
+  on_ranks([&](GroupPtr& group) {
+    EXPECT_EQ(group->size(), world());
+    EXPECT_EQ(group->backend_name(), backend());
     seen.at(static_cast<size_t>(group->rank())) = 1;
   });
-  EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(GetParam()), 1));
+  EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(world()), 1));
 }
 
 TEST_P(WorldTest, AllReduceSumsInPlace) {
-  const int world = GetParam();
-  on_ranks(world, [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
       for (const int64_t size : {1, 2, 3, 7, 63, 1025, 50003}) {
         const at::Tensor tensor = of_rank(group->rank(), size, type);
         const void* where = tensor.data_ptr();
         group->all_reduce(tensor).wait();
         at::Tensor expected = torch::zeros({size}, type);
-        for (int rank = 0; rank < world; ++rank) expected += of_rank(rank, size, type);
+        for (int rank = 0; rank < world(); ++rank)
+          expected += of_rank(rank, size, type);
         EXPECT_TRUE(tensor.equal(expected)) << size << " of " << type;
         EXPECT_EQ(tensor.data_ptr(), where);
       }
@@ -47,8 +56,7 @@ TEST_P(WorldTest, AllReduceSumsInPlace) {
 }
 
 TEST_P(WorldTest, AllReducesMayBeUnderWaySideBySide) {
-  const int world = GetParam();
-  on_ranks(world, [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     std::vector<at::Tensor> tensors;
     std::vector<Work> works;
     for (int64_t i = 0; i < 10; ++i) {
@@ -58,34 +66,33 @@ TEST_P(WorldTest, AllReducesMayBeUnderWaySideBySide) {
     }
     for (int64_t i = 9; i >= 0; --i) {  // waited for in another order
       works[static_cast<size_t>(i)].wait();
-      const double sum = static_cast<double>(world * (world - 1) / 2 + world * i);
+      const double sum = static_cast<double>(world() * (world() - 1) / 2 + world() * i);
       EXPECT_TRUE(tensors[static_cast<size_t>(i)].eq(sum).all().item<bool>()) << i;
     }
   });
 }
 
 TEST_P(WorldTest, AllReduceMeanDividesByTheNumberOfRanks) {
-  on_ranks(GetParam(), [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
-      // Multiples of the world's size, so that the mean is exact.
-      const at::Tensor tensor = of_rank(group->rank(), 1025, type).mul_(GetParam());
+      // Multiples of the world()'s size, so that the mean is exact.
+      const at::Tensor tensor = of_rank(group->rank(), 1025, type).mul_(world());
       group->all_reduce_mean(tensor).wait();
       at::Tensor expected = torch::zeros({1025}, type);
-      for (int rank = 0; rank < GetParam(); ++rank)
-        expected += of_rank(rank, 1025, type);
+      for (int rank = 0; rank < world(); ++rank) expected += of_rank(rank, 1025, type);
       EXPECT_TRUE(tensor.equal(expected)) << type;
     }
   });
 }
 
 TEST_P(WorldTest, ReduceGivesTheSumToTheRoot) {
-  on_ranks(GetParam(), [&](GroupPtr& group) {
-    for (int root = 0; root < GetParam(); ++root) {
+  on_ranks([&](GroupPtr& group) {
+    for (int root = 0; root < world(); ++root) {
       const at::Tensor tensor = of_rank(group->rank(), 1001, at::kFloat);
       group->reduce(tensor, root).wait();
       if (group->rank() != root) continue;
       at::Tensor expected = torch::zeros({1001});
-      for (int rank = 0; rank < GetParam(); ++rank)
+      for (int rank = 0; rank < world(); ++rank)
         expected += of_rank(rank, 1001, at::kFloat);
       EXPECT_TRUE(tensor.equal(expected)) << root;
     }
@@ -93,28 +100,27 @@ TEST_P(WorldTest, ReduceGivesTheSumToTheRoot) {
 }
 
 TEST_P(WorldTest, ReduceScatterThenAllGatherIsAllReduce) {
-  const int world = GetParam();
-  on_ranks(world, [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     const int64_t piece = 333;
-    const at::Tensor input = of_rank(group->rank(), piece * world, at::kFloat);
-    at::Tensor expected = torch::zeros({piece * world});
-    for (int rank = 0; rank < world; ++rank)
-      expected += of_rank(rank, piece * world, at::kFloat);
+    const at::Tensor input = of_rank(group->rank(), piece * world(), at::kFloat);
+    at::Tensor expected = torch::zeros({piece * world()});
+    for (int rank = 0; rank < world(); ++rank)
+      expected += of_rank(rank, piece * world(), at::kFloat);
     const at::Tensor mine = torch::empty({piece});
     group->reduce_scatter(mine, input).wait();
     EXPECT_TRUE(mine.equal(expected.narrow(0, group->rank() * piece, piece)));
-    const at::Tensor all = torch::empty({piece * world});
+    const at::Tensor all = torch::empty({piece * world()});
     group->all_gather(all, mine).wait();
     EXPECT_TRUE(all.equal(expected));
   });
 }
 
 TEST_P(WorldTest, MessagesGoRoundTheRingInOrder) {
-  const int world = GetParam();
-  if (world == 1) return;  // a rank sends itself nothing
-  on_ranks(world, [&](GroupPtr& group) {
-    const int next = (group->rank() + 1) % world;
-    const int before = (group->rank() + world - 1) % world;
+  // A rank sends itself nothing; shared memory has no messages.
+  if (world() == 1 || backend() == "shm") return;
+  on_ranks([&](GroupPtr& group) {
+    const int next = (group->rank() + 1) % world();
+    const int before = (group->rank() + world() - 1) % world();
     for (int64_t size : {1, 100, 70001}) {
       const at::Tensor mine = of_rank(group->rank(), size, at::kFloat);
       const at::Tensor theirs = torch::empty({size});
@@ -128,22 +134,22 @@ TEST_P(WorldTest, MessagesGoRoundTheRingInOrder) {
 
 TEST_P(WorldTest, BarrierHoldsUntilAllHaveCome) {
   std::atomic<int> came = 0;
-  on_ranks(GetParam(), [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5 * group->rank()));
     ++came;
     group->barrier();
-    EXPECT_EQ(came, GetParam());
+    EXPECT_EQ(came, world());
   });
 }
 
 TEST_P(WorldTest, AllocatedMemoryIsOfTheTypeAndSize) {
-  on_ranks(GetParam(), [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     const at::Tensor tensor = group->allocate(77, torch::kDouble);
     EXPECT_EQ(tensor.sizes(), at::IntArrayRef({77}));
     EXPECT_EQ(tensor.scalar_type(), at::kDouble);
     tensor.fill_(group->rank());
     group->all_reduce(tensor).wait();
-    const int ranks = GetParam();
+    const int ranks = world();
     EXPECT_TRUE(tensor.eq(ranks * (ranks - 1) / 2).all().item<bool>());
   });
 }
@@ -161,7 +167,7 @@ std::vector<at::Tensor> mixed(int seed) {
 }
 
 TEST_P(WorldTest, BroadcastGivesEveryRankTheRoots) {
-  on_ranks(GetParam(), [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     for (int root = 0; root < group->size(); ++root) {
       const std::vector<at::Tensor> expected = mixed(root);
       const std::vector<at::Tensor> tensors = mixed(group->rank());
@@ -182,7 +188,7 @@ TEST_P(WorldTest, AllGatherOfTextsOfAnyLength) {
                          : std::string(static_cast<size_t>(7 * rank), 'x') +
                                "\n\xC3\xA4" + std::to_string(rank);
   };
-  on_ranks(GetParam(), [&](GroupPtr& group) {
+  on_ranks([&](GroupPtr& group) {
     const auto texts = group->all_gather(text_of(group->rank()));
     ASSERT_EQ(texts.size(), static_cast<size_t>(group->size()));
     for (int rank = 0; rank < group->size(); ++rank) {
@@ -194,7 +200,9 @@ TEST_P(WorldTest, AllGatherOfTextsOfAnyLength) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, WorldTest, testing::Values(1, 2, 3, 8));
+INSTANTIATE_TEST_SUITE_P(Ranks, WorldTest,
+                         testing::Combine(testing::Values("gloo", "shm"),
+                                          testing::Values(1, 2, 3, 8)));
 
 TEST(ProcessGroupTest, BusyOnlyWhileSomethingIsUnderWay) {
   on_ranks(2, [](GroupPtr& group) {

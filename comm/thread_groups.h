@@ -1,5 +1,5 @@
-// Ranks as threads of one process, each with a gloo group of its own, for tests alone:
-// quick, and the sanitizers see all of them.
+// Ranks as threads of one process, each with a process group of its own, for tests
+// alone: quick, and the sanitizers see all of them.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -8,11 +8,13 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
 #include "comm/gloo.h"
+#include "comm/shm.h"
 
 namespace lockstep::comm {
 
@@ -43,11 +45,15 @@ inline void on_threads(int count, const std::function<void(int)>& work) {
   }
 }
 
-// Every rank a thread with a group of its own. (The group may be reset by the work.)
-inline void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
+// Every rank a thread with a group of its own, over gloo or shm. (The group may be
+// reset by the work.)
+inline void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work,
+                     const std::string& backend = "gloo") {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   on_threads(world_size, [&](int rank) {
-    GroupPtr group = make_gloo(store, rank, world_size, "127.0.0.1", kTestTimeout);
+    GroupPtr group = backend == "shm" ? make_shm(store, rank, world_size, kTestTimeout)
+                                      : make_gloo(store, rank, world_size, "127.0.0.1",
+                                                  kTestTimeout);
     work(group);
   });
 }

@@ -1,24 +1,52 @@
 // A bucket: one flat tensor in which the gradients of several parameters lie side by
 // side, so that one all_reduce serves them all.
+//
+// Note [A fresh gradient is copied, not added]
+// Before a forward pass gradients are undefined. Backward then makes each a tensor of
+// its own, which is copied to its place in the bucket once. Gradients that were views
+// of a zeroed bucket from the start would cost more: the zeros are written, then read
+// again to be added to.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
+
+#include "comm/process_group.h"
 
 namespace lockstep::ddp {
 
 class Bucket {
  public:
-  // Zeroed memory for the gradients of `parameters`, which share type and device.
-  explicit Bucket(std::vector<at::Tensor> parameters);
+  virtual ~Bucket() = default;
 
-  // Makes each parameter's gradient its view of this bucket, and all of them zero.
-  void zero_grad();
+  // Takes the parameter's gradient to where it is sent from; zeros where it has none.
+  // Says whether it has one.
+  virtual bool take(size_t index) = 0;
+  // The parameter's gradient is what the bucket holds of it, from here on.
+  virtual void lend(size_t index) = 0;
+  // The same, in a tensor of the gradient's own.
+  virtual void give_back(size_t index) = 0;
 
-  // Brings back a gradient that somebody replaced by a tensor of his own: copies it in.
-  void recapture(size_t index);
+  // What was taken of all parameters becomes the mean over ranks.
+  virtual comm::Work all_reduce_mean(comm::ProcessGroup& group) = 0;
+  // What the bucket holds, instead of gradients.
+  virtual void fill(double value) = 0;
+};
+
+class FlatBucket final : public Bucket {
+ public:
+  // Memory of the group's, not initialised, for the gradients of `parameters`, which
+  // share type and device.
+  FlatBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group);
+
+  bool take(size_t index) override;
+  void lend(size_t index) override;
+  void give_back(size_t index) override;
+  comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
+  void fill(double value) override;
 
   const at::Tensor& flat() const { return flat_; }  // [elements]
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
@@ -30,13 +58,43 @@ class Bucket {
       views_;  // parameters_[i]'s gradient, of its sizes and strides
 };
 
-// Which parameters share a bucket, as indices into `parameters`. In reverse order, for
-// backward makes the last layer's gradients first; one type a bucket. The parameter
-// that brings a bucket to its cap closes it: `first_cap_bytes` for the first,
-// `cap_bytes` for the others. A cap of 0 makes one bucket a parameter. After
-// compute_bucket_assignment_by_size in torch/csrc/distributed/c10d/reducer.cpp.
-std::vector<std::vector<size_t>> assign_buckets(
-    const std::vector<at::Tensor>& parameters, int64_t first_cap_bytes,
-    int64_t cap_bytes);
+// A bucket without memory: gradients are added up where backward left them, for groups
+// that add_in_place(). Saves the copy, and the bucket's bytes.
+class ScatteredBucket final : public Bucket {
+ public:
+  explicit ScatteredBucket(std::vector<at::Tensor> parameters);
+
+  bool take(size_t index) override;
+  void lend(size_t index) override;
+  void give_back(size_t index) override { lend(index); }
+  comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
+  void fill(double value) override;
+
+ private:
+  std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> taken_;  // undefined once they are sent and lent
+  bool sent_ = false;
+};
+
+// The one that suits the group.
+std::unique_ptr<Bucket> make_bucket(std::vector<at::Tensor> parameters,
+                                    comm::ProcessGroup& group);
+
+// Which parameters share a bucket, as indices into `parameters`.
+using BucketAssignment = std::vector<std::vector<size_t>>;
+
+// Fills buckets in the given order, one type and device a bucket. The parameter that
+// brings a bucket to its cap closes it: `first_cap_bytes` for the first of its type,
+// `cap_bytes` for the others; so a cap of 0 makes one bucket a parameter. Buckets stand
+// in the order in which they are complete. After compute_bucket_assignment_by_size in
+// torch/csrc/distributed/c10d/reducer.cpp.
+BucketAssignment assign_buckets_in_order(const std::vector<at::Tensor>& parameters,
+                                         const std::vector<size_t>& order,
+                                         int64_t first_cap_bytes, int64_t cap_bytes);
+
+// In reverse order, for backward makes the last layer's gradients first: the best guess
+// before any backward pass was seen. Buckets stand in the order of their first members.
+BucketAssignment assign_buckets(const std::vector<at::Tensor>& parameters,
+                                int64_t first_cap_bytes, int64_t cap_bytes);
 
 }  // namespace lockstep::ddp

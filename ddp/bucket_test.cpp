@@ -7,6 +7,7 @@
 #include <random>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
+#include "comm/thread_groups.h"
 #include "device/ledger_allocator.h"
 #include "device/memory_ledger.h"
 #include "training/options.h"
@@ -14,7 +15,7 @@
 namespace lockstep::ddp {
 namespace {
 
-using Assignment = std::vector<std::vector<size_t>>;
+using Assignment = BucketAssignment;
 
 std::vector<at::Tensor> floats(const std::vector<int64_t>& sizes) {
   std::vector<at::Tensor> tensors;
@@ -77,6 +78,31 @@ TEST(AssignBucketsTest, OneTypeABucketWithAFirstCapOfItsOwn) {
   EXPECT_EQ(assign_buckets(parameters, 40, 1000), (Assignment{{3}, {2}, {1}, {0}}));
 }
 
+// As the tests of PyTorch's compute_bucket_assignment_by_size have them.
+TEST(AssignBucketsTest, KnownValues) {
+  EXPECT_EQ(
+      assign_buckets_in_order(floats({100, 200, 100, 50}), {0, 1, 2, 3}, 400, 400),
+      (Assignment{{0}, {1}, {2}, {3}}));
+  std::vector<at::Tensor> two_types;
+  for (int i = 0; i < 3; ++i) {
+    two_types.push_back(torch::empty({50}, at::kFloat));
+    two_types.push_back(torch::empty({25}, at::kDouble));
+  }
+  EXPECT_EQ(assign_buckets_in_order(two_types, {0, 1, 2, 3, 4, 5}, 400, 400),
+            (Assignment{{0, 2}, {1, 3}, {4}, {5}}));
+  EXPECT_EQ(assign_buckets_in_order(floats({10, 10, 10, 10}), {0, 1, 2, 3}, 40, 80),
+            (Assignment{{0}, {1, 2}, {3}}));
+}
+
+TEST(AssignBucketsTest, InTheOrderGivenAndAsTheyAreComplete) {
+  EXPECT_EQ(assign_buckets_in_order(floats({10, 10, 10, 10}), {2, 0, 3, 1}, 40, 80),
+            (Assignment{{2}, {0, 3}, {1}}));
+  std::vector<at::Tensor> parameters = floats({10, 10, 10});
+  parameters[1] = parameters[1].to(at::kDouble);
+  EXPECT_EQ(assign_buckets_in_order(parameters, {0, 1, 2}, 1000, 1000),
+            (Assignment{{1}, {0, 2}}));
+}
+
 TEST(AssignBucketsTest, NoParametersNoBuckets) {
   EXPECT_TRUE(assign_buckets({}, 100, 100).empty());
 }
@@ -117,10 +143,16 @@ std::vector<at::Tensor> odd_parameters(at::ScalarType type) {
 
 class BucketTest : public testing::TestWithParam<at::ScalarType> {};
 
+// Tests need no other ranks: a group of one.
+comm::GroupPtr alone() {
+  return comm::make_gloo(c10::make_intrusive<c10d::HashStore>(), 0, 1, "127.0.0.1",
+                         comm::kTestTimeout);
+}
+
 TEST_P(BucketTest, GradientsLieInItSideBySide) {
   const auto parameters = odd_parameters(GetParam());
-  Bucket bucket(parameters);
-  bucket.zero_grad();
+  FlatBucket bucket(parameters, *alone());
+  for (size_t i = 0; i < parameters.size(); ++i) bucket.lend(i);
   ASSERT_EQ(bucket.flat().sizes(), at::IntArrayRef({15 + 1 + 150 + 28 + 18}));
   EXPECT_EQ(bucket.flat().scalar_type(), GetParam());
   EXPECT_FALSE(bucket.flat().requires_grad());
@@ -144,8 +176,8 @@ TEST_P(BucketTest, GradientsLieInItSideBySide) {
   }
 }
 
-// Autograd adds into the views: the bucket holds what the parameters would have.
-TEST_P(BucketTest, ABackwardPassFillsIt) {
+// The first pass makes gradients that are copied in; the second adds to them there.
+TEST_P(BucketTest, TwoBackwardPassesFillIt) {
   const auto parameters = odd_parameters(GetParam());
   const auto run = [&] {
     at::Tensor loss = torch::zeros({}, GetParam());
@@ -156,42 +188,48 @@ TEST_P(BucketTest, ABackwardPassFillsIt) {
   };
   run();
   std::vector<at::Tensor> expected;
-  for (const at::Tensor& parameter : parameters)
+  for (const at::Tensor& parameter : parameters) {
     expected.push_back(parameter.grad().clone());
-  Bucket bucket(parameters);
-  for (int pass = 0; pass < 2; ++pass) {
-    bucket.zero_grad();
-    EXPECT_EQ(bucket.flat().abs().sum().item<double>(), 0);
+    parameter.mutable_grad().reset();
+  }
+  FlatBucket bucket(parameters, *alone());
+  for (int pass = 1; pass <= 2; ++pass) {
     run();
     for (size_t i = 0; i < parameters.size(); ++i) {
-      bucket.recapture(i);
-      EXPECT_TRUE(parameters[i].grad().equal(expected[i])) << i;
+      EXPECT_TRUE(bucket.take(i));
+      bucket.lend(i);
+      EXPECT_TRUE(parameters[i].grad().equal(expected[i] * pass)) << i;
       EXPECT_TRUE(parameters[i].grad().is_alias_of(bucket.flat())) << i;
     }
   }
 }
 
-TEST_P(BucketTest, RecaptureBringsBackAReplacedGradient) {
+TEST_P(BucketTest, AMissingGradientIsZerosAndStaysMissing) {
   const auto parameters = odd_parameters(GetParam());
-  Bucket bucket(parameters);
-  bucket.zero_grad();
+  FlatBucket bucket(parameters, *alone());
+  bucket.flat().fill_(7);
   for (size_t i = 0; i < parameters.size(); ++i) {
-    at::Tensor replaced;
-    {
-      const at::NoGradGuard no_grad;
-      replaced = torch::rand(parameters[i].sizes(), GetParam());
-    }
-    parameters[i].mutable_grad() = replaced;
-    bucket.recapture(i);
-    EXPECT_FALSE(parameters[i].grad().is_same(replaced));
-    EXPECT_TRUE(parameters[i].grad().is_alias_of(bucket.flat()));
-    EXPECT_TRUE(parameters[i].grad().equal(replaced));
+    EXPECT_FALSE(bucket.take(i));
+    EXPECT_FALSE(parameters[i].grad().defined());
   }
-  // A gradient that was dropped: the view comes back.
-  bucket.zero_grad();
-  parameters[0].mutable_grad().reset();
-  bucket.recapture(0);
-  EXPECT_TRUE(parameters[0].grad().is_alias_of(bucket.flat()));
+  EXPECT_EQ(bucket.flat().count_nonzero().item<int64_t>(), 0);
+}
+
+TEST_P(BucketTest, GivesBackCopies) {
+  const auto parameters = odd_parameters(GetParam());
+  FlatBucket bucket(parameters, *alone());
+  bucket.flat().fill_(3);
+  for (int again = 0; again < 2; ++again) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const void* before = again == 0 ? nullptr : parameters[i].grad().data_ptr();
+      bucket.give_back(i);
+      const at::Tensor grad = parameters[i].grad();
+      EXPECT_FALSE(grad.is_alias_of(bucket.flat()));
+      EXPECT_TRUE(grad.equal(torch::full_like(parameters[i], 3))) << i;
+      if (again > 0) EXPECT_EQ(grad.data_ptr(), before);
+      grad.fill_(0);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, BucketTest, testing::Values(at::kFloat, at::kDouble));
@@ -200,7 +238,7 @@ TEST(BucketMemoryTest, CountsAsBucketsOnTheThreadsCard) {
   device::install_ledger();
   const device::AccountScope scope({3, device::Category::other});
   const auto parameters = floats({10, 20});
-  const Bucket bucket(parameters);
+  const FlatBucket bucket(parameters, *alone());
   const auto live = device::card_bytes(3).live_by_category;
   EXPECT_EQ(live[static_cast<size_t>(device::Category::buckets)], 120);
 }

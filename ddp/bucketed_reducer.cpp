@@ -1,125 +1,231 @@
-// Overlaps communication with the backward pass: gradients lie in buckets, and as soon
-// as the last gradient of a bucket is ready its all_reduce starts, while backward goes
-// on with the layers before. After Li et al., "PyTorch Distributed", VLDB 2020,
-// section 3.2, and torch/csrc/distributed/c10d/reducer.cpp.
-//
 // Note [Buckets launch in index order]
 // A collective is matched across ranks by its place in the order of calls. Autograd may
 // make gradients ready in another order on another rank, so a bucket that is complete
-// waits until all buckets before it have been launched. Indices follow the reversed
-// order of parameters, the same on every rank, near to the order in which gradients
-// come.
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/utils/lambda_post_hook.h>
-#include <torch/csrc/autograd/variable.h>
+// waits until all buckets before it have been launched. Their order is the same on
+// every rank, and near to the order in which gradients come.
+//
+// Note [Buckets are rebuilt once]
+// The first buckets follow the reversed order of parameters, which is a guess. The
+// first backward pass shows in which order gradients come; before the second step they
+// are assigned anew in that order, as rank 0 saw it. Not where parameters may be unused
+// (the order would tell of one pass alone), unless the graph is static: then by its
+// second pass, for the first one is not overlapped.
+//
+// Note [Used somewhere]
+// A rank whose graph leaves a parameter out sends zeros for it, so that all ranks send
+// the same buckets. Whether the mean is then a gradient depends on the others: a
+// parameter that any rank used gets it, one that none used keeps the gradient that it
+// had, as a rule none. The ranks' counts are summed to know which is which.
+#include "ddp/bucketed_reducer.h"
 
-#include "ddp/bucket.h"
-#include "ddp/reducers.h"
+#include <limits>
 
 namespace lockstep::ddp {
 namespace {
 
-using torch::autograd::variable_list;
-using torch::autograd::utils::LambdaPostHook;
-
-class BucketedReducer final : public Reducer {
- public:
-  BucketedReducer(const Parameters& parameters, comm::ProcessGroup& group,
-                  const training::DdpOptions& options)
-      : group_(group) {
-    constexpr double kMiB = 1024 * 1024;
-    const auto assignment = assign_buckets(
-        parameters, static_cast<int64_t>(options.first_bucket_cap_mb * kMiB),
-        static_cast<int64_t>(options.bucket_cap_mb * kMiB));
-    for (const std::vector<size_t>& members : assignment) {
-      Parameters in_bucket;
-      for (const size_t index : members) in_bucket.push_back(parameters[index]);
-      buckets_.push_back({Bucket(std::move(in_bucket)), 0, {}});
-    }
-    for (size_t b = 0; b < buckets_.size(); ++b) hook_members(b);
-  }
-
-  ~BucketedReducer() override {
-    for (const auto& [accumulator, key] : hooks_) accumulator->del_post_hook(key);
-  }
-
-  void zero_grad() override {
-    for (Slot& slot : buckets_) slot.bucket.zero_grad();
-  }
-
-  void prepare(const at::Tensor& /*logits*/) override {
-    next_to_launch_ = 0;
-    for (Slot& slot : buckets_) slot.pending = slot.bucket.parameters().size();
-    in_backward_ = true;
-  }
-
-  void finalize() override {
-    in_backward_ = false;
-    for (size_t b = 0; b < buckets_.size(); ++b) {
-      Slot& slot = buckets_[b];
-      TORCH_CHECK(
-          slot.pending == 0, "rank ", group_.rank(), ": backward left ", slot.pending,
-          " of ", slot.bucket.parameters().size(), " gradients of bucket ", b,
-          " unready: the loss does not depend on these parameters; try the naive "
-          "or flat reducer, which send zeros for them");
-      slot.work.wait();
-    }
-  }
-
- private:
-  struct Slot {
-    Bucket bucket;
-    size_t pending;  // gradients still to come in this backward pass
-    comm::Work work;
-  };
-
-  void hook_members(size_t b) {
-    const Parameters& members = buckets_[b].bucket.parameters();
-    for (size_t i = 0; i < members.size(); ++i) {
-      auto accumulator = torch::autograd::impl::grad_accumulator(members[i]);
-      const uintptr_t key = accumulator->add_post_hook(std::make_unique<LambdaPostHook>(
-          [this, b, i](const variable_list& outputs, const variable_list&) {
-            mark_ready(b, i);
-            return outputs;
-          }));
-      hooks_.emplace_back(std::move(accumulator), key);
-    }
-  }
-
-  // On the thread of the backward pass, which on the CPU is the loop's own.
-  void mark_ready(size_t b, size_t index) {
-    if (!in_backward_)
-      return;  // a backward pass that nobody prepared: gradients stay local
-    Slot& slot = buckets_[b];
-    slot.bucket.recapture(index);
-    if (--slot.pending > 0) return;
-    // See Note [Buckets launch in index order].
-    while (next_to_launch_ < buckets_.size() &&
-           buckets_[next_to_launch_].pending == 0) {
-      launch(buckets_[next_to_launch_++]);
-    }
-  }
-
-  void launch(Slot& slot) {
-    // Divided before the sum: the pass over the bucket overlaps with its neighbours'
-    // messages.
-    slot.bucket.flat().div_(group_.size());
-    slot.work = group_.all_reduce(slot.bucket.flat());
-  }
-
-  comm::ProcessGroup& group_;
-  std::vector<Slot> buckets_;
-  size_t next_to_launch_ = 0;
-  bool in_backward_ = false;
-  // Each parameter's AccumulateGrad, kept alive, and our hook on it.
-  std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, uintptr_t>> hooks_;
-};
+int64_t bytes(double mib) { return static_cast<int64_t>(mib * 1024 * 1024); }
 
 }  // namespace
 
-ReducerPtr make_bucketed_reducer(const Parameters& parameters,
+BucketedReducer::BucketedReducer(const NamedParameters& parameters,
+                                 comm::ProcessGroup& group, const TrainOptions& options)
+    : group_(group),
+      parameters_(tensors_of(parameters)),
+      first_cap_bytes_(bytes(options.ddp.first_bucket_cap_mb)),
+      cap_bytes_(bytes(options.ddp.bucket_cap_mb)),
+      find_unused_(options.ddp.find_unused_parameters),
+      static_graph_(options.ddp.static_graph),
+      as_view_(options.ddp.gradient_as_bucket_view),
+      passes_(options.accumulate),
+      used_somewhere_(parameters.size(), true),
+      hooks_(parameters_, [this](size_t parameter) { gradient_came(parameter); }) {
+  for (const model::NamedParameter& parameter : parameters) {
+    names_.push_back(parameter.name);
+  }
+  make_buckets(assign_buckets(parameters_, first_cap_bytes_, cap_bytes_));
+}
+
+// Gradients that are being accumulated stay where they are, in the old buckets, and
+// move when they are taken the next time.
+void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
+  slots_.clear();
+  places_.resize(parameters_.size());
+  for (const std::vector<size_t>& members : assignment) {
+    std::vector<at::Tensor> in_bucket;
+    for (const size_t parameter : members) {
+      places_[parameter] = {slots_.size(), in_bucket.size()};
+      in_bucket.push_back(parameters_[parameter]);
+    }
+    slots_.push_back({make_bucket(std::move(in_bucket), group_), members});
+  }
+  assignment_ = assignment;
+}
+
+void BucketedReducer::rebuild_buckets() {
+  rebuild_due_ = false;
+  rebuilt_ = true;
+  const at::Tensor order =
+      at::tensor(std::vector<int64_t>(order_.begin(), order_.end()), at::kLong)
+          .to(parameters_.front().device());
+  group_.broadcast({order});
+  const at::Tensor of_rank_0 = order.cpu();
+  const int64_t* first = of_rank_0.const_data_ptr<int64_t>();
+  order_.assign(first, first + of_rank_0.numel());
+  const BucketAssignment assignment =
+      assign_buckets_in_order(parameters_, order_, first_cap_bytes_, cap_bytes_);
+  if (assignment != assignment_) make_buckets(assignment);
+}
+
+void BucketedReducer::zero_grad() {
+  if (in_backward_) abandon();
+  if (passes_.fresh()) {
+    for (const at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+  }
+  if (rebuild_due_) rebuild_buckets();
+}
+
+void BucketedReducer::prepare(const at::Tensor& logits) {
+  if (in_backward_) abandon();
+  if (rebuild_due_) rebuild_buckets();  // a loop that keeps its gradients
+  in_backward_ = true;
+  reduces_ = passes_.last() && !no_sync_;
+  if (!reduces_) return;
+  next_to_launch_ = 0;
+  used_sent_ = false;
+  for (Slot& slot : slots_) slot.pending = slot.members.size();
+  ready_.assign(parameters_.size(), false);
+  if (!rebuilt_) order_.clear();
+  if (learns()) {
+    times_.assign(parameters_.size(), 0);
+  } else if (static_graph_) {
+    times_left_ = times_;
+    for (size_t p = 0; p < parameters_.size(); ++p) {
+      if (times_[p] == 0) mark_ready(p);
+    }
+  } else if (find_unused_) {
+    for (const size_t p : hooks_.unreachable_from(logits)) mark_ready(p);
+  }
+}
+
+// On the thread of the backward pass, which on the CPU is the loop's own.
+void BucketedReducer::gradient_came(size_t parameter) {
+  if (!in_backward_)
+    return;  // a backward pass that nobody prepared: gradients stay local
+  if (!reduces_) {
+    Slot& slot = slots_[places_[parameter].slot];
+    const size_t i = places_[parameter].in_bucket;
+    if (as_view_ && slot.bucket->take(i)) slot.bucket->lend(i);
+    return;
+  }
+  if (learns()) {
+    ++times_[parameter];
+    return;
+  }
+  if (static_graph_) {
+    if (times_left_[parameter] == 0) refuse_second_time(parameter);
+    if (--times_left_[parameter] > 0) return;
+  }
+  if (!rebuilt_) order_.push_back(parameter);
+  mark_ready(parameter);
+}
+
+void BucketedReducer::mark_ready(size_t parameter) {
+  if (ready_[parameter]) refuse_second_time(parameter);
+  ready_[parameter] = true;
+  const auto [b, i] = places_[parameter];
+  Slot& slot = slots_[b];
+  if (slot.bucket->take(i) && as_view_) slot.bucket->lend(i);
+  if (--slot.pending > 0) return;
+  // See Note [Buckets launch in index order].
+  while (next_to_launch_ < slots_.size() && slots_[next_to_launch_].pending == 0) {
+    launch(slots_[next_to_launch_++]);
+  }
+}
+
+void BucketedReducer::launch(Slot& slot) {
+  slot.work = slot.bucket->all_reduce_mean(group_);
+}
+
+// The first pass of a static graph is not overlapped: how often a gradient comes is
+// known when it is over.
+void BucketedReducer::end_first_static_pass() {
+  send_used();
+  for (size_t p = 0; p < parameters_.size(); ++p) mark_ready(p);
+  learned_ = true;
+}
+
+void BucketedReducer::send_used() {
+  std::vector<int32_t> used;
+  for (const at::Tensor& parameter : parameters_) {
+    used.push_back(parameter.grad().defined() ? 1 : 0);
+  }
+  used_ = at::tensor(used, at::kInt).to(parameters_.front().device());
+  used_work_ = group_.all_reduce(used_);
+  used_sent_ = true;
+}
+
+void BucketedReducer::receive_used() {
+  used_work_.wait();
+  const at::Tensor used = used_.cpu();
+  const int32_t* ranks = used.const_data_ptr<int32_t>();
+  for (size_t p = 0; p < parameters_.size(); ++p) used_somewhere_[p] = ranks[p] > 0;
+}
+
+void BucketedReducer::finalize() {
+  if (!in_backward_) return;
+  if (reduces_) {
+    const bool first_static = learns();
+    if (first_static) end_first_static_pass();
+    check_complete();
+    if (asks_every_pass()) send_used();
+    for (Slot& slot : slots_) slot.work.wait();
+    if (used_sent_) receive_used();
+    for (size_t p = 0; p < parameters_.size(); ++p) {
+      if (!used_somewhere_[p]) continue;
+      const auto [b, i] = places_[p];
+      if (as_view_) {
+        slots_[b].bucket->lend(i);
+      } else {
+        slots_[b].bucket->give_back(i);
+      }
+    }
+    if (!rebuilt_ && (static_graph_ ? !first_static : !find_unused_)) {
+      for (size_t p = 0; p < parameters_.size() && static_graph_; ++p) {
+        if (times_[p] == 0) order_.push_back(p);
+      }
+      rebuild_due_ = true;
+    }
+  }
+  passes_.end(reduces_);
+  in_backward_ = false;
+}
+
+// Note [After an exception]
+// A step that threw before its finalize() was over is given up at the next zero_grad()
+// or prepare(): its gradients are forgotten, those of the passes accumulated before it
+// as well. Ranks may have come to different points, so the rest of this step's
+// collectives is made up for, in order: where all ranks threw and go on, their
+// collectives match again. A rank that did not throw gets NaN where the others had no
+// gradient to give, never half a mean.
+void BucketedReducer::abandon() {
+  in_backward_ = false;
+  if (reduces_) {
+    if (learns() && !used_sent_) send_used();
+    while (next_to_launch_ < slots_.size()) {
+      Slot& slot = slots_[next_to_launch_++];
+      slot.bucket->fill(std::numeric_limits<double>::quiet_NaN());
+      launch(slot);
+    }
+    if (asks_every_pass() && !used_sent_) send_used();
+    for (Slot& slot : slots_) slot.work.wait();
+    used_work_.wait();
+  }
+  for (const at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+}
+
+ReducerPtr make_bucketed_reducer(const NamedParameters& parameters,
                                  comm::ProcessGroup& group,
-                                 const training::DdpOptions& options) {
+                                 const TrainOptions& options) {
   return std::make_unique<BucketedReducer>(parameters, group, options);
 }
 

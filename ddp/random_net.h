@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+#include "ddp/reducers.h"
+
 namespace lockstep::ddp {
 
 class RandomNet {
@@ -101,6 +103,23 @@ inline RandomNet::Gradients RandomNet::gradients(int step, int ranks) const {
     }
   }
   return result;
+}
+
+// For parameters that no module names: "p0", "p1" ...
+inline NamedParameters named(const std::vector<at::Tensor>& parameters) {
+  NamedParameters result;
+  for (const at::Tensor& parameter : parameters) {
+    result.push_back({"p" + std::to_string(result.size()), parameter});
+  }
+  return result;
+}
+
+inline TrainOptions caps(int64_t first_bytes, int64_t bytes) {
+  constexpr double kMiB = 1024 * 1024;
+  TrainOptions options;
+  options.ddp.first_bucket_cap_mb = static_cast<double>(first_bytes) / kMiB;
+  options.ddp.bucket_cap_mb = static_cast<double>(bytes) / kMiB;
+  return options;
 }
 
 }  // namespace lockstep::ddp

@@ -3,6 +3,10 @@
 //
 // A step calls, on the loop's thread: zero_grad(), the forward pass, prepare(), the
 // backward pass, finalize(). Nothing else is on this interface.
+//
+// Where gradients are accumulated over several such passes, all but the last stay
+// local: nothing is sent, and zero_grad() leaves the gradients alone. The reducer
+// counts the passes itself.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,7 +19,7 @@ class Reducer {
  public:
   virtual ~Reducer() = default;
 
-  // Before the forward pass: the gradients are zero, or undefined.
+  // Before the forward pass: gradients that the last step is done with are undefined.
   virtual void zero_grad() = 0;
 
   // After the forward pass: a backward pass from `logits` will follow.

@@ -1,5 +1,7 @@
 #include "ddp/reducers.h"
 
+#include <stdexcept>
+
 namespace lockstep::ddp {
 namespace {
 
@@ -30,21 +32,43 @@ class MeteredReducer final : public Reducer {
 
 }  // namespace
 
+std::vector<at::Tensor> tensors_of(const NamedParameters& parameters) {
+  std::vector<at::Tensor> tensors;
+  for (const model::NamedParameter& parameter : parameters) {
+    tensors.push_back(parameter.tensor);
+  }
+  return tensors;
+}
+
 training::Registry<ReducerFactory>& reducers() {
-  static training::Registry<ReducerFactory> known(
-      "reducer", {{"naive", &make_naive_reducer},
-                  {"flat", &make_flat_reducer},
-                  {"bucketed", &make_bucketed_reducer}});
+  static training::Registry<ReducerFactory> known("reducer",
+                                                  {{"naive", &make_naive_reducer},
+                                                   {"flat", &make_flat_reducer},
+                                                   {"bucketed", &make_bucketed_reducer},
+                                                   {"c10d", &make_c10d_reducer}});
   return known;
 }
 
-void check_reducer(const TrainOptions& options) { reducers().at(options.ddp.reducer); }
+void check_reducer(const TrainOptions& options) {
+  const training::DdpOptions& ddp = options.ddp;
+  reducers().at(ddp.reducer);
+  if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
+  const auto refuse = [&](bool asked, const std::string& option) {
+    if (!asked) return;
+    throw std::invalid_argument(option + ": not with --reducer " + ddp.reducer +
+                                ", which waits for the end of backward; leave it out, "
+                                "or try --reducer bucketed");
+  };
+  refuse(ddp.find_unused_parameters, "--find-unused-parameters");
+  refuse(ddp.static_graph, "--static-graph");
+  refuse(!ddp.gradient_as_bucket_view, "--no-gradient-as-bucket-view");
+}
 
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
                         const TrainOptions& options, StepMeter& meter) {
-  const Parameters trained = model::trained_parameters(model);
+  const NamedParameters trained = model::named_trained_parameters(model);
   const auto& factory = reducers().at(options.ddp.reducer);
-  return std::make_unique<MeteredReducer>(factory(trained, group, options.ddp), meter);
+  return std::make_unique<MeteredReducer>(factory(trained, group, options), meter);
 }
 
 }  // namespace lockstep::ddp

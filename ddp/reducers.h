@@ -14,23 +14,30 @@
 
 namespace lockstep::ddp {
 
-using Parameters = std::vector<at::Tensor>;
+// What is trained; the names are for errors.
+using NamedParameters = std::vector<model::NamedParameter>;
+std::vector<at::Tensor> tensors_of(const NamedParameters& parameters);
 
 // One all_reduce a parameter, after the backward pass.
-ReducerPtr make_naive_reducer(const Parameters&, comm::ProcessGroup&,
-                              const training::DdpOptions&);
+ReducerPtr make_naive_reducer(const NamedParameters&, comm::ProcessGroup&,
+                              const TrainOptions&);
 // All gradients lie in one tensor; one all_reduce for all, after the backward pass.
-ReducerPtr make_flat_reducer(const Parameters&, comm::ProcessGroup&,
-                             const training::DdpOptions&);
+ReducerPtr make_flat_reducer(const NamedParameters&, comm::ProcessGroup&,
+                             const TrainOptions&);
 // Gradients lie in buckets; each bucket's all_reduce starts while backward still runs.
-ReducerPtr make_bucketed_reducer(const Parameters&, comm::ProcessGroup&,
-                                 const training::DdpOptions&);
+ReducerPtr make_bucketed_reducer(const NamedParameters&, comm::ProcessGroup&,
+                                 const TrainOptions&);
+// LibTorch's own bucketed one, the one behind Python's DistributedDataParallel: an
+// oracle, and a peer to be measured against.
+ReducerPtr make_c10d_reducer(const NamedParameters&, comm::ProcessGroup&,
+                             const TrainOptions&);
 
-using ReducerFactory = ReducerPtr(const Parameters&, comm::ProcessGroup&,
-                                  const training::DdpOptions&);
+using ReducerFactory = ReducerPtr(const NamedParameters&, comm::ProcessGroup&,
+                                  const TrainOptions&);
 training::Registry<ReducerFactory>& reducers();
 
-// Throws std::invalid_argument where the options name none of them.
+// Throws std::invalid_argument where the options name none of them, or ask it for what
+// it does not do.
 void check_reducer(const TrainOptions& options);
 
 // The reducer by its name in the options, its calls counted to the meter's phases. The

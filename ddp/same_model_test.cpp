@@ -4,10 +4,13 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "ddp/thread_ranks.h"
+#include "launch/listener.h"
+#include "tests/program_run.h"
 
 namespace lockstep::ddp {
 namespace {
@@ -86,6 +89,34 @@ TEST(SameModelTest, LayersMoreOrFewer) {
                                  "nothing more where rank 0 has parameter 1.weight: "
                                  "Float [2, 5]" +
                                  kWayOut);
+}
+
+// Three programs, as a launcher that ends nobody would start them: every one ends by
+// itself, soon after the first, though a collective would wait for half an hour.
+TEST(SameModelTest, EveryProcessEndsAndNamesTheParameter) {
+  const std::string port = std::to_string(launch::Listener().port());
+  std::vector<std::unique_ptr<ProgramRun>> ranks;
+  for (int rank = 0; rank < 3; ++rank) {
+    ranks.push_back(std::make_unique<ProgramRun>(
+        "ddp",
+        std::vector<std::string>{"--dataset", "synthetic", "--device", "cpu", "--model",
+                                 rank == 2 ? "mlp-wide" : "mlp"},
+        launch::Environment{{"RANK", std::to_string(rank)},
+                            {"WORLD_SIZE", "3"},
+                            {"MASTER_ADDR", "127.0.0.1"},
+                            {"MASTER_PORT", port}}));
+  }
+  ASSERT_EQ(ranks[0]->status(), 1);
+  for (const auto& rank : ranks) {
+    const auto status = rank->process().wait_for(std::chrono::seconds(5));
+    ASSERT_TRUE(status.has_value()) << "did not end";
+    EXPECT_EQ(status->code, 1);
+    EXPECT_EQ(rank->process().err(),
+              "ddp: rank 2 trains another model than rank 0: it has parameter "
+              "1.weight: Float [2048, 784] where rank 0 has parameter 1.weight: Float "
+              "[256, 784]" +
+                  kWayOut + "\n");
+  }
 }
 
 }  // namespace

@@ -32,6 +32,20 @@ at::Tensor Card::put(const at::Tensor& tensor, Category category) const {
                    /*copy=*/true);
 }
 
+void Card::reset_peaks() const {
+  reset_peak(index_);
+  if (emulated()) {
+    block_cache_of(index_)->reset_peaks();
+  } else {
+    reset_cuda_allocator_peaks(device_.index());
+  }
+}
+
+AllocatorPeaks Card::allocator_peaks() const {
+  return emulated() ? block_cache_of(index_)->peaks()
+                    : cuda_allocator_peaks(device_.index());
+}
+
 std::string Card::name() const {
   return emulated() ? "cpu card " + std::to_string(index_) : device_.str();
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "device/block_cache.h"
 #include "device/memory_ledger.h"
 
 namespace lockstep::device {
@@ -28,6 +29,10 @@ class Card {
 
   // A copy of `tensor` on this card, its bytes charged to it as `category`.
   at::Tensor put(const at::Tensor& tensor, Category category = Category::input) const;
+
+  // Peak bytes start again from what is live now; the allocator's own since then.
+  void reset_peaks() const;
+  AllocatorPeaks allocator_peaks() const;
 
   // The name for messages: "cpu card 1", "cuda:1".
   std::string name() const;

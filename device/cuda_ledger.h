@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "device/block_cache.h"
 #include "device/memory_ledger.h"
 
 namespace lockstep::device {
@@ -32,10 +33,6 @@ void retag_cuda_block(const void* address, std::optional<Category> from, Categor
 void cuda_block_allocated(int device, size_t address, size_t bytes);
 void cuda_block_freed(int device, size_t address);
 
-struct AllocatorPeaks {
-  int64_t allocated_bytes = 0;
-  int64_t reserved_bytes = 0;
-};
 // Of the caching allocator on that device, since the last reset.
 AllocatorPeaks cuda_allocator_peaks(int device);
 void reset_cuda_allocator_peaks(int device);

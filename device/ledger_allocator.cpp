@@ -2,14 +2,12 @@
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
-#include <c10/core/impl/alloc_cpu.h>
-#include <malloc.h>
 
-#include <atomic>
 #include <cstring>
 #include <new>
 #include <optional>
 
+#include "device/block_cache.h"
 #include "device/cuda_ledger.h"
 
 namespace lockstep::device {
@@ -22,6 +20,7 @@ struct alignas(64) Header {
   // Retagged by the thread that owns the tensor while another may free it later: the
   // tensor's own reference count orders the two.
   Category category;
+  BlockCachePtr cache;
 
   Account account() const { return {card, category}; }
 };
@@ -29,11 +28,18 @@ static_assert(sizeof(Header) == 64);
 
 Header* header_of(void* block) { return static_cast<Header*>(block) - 1; }
 
+size_t block_bytes(int64_t bytes) {
+  return static_cast<size_t>(bytes) + sizeof(Header);
+}
+
 void free_block(void* block) {
   if (block == nullptr) return;
   Header* header = header_of(block);
   credit(header->account(), header->bytes);
-  c10::free_cpu(header);
+  const size_t bytes = block_bytes(header->bytes);
+  const BlockCachePtr cache = std::move(header->cache);
+  header->~Header();
+  cache->give(header, bytes);
 }
 
 class LedgerAllocator final : public c10::Allocator {
@@ -43,8 +49,11 @@ class LedgerAllocator final : public c10::Allocator {
     if (bytes == 0) return {nullptr, nullptr, &free_block, cpu};
     Account account = current_account();
     if (is_cuda_card(account.card)) account = {kHost, Category::other};
-    auto* header = new (c10::alloc_cpu(bytes + sizeof(Header)))
-        Header{static_cast<int64_t>(bytes), account.card, account.category};
+    const auto size = static_cast<int64_t>(bytes);
+    BlockCachePtr cache = block_cache_of(account.card);
+    void* place = cache->take(block_bytes(size));
+    auto* header =
+        new (place) Header{size, account.card, account.category, std::move(cache)};
     charge(account, header->bytes);
     void* block = header + 1;
     return {block, block, &free_block, cpu};
@@ -73,11 +82,6 @@ void retag_if(const at::Tensor& tensor, std::optional<Category> from, Category t
 void install_ledger() {
   // Never destroyed: blocks outlive main().
   static const bool installed = [] {
-    // The C library would hand every large block back to the kernel and fault its pages
-    // in again at the next step: up to four times the step's time. It keeps them
-    // instead.
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most it takes
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     c10::SetCPUAllocator(new LedgerAllocator, /*priority=*/255);
     return true;
   }();

@@ -8,10 +8,9 @@
 
 namespace lockstep::device {
 
-// From here on LibTorch allocates CPU memory through the ledger, and the process's
-// malloc keeps what is freed instead of giving it back to the system each step
-// (mallopt). Idempotent, thread-safe. Blocks allocated before count nowhere, so call it
-// before the first tensor.
+// From here on LibTorch allocates CPU memory through the ledger, out of each card's
+// block_cache.h. Idempotent, thread-safe. Blocks allocated before count nowhere, so
+// call it before the first tensor.
 void install_ledger();
 
 // Moves the tensor's whole storage to another category, on the card it is on. Does

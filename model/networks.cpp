@@ -35,11 +35,20 @@ Network two_block_convnet(bool batch_norm) {
 
 std::vector<at::Tensor> trained_parameters(const Network& network) {
   std::vector<at::Tensor> trained;
+  for (const NamedParameter& parameter : named_trained_parameters(network)) {
+    trained.push_back(parameter.tensor);
+  }
+  return trained;
+}
+
+std::vector<NamedParameter> named_trained_parameters(const Network& network) {
+  std::vector<NamedParameter> trained;
   std::unordered_set<const void*> seen;
-  for (const at::Tensor& parameter : network->parameters()) {
+  for (const auto& item : network->named_parameters()) {
+    const at::Tensor& parameter = item.value();
     if (!parameter.requires_grad()) continue;
     if (seen.insert(parameter.unsafeGetTensorImpl()).second)
-      trained.push_back(parameter);
+      trained.push_back({item.key(), parameter});
   }
   return trained;
 }

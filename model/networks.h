@@ -7,6 +7,7 @@
 
 #include <torch/nn/modules/container/sequential.h>
 
+#include <string>
 #include <vector>
 
 namespace lockstep::model {
@@ -17,6 +18,13 @@ using Network = torch::nn::Sequential;
 // in the network twice counts once (LibTorch's parameters() lists it twice, Python's
 // does not); frozen ones do not count.
 std::vector<at::Tensor> trained_parameters(const Network& network);
+
+// The same with their names, "1.weight"; of a layer that stands there twice, the first.
+struct NamedParameter {
+  std::string name;
+  at::Tensor tensor;
+};
+std::vector<NamedParameter> named_trained_parameters(const Network& network);
 
 Network linear();    // 100 -> 10
 Network mlp();       // 784 -> 256 -> 10, ReLU

@@ -9,6 +9,7 @@
 #include "comm/nccl.h"
 #include "comm/own_address.h"
 #include "comm/rendezvous.h"
+#include "comm/shm.h"
 #include "device/cuda.h"
 #include "device/ledger_allocator.h"
 #include "launch/listener.h"
@@ -43,6 +44,12 @@ ProcessGroupPtr meet_over_gloo(const TrainOptions&, const World& world) {
   const auto store = comm::meet(meeting);
   return comm::make_gloo(store, world.rank, world.world_size,
                          comm::own_address(meeting, *store), kPatience);
+}
+
+ProcessGroupPtr meet_over_shm(const TrainOptions&, const World& world) {
+  const auto store = comm::meet(meeting_of(world));
+  return comm::make_shm(store, world.rank, world.world_size, kPatience,
+                        /*card=*/world.local_rank);
 }
 
 // NCCL takes two ranks on one device for a mistake unless they claim to be on different
@@ -114,7 +121,7 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
 
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups() {
   static Registry<ProcessGroupPtr(const TrainOptions&, const World&)> known(
-      "backend", {{"gloo", &meet_over_gloo}, {"nccl", &meet_over_nccl}});
+      "backend", {{"gloo", &meet_over_gloo}, {"nccl", &meet_over_nccl}, {"shm", &meet_over_shm}});
   return known;
 }
 
@@ -171,23 +178,31 @@ DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sample
           {batch_size, options.drop_last, options.num_workers, options.pin_memory}};
 }
 
-std::string resolve_backend(const TrainOptions& options) {
+std::string resolve_backend(const TrainOptions& options, const World& world) {
   const bool cuda = options.device == "cuda" ||
                     (options.device == "auto" && device::cuda_devices().count > 0);
+  const bool one_host = world.local_world_size == world.world_size;
   if (options.backend == "nccl" && !cuda) {
     throw std::invalid_argument(
         "--backend nccl moves bytes between CUDA cards and --device " + options.device +
         " has none here; try --backend gloo");
   }
+  if (options.backend == "shm" && (cuda || !one_host)) {
+    throw std::invalid_argument(
+        std::string("--backend shm serves the emulated cards of one host, and these ") +
+        (cuda ? "are CUDA cards; try --backend nccl"
+              : "are on several; try --backend gloo"));
+  }
   if (options.backend != "auto") {
     process_groups().at(options.backend);
     return options.backend;
   }
-  return cuda ? "nccl" : "gloo";
+  if (cuda) return "nccl";
+  return one_host ? "shm" : "gloo";
 }
 
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {
-  return process_groups().at(resolve_backend(options))(options, world);
+  return process_groups().at(resolve_backend(options, world))(options, world);
 }
 
 }  // namespace lockstep::training

@@ -46,9 +46,9 @@ DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sample
 // All ranks of the world meet; collective. "auto" takes what suits the cards.
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world);
 
-// Throws std::invalid_argument when the backend cannot serve the cards, before anybody
-// waits.
-std::string resolve_backend(const TrainOptions& options);
+// "auto" becomes nccl on CUDA, shm where all ranks are on one host, else gloo. Throws
+// std::invalid_argument when the backend cannot serve the cards, before anybody waits.
+std::string resolve_backend(const TrainOptions& options, const World& world);
 
 // at::kFloat or at::kDouble, by options.precision.
 at::ScalarType scalar_type(const TrainOptions& options);

@@ -49,10 +49,14 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_flag("--eval", options.eval, "accuracy on the test set at the end");
 }
 
-void bind_single(CLI::App& app, TrainOptions& options) {
+void bind_accumulate(CLI::App& app, TrainOptions& options) {
   app.add_option("--accumulate", options.accumulate,
                  "average the gradients of so many batches before a step")
       ->capture_default_str();
+}
+
+void bind_single(CLI::App& app, TrainOptions& options) {
+  bind_accumulate(app, options);
   app.add_option(
       "--sampler", options.sampler,
       "random, distributed, or ranks-in-turn (as --accumulate ranks would take it)");
@@ -60,16 +64,24 @@ void bind_single(CLI::App& app, TrainOptions& options) {
 
 void bind_ddp(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
-  app.add_option("--backend", options.backend, "auto, gloo or nccl")
+  app.add_option("--backend", options.backend, "auto, gloo, nccl or shm")
       ->capture_default_str();
   app.add_option("--ranks-per-gpu", options.ranks_per_gpu,
                  "ranks that share each CUDA card; --gpus counts the cards")
       ->capture_default_str();
-  app.add_option("--reducer", options.ddp.reducer, "naive, flat or bucketed")
+  bind_accumulate(app, options);
+  app.add_option("--reducer", options.ddp.reducer, "naive, flat, bucketed or c10d")
       ->capture_default_str();
   app.add_option("--bucket-cap-mb", options.ddp.bucket_cap_mb,
                  "MiB of gradients a bucket; 0: one bucket a parameter")
       ->capture_default_str();
+  app.add_flag("--find-unused-parameters", options.ddp.find_unused_parameters,
+               "for a loss that does not depend on all parameters");
+  app.add_flag("--static-graph", options.ddp.static_graph,
+               "every step uses the same parameters, as often as the first");
+  app.add_flag(
+      "!--no-gradient-as-bucket-view", options.ddp.gradient_as_bucket_view,
+      "copy gradients into the buckets and back, instead of keeping them there");
   app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
                "do not send rank 0's buffers before each forward pass");
   app.add_option(

@@ -13,13 +13,22 @@ namespace lockstep::training {
 class StepObserver;
 
 struct DdpOptions {
-  // How gradients are brought together: "naive", "flat" or "bucketed".
+  // How gradients are brought together: "naive", "flat", "bucketed" or "c10d".
   std::string reducer = "bucketed";
 
   // Buckets of the bucketed reducer, in MiB. 0: one bucket a parameter. The first
   // bucket is smaller, so that communication starts early.
   double bucket_cap_mb = 25;
   double first_bucket_cap_mb = 1;
+
+  // For a loss that does not depend on all parameters: looks at the graph of each
+  // forward pass.
+  bool find_unused_parameters = false;
+  // The graph is the same in every step: the first one shows what is used, and how
+  // often.
+  bool static_graph = false;
+  // Gradients lie in the buckets; else they are copied in and back out.
+  bool gradient_as_bucket_view = true;
 
   // Rank 0's buffers (batch norm's running statistics) go to all ranks before each
   // forward.
@@ -72,7 +81,7 @@ struct TrainOptions {
   bool eval = false;
 
   DdpOptions ddp;
-  // "auto", "gloo" or "nccl".
+  // "auto", "gloo", "nccl" or "shm".
   std::string backend = "auto";
 
   // Called around every local batch and after every step, in this order.

@@ -48,9 +48,9 @@ int fail(const std::string& name, const World& world, const std::string& message
   return status;
 }
 
-// What can be known before anybody meets or trains. `writes`: this process, or one that
-// it starts, leaves the files.
-void check_run(const Program& program, const CommandLine& line, bool writes) {
+// What can be known before anybody meets or trains. Rank 0 leaves the files, or whoever
+// starts it.
+void check_run(const Program& program, const CommandLine& line, const World& world) {
   const TrainOptions& options = line.options;
   models().at(options.model);
   datasets().at(options.dataset);
@@ -61,9 +61,9 @@ void check_run(const Program& program, const CommandLine& line, bool writes) {
         "--pin-memory: emulated cards copy from any memory; leave it out, or try "
         "--device cuda");
   }
-  if (has_ranks(program.ranks)) resolve_backend(options);
+  if (has_ranks(program.ranks)) resolve_backend(options, world);
   program.check(options);
-  if (!writes) return;
+  if (world.rank != 0) return;
   if (!line.metrics_file.empty()) check_writable(line.metrics_file, "--metrics-file");
   if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
 }
@@ -177,7 +177,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
         line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
       }
     }
-    check_run(program, line, /*writes=*/world.rank == 0);
+    check_run(program, line, world);
     if (starts_ranks && !line.dry_run) return start_ranks(program, world, arguments);
     if (starts_ranks && !line.quiet) std::cout << launch::drawing(world);
     if (line.dry_run) {

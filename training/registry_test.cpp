@@ -65,22 +65,33 @@ TEST(RegistryTest, EveryPartIsKnownByTheNameOfTheOptions) {
   EXPECT_NE(refusal(models(), "mpl").find("did you mean 'mlp'?"), std::string::npos);
 }
 
-TEST(RegistryTest, NcclDoesNotServeTheCpu) {
+std::string backend_or_refusal(const std::string& asked, const World& world) {
   TrainOptions options;
   options.device = "cpu";
-  EXPECT_EQ(resolve_backend(options), "gloo");
-  options.backend = "nccl";
+  options.backend = asked;
   try {
-    resolve_backend(options);
-    FAIL() << "nccl on the CPU";
+    return resolve_backend(options, world);
   } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "--backend nccl moves bytes between CUDA cards and --device cpu has none "
-        "here; try --backend gloo");
+    return error.what();
   }
-  options.backend = "glo";
-  EXPECT_THROW(resolve_backend(options), std::invalid_argument);
+}
+
+TEST(RegistryTest, TheBackendSuitsTheCardsAndTheHosts) {
+  const World one_host = launch::on_one_machine(4);
+  World two_hosts = one_host;
+  two_hosts.local_world_size = 2;
+  EXPECT_EQ(backend_or_refusal("auto", one_host), "shm");
+  EXPECT_EQ(backend_or_refusal("auto", two_hosts), "gloo");
+  EXPECT_EQ(backend_or_refusal("gloo", one_host), "gloo");
+  EXPECT_EQ(backend_or_refusal("shm", one_host), "shm");
+  EXPECT_EQ(backend_or_refusal("nccl", one_host),
+            "--backend nccl moves bytes between CUDA cards and --device cpu has none "
+            "here; try --backend gloo");
+  EXPECT_EQ(backend_or_refusal("shm", two_hosts),
+            "--backend shm serves the emulated cards of one host, and these are on "
+            "several; try --backend gloo");
+  EXPECT_NE(backend_or_refusal("glo", one_host).find("did you mean 'gloo'?"),
+            std::string::npos);
 }
 
 TEST(CatalogTest, AModelIsTheSeedsAndCountsAsParameters) {

@@ -19,7 +19,7 @@ struct CardMemory {
   int card = 0;
   int64_t peak_bytes = 0;
   std::map<std::string, int64_t> at_peak_bytes;  // by category
-  // CUDA's caching allocator's own peaks: "allocated", "reserved". Empty elsewhere.
+  // The caching allocator's own peaks, as it rounds: "allocated", "reserved".
   std::map<std::string, int64_t> allocator_peak_bytes{};
 };
 

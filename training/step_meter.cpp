@@ -52,12 +52,7 @@ void check_finite(double loss, int64_t step, int rank) {
 StepMeter::StepMeter(const TrainOptions& options, const World& world,
                      const std::vector<Card>& cards)
     : options_(options), rank_(world.rank), cards_(cards), begin_(cards.front()) {
-  for (const Card& card : cards_) {
-    device::reset_peak(card.index());
-    if (!card.emulated()) {
-      device::reset_cuda_allocator_peaks(card.torch_device().index());
-    }
-  }
+  for (const Card& card : cards_) card.reset_peaks();
   report_.threads_per_card = cards_.front().threads();
   const Card& card = cards_.front();
   report_.device = card.emulated() ? "cpu" : "cuda";
@@ -189,12 +184,12 @@ void StepMeter::read_cards() {
   report_.cards.clear();
   for (const Card& card : cards_) {
     const device::CardBytes bytes = device::card_bytes(card.index());
-    CardMemory memory{card.index(), bytes.peak, {}};
-    if (!card.emulated()) {
-      const auto peaks = device::cuda_allocator_peaks(card.torch_device().index());
-      memory.allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
-                                     {"reserved", peaks.reserved_bytes}};
-    }
+    const device::AllocatorPeaks peaks = card.allocator_peaks();
+    CardMemory memory{
+        card.index(),
+        bytes.peak,
+        {},
+        {{"allocated", peaks.allocated_bytes}, {"reserved", peaks.reserved_bytes}}};
     for (int i = 0; i < device::kCategories; ++i) {
       const auto category = static_cast<Category>(i);
       const int64_t at_peak = bytes.at_peak_by_category[static_cast<size_t>(i)];

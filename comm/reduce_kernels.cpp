@@ -1,0 +1,134 @@
+#include "comm/reduce_kernels.h"
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+namespace lockstep::comm {
+namespace {
+
+// What is added up while the pieces of all ranks come by: small enough for the first
+// level of cache.
+constexpr int64_t kTile = 1024;
+
+template <typename T>
+constexpr bool kIs16BitFloat =
+    std::is_same_v<T, c10::Half> || std::is_same_v<T, c10::BFloat16>;
+template <typename T>
+using Accumulator = std::conditional_t<kIs16BitFloat<T>, float, T>;
+
+template <Reduction kind, typename A>
+A combine(A a, A b) {
+  if constexpr (kind == Reduction::product) {
+    return static_cast<A>(a * b);
+  } else if constexpr (kind == Reduction::min) {
+    return b < a ? b : a;
+  } else if constexpr (kind == Reduction::max) {
+    return a < b ? b : a;
+  } else {
+    return static_cast<A>(a + b);
+  }
+}
+
+// Through a tile of its own, never straight to a destination: that may be a source, and
+// the compiler would not dare to take several numbers at a time.
+template <Reduction kind, typename T>
+void reduce(std::span<const void* const> sources, std::span<void* const> destinations,
+            int64_t count) {
+  using A = Accumulator<T>;
+  A tile[kTile];
+  const A scale = static_cast<A>(1) / static_cast<A>(sources.size());
+  for (int64_t start = 0; start < count; start += kTile) {
+    const int64_t length = std::min(kTile, count - start);
+    const auto part = [start](const void* source) {
+      return static_cast<const T*>(source) + start;
+    };
+    const T* first = part(sources[0]);
+    if (sources.size() == 1) {
+      for (int64_t i = 0; i < length; ++i) tile[i] = static_cast<A>(first[i]);
+    } else {
+      const T* second = part(sources[1]);
+      for (int64_t i = 0; i < length; ++i) {
+        tile[i] = combine<kind, A>(static_cast<A>(first[i]), static_cast<A>(second[i]));
+      }
+    }
+    for (size_t s = 2; s < sources.size(); ++s) {
+      const T* next = part(sources[s]);
+      for (int64_t i = 0; i < length; ++i) {
+        tile[i] = combine<kind, A>(tile[i], static_cast<A>(next[i]));
+      }
+    }
+    if constexpr (kind == Reduction::mean) {
+      for (int64_t i = 0; i < length; ++i) tile[i] *= scale;
+    }
+    for (void* destination : destinations) {
+      T* to = static_cast<T*>(destination) + start;
+      for (int64_t i = 0; i < length; ++i) to[i] = static_cast<T>(tile[i]);
+    }
+  }
+}
+
+template <typename T>
+ReduceKernel kernel_of(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::sum:
+      return &reduce<Reduction::sum, T>;
+    case Reduction::mean:
+      if constexpr (std::is_integral_v<T>) {
+        return nullptr;
+      } else {
+        return &reduce<Reduction::mean, T>;
+      }
+    case Reduction::product:
+      return &reduce<Reduction::product, T>;
+    case Reduction::min:
+      return &reduce<Reduction::min, T>;
+    case Reduction::max:
+      return &reduce<Reduction::max, T>;
+  }
+  return nullptr;
+}
+
+ReduceKernel find(Reduction reduction, at::ScalarType type) {
+  switch (type) {
+    case at::ScalarType::Float:
+      return kernel_of<float>(reduction);
+    case at::ScalarType::Double:
+      return kernel_of<double>(reduction);
+    case at::ScalarType::Half:
+      return kernel_of<c10::Half>(reduction);
+    case at::ScalarType::BFloat16:
+      return kernel_of<c10::BFloat16>(reduction);
+    case at::ScalarType::Byte:
+      return kernel_of<uint8_t>(reduction);
+    case at::ScalarType::Char:
+      return kernel_of<int8_t>(reduction);
+    case at::ScalarType::Short:
+      return kernel_of<int16_t>(reduction);
+    case at::ScalarType::Int:
+      return kernel_of<int32_t>(reduction);
+    case at::ScalarType::Long:
+      return kernel_of<int64_t>(reduction);
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+ReduceKernel reduce_kernel(Reduction reduction, at::ScalarType type) {
+  const ReduceKernel kernel = find(reduction, type);
+  if (kernel == nullptr) {
+    throw std::invalid_argument(
+        std::string("shared memory adds up floats and integers, and has no such ") +
+        (reduction == Reduction::mean ? "mean" : "reduction") + " of " +
+        c10::toString(type) + "; try --backend gloo");
+  }
+  return kernel;
+}
+
+}  // namespace lockstep::comm

@@ -1,0 +1,304 @@
+#include "comm/shared_memory.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+namespace lockstep::comm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Token = std::array<unsigned char, 16>;
+
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error("shared memory: " + what + ": " + std::strerror(errno));
+}
+
+// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+struct Hello {
+  Token token;
+  int rank;
+};
+
+bool wait_readable(int fd, Clock::time_point deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    pollfd event{fd, POLLIN, 0};
+    const int ready =
+        poll(&event, 1, static_cast<int>(std::max<int64_t>(0, left.count())));
+    if (ready < 0 && errno == EINTR) continue;
+    return ready > 0;
+  }
+}
+
+// The kernel chooses a free abstract address where none is given.
+Descriptor listen_somewhere(sockaddr_un& address, socklen_t& length) {
+  Descriptor socket_fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  address = {};
+  address.sun_family = AF_UNIX;
+  length = sizeof(address);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (socket_fd.get() < 0 || bind(socket_fd.get(), generic, sizeof(sa_family_t)) != 0 ||
+      getsockname(socket_fd.get(), generic, &length) != 0 ||
+      listen(socket_fd.get(), SOMAXCONN) != 0) {
+    fail("cannot listen for the other ranks");
+  }
+  return socket_fd;
+}
+
+bool same_user(int socket_fd) {
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+         peer.uid == geteuid();
+}
+
+void send_fds(int socket_fd, const std::vector<int>& fds) {
+  char byte = 0;
+  iovec data{&byte, 1};
+  std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
+  if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) != 1) fail("cannot hand it over");
+}
+
+std::vector<int> receive_fds(int socket_fd, size_t count) {
+  char byte = 0;
+  iovec data{&byte, 1};
+  std::vector<char> control(CMSG_SPACE(count * sizeof(int)));
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+  const cmsghdr* header = got == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (header == nullptr || header->cmsg_len != CMSG_LEN(count * sizeof(int))) {
+    throw std::runtime_error("shared memory: rank 0 handed nothing over; it has gone");
+  }
+  std::vector<int> fds(count);
+  std::memcpy(fds.data(), CMSG_DATA(header), count * sizeof(int));
+  return fds;
+}
+
+std::string missing(const std::vector<Descriptor>& came) {
+  std::string ranks;
+  for (size_t rank = 1; rank < came.size(); ++rank) {
+    if (came[rank].get() < 0) {
+      ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
+    }
+  }
+  return ranks;
+}
+
+// Rank 0: the connections of all others, in the order of ranks.
+std::vector<Descriptor> await_ranks(int listener, const Token& token, int world_size,
+                                    Clock::time_point deadline) {
+  std::vector<Descriptor> came(static_cast<size_t>(world_size));
+  for (int left = world_size - 1; left > 0;) {
+    if (!wait_readable(listener, deadline)) {
+      throw std::runtime_error("shared memory: rank " + missing(came) +
+                               " did not come in time; are all ranks on this host?");
+    }
+    Descriptor peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    Hello hello{};
+    // A stranger is sent away; whoever knows the token sends it at once.
+    constexpr std::chrono::seconds kAtOnce{5};
+    if (peer.get() < 0 || !same_user(peer.get()) ||
+        !wait_readable(peer.get(), std::min(deadline, Clock::now() + kAtOnce)) ||
+        recv(peer.get(), &hello, sizeof(hello), MSG_DONTWAIT) != sizeof(hello) ||
+        hello.token != token || hello.rank < 1 || hello.rank >= world_size) {
+      continue;
+    }
+    Descriptor& place = came[static_cast<size_t>(hello.rank)];
+    if (place.get() < 0) --left;
+    place = std::move(peer);
+  }
+  return came;
+}
+
+// Each rank's region, of which it uses what it needs: nothing is there until touched.
+size_t as_large_as_the_machine() {
+  const auto pages = static_cast<size_t>(sysconf(_SC_PHYS_PAGES));
+  return std::bit_ceil(pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace
+
+SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
+                           size_t board_bytes, std::chrono::milliseconds timeout)
+    : board_bytes_((board_bytes + 4095) / 4096 * 4096),
+      region_bytes_(as_large_as_the_machine()),
+      rank_(rank),
+      world_size_(world_size),
+      lifelines_(static_cast<size_t>(world_size), -1) {
+  const auto deadline = Clock::now() + timeout;
+  const auto ranks = static_cast<size_t>(world_size);
+  const std::string key = "lockstep/shared_memory";
+  sockaddr_un address{};
+  socklen_t length = 0;
+  Hello hello{{}, rank};
+  if (rank == 0) {
+    Descriptor memory(memfd_create("lockstep", MFD_CLOEXEC));
+    if (memory.get() < 0 ||
+        ftruncate(memory.get(),
+                  static_cast<off_t>(board_bytes_ + ranks * region_bytes_)) != 0) {
+      fail("cannot make it");
+    }
+    const Descriptor listener = listen_somewhere(address, length);
+    if (getrandom(hello.token.data(), hello.token.size(), 0) < 0) fail("no randomness");
+    // The address, and the token that proves who read it here.
+    std::vector<uint8_t> invitation(hello.token.begin(), hello.token.end());
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&address);
+    invitation.insert(invitation.end(), bytes, bytes + length);
+    store.set(key, invitation);
+    const auto peers = await_ranks(listener.get(), hello.token, world_size, deadline);
+    store.deleteKey(key);  // for another group's
+    std::vector<Descriptor> listen_ends;
+    std::vector<Descriptor> hold_ends;
+    for (int r = 0; r < world_size; ++r) {
+      int ends[2];
+      if (pipe2(ends, O_CLOEXEC) != 0) fail("no pipe for rank " + std::to_string(r));
+      listen_ends.emplace_back(ends[0]);
+      hold_ends.emplace_back(ends[1]);
+    }
+    for (size_t r = 1; r < ranks; ++r) {
+      std::vector<int> fds = {memory.get()};
+      for (size_t other = 0; other < ranks; ++other) {
+        fds.push_back((other == r ? hold_ends : listen_ends)[other].get());
+      }
+      send_fds(peers[r].get(), fds);
+    }
+    map(memory.get());
+    for (size_t r = 0; r < ranks; ++r) {
+      lifelines_[r] = (r == 0 ? hold_ends : listen_ends)[r].release();
+    }
+    return;
+  }
+  const std::vector<uint8_t> invitation = store.get(key);
+  length = static_cast<socklen_t>(invitation.size() - hello.token.size());
+  std::copy_n(invitation.begin(), hello.token.size(), hello.token.begin());
+  std::memcpy(&address, invitation.data() + hello.token.size(),
+              std::min<size_t>(length, sizeof(address)));
+  const Descriptor to_first(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (connect(to_first.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      send(to_first.get(), &hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello)) {
+    fail("cannot reach rank 0; is it on this host?");
+  }
+  if (!wait_readable(to_first.get(), deadline)) {
+    throw std::runtime_error("shared memory: rank 0 waits for others, in vain");
+  }
+  std::vector<int> fds = receive_fds(to_first.get(), 1 + ranks);
+  const Descriptor memory(fds.front());
+  std::copy(fds.begin() + 1, fds.end(), lifelines_.begin());
+  map(memory.get());
+}
+
+void SharedMemory::map(int memory) {
+  const size_t bytes = board_bytes_ + static_cast<size_t>(world_size_) * region_bytes_;
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                    memory, 0);
+  if (base == MAP_FAILED) fail("cannot map it");
+  base_ = static_cast<std::byte*>(base);
+}
+
+SharedMemory::~SharedMemory() {
+  if (base_ != nullptr) {
+    munmap(base_, board_bytes_ + static_cast<size_t>(world_size_) * region_bytes_);
+  }
+  for (const int fd : lifelines_) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void SharedMemory::leave() {
+  const int held = std::exchange(lifelines_[static_cast<size_t>(rank_)], -1);
+  if (held >= 0) close(held);
+}
+
+std::byte* SharedMemory::region(int rank) const {
+  return base_ + board_bytes_ + static_cast<size_t>(rank) * region_bytes_;
+}
+
+std::vector<int> SharedMemory::gone() const {
+  std::vector<pollfd> events;
+  for (int rank = 0; rank < world_size_; ++rank) {
+    // A pipe that nobody holds reports its end without being asked for it.
+    events.push_back(
+        {rank == rank_ ? -1 : lifelines_[static_cast<size_t>(rank)], 0, 0});
+  }
+  std::vector<int> ranks;
+  if (poll(events.data(), events.size(), 0) <= 0) return ranks;
+  for (int rank = 0; rank < world_size_; ++rank) {
+    if (events[static_cast<size_t>(rank)].revents != 0) ranks.push_back(rank);
+  }
+  return ranks;
+}
+
+namespace {
+
+class RegionSource final : public device::BlockSource {
+ public:
+  RegionSource(std::shared_ptr<const SharedMemory> memory, int rank)
+      : memory_(std::move(memory)), start_(memory_->region(rank)) {}
+
+  void* take(size_t bytes) override {
+    if (bytes > memory_->region_bytes() - used_) throw std::bad_alloc();
+    return start_ + std::exchange(used_, used_ + bytes);
+  }
+  bool give(void* /*block*/) noexcept override { return false; }
+
+ private:
+  std::shared_ptr<const SharedMemory> memory_;
+  std::byte* start_;
+  size_t used_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<device::BlockSource> region_source(
+    std::shared_ptr<const SharedMemory> memory, int rank) {
+  return std::make_unique<RegionSource>(std::move(memory), rank);
+}
+
+}  // namespace lockstep::comm

@@ -1,0 +1,261 @@
+#include "comm/shm.h"
+
+#include <ATen/Functions.h>
+
+#include <stdexcept>
+#include <string>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+
+#include "comm/shm_board.h"
+#include "device/memory_ledger.h"
+
+namespace lockstep::comm {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+using WorkPtr = c10::intrusive_ptr<c10d::Work>;
+
+class ShmWork final : public c10d::Work {
+ public:
+  ShmWork(int rank, c10d::OpType type, std::shared_ptr<ShmBoard> board)
+      : Work(rank, type),
+        board_(std::move(board)),
+        future_(c10::make_intrusive<c10::ivalue::Future>(
+            c10::ListType::create(c10::TensorType::get()))) {}
+
+  void set_number(uint64_t number) { number_ = number; }
+  // The results, from the board's own thread of this rank.
+  void complete(const Tensors& results) {
+    done_ = true;
+    future_->markCompleted(results);
+  }
+
+  bool isCompleted() override { return done_ || board_->is_finished(number_); }
+  bool isSuccess() const override { return done_; }
+  bool wait(std::chrono::milliseconds /*timeout*/) override {
+    if (!done_) board_->finish(number_);
+    return true;
+  }
+  void synchronize() override {}
+  uint64_t getSequencenumber() const override { return number_; }
+  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
+
+ private:
+  std::shared_ptr<ShmBoard> board_;
+  c10::intrusive_ptr<c10::ivalue::Future> future_;
+  uint64_t number_ = 0;
+  bool done_ = false;
+};
+
+Reduction reduction_of(const c10d::ReduceOp& operation) {
+  switch (static_cast<c10d::ReduceOp::RedOpType>(operation)) {
+    case c10d::ReduceOp::SUM:
+      return Reduction::sum;
+    case c10d::ReduceOp::AVG:
+      return Reduction::mean;
+    case c10d::ReduceOp::PRODUCT:
+      return Reduction::product;
+    case c10d::ReduceOp::MIN:
+      return Reduction::min;
+    case c10d::ReduceOp::MAX:
+      return Reduction::max;
+    default:
+      throw std::invalid_argument(
+          "shared memory has sum, mean, product, min and max; try --backend gloo");
+  }
+}
+
+class ShmBackend final : public c10d::Backend {
+ public:
+  ShmBackend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+             std::chrono::milliseconds timeout, std::optional<int> card)
+      : Backend(rank, world_size), card_(card) {
+    if (world_size > ShmBoard::kMaxRanks) {
+      throw std::invalid_argument("shared memory serves " +
+                                  std::to_string(ShmBoard::kMaxRanks) + " ranks, not " +
+                                  std::to_string(world_size) + "; try --backend gloo");
+    }
+    memory_ = std::make_shared<SharedMemory>(*store, rank, world_size,
+                                             ShmBoard::bytes(), timeout);
+    board_ = std::make_shared<ShmBoard>(memory_, rank, world_size, timeout);
+    blocks_ = std::make_shared<device::BlockCache>(region_source(memory_, rank));
+    if (card_) device::set_block_cache(*card_, blocks_);
+  }
+
+  ~ShmBackend() override {
+    if (card_) device::set_block_cache(*card_, nullptr);
+  }
+
+  const std::string getBackendName() const override { return "shm"; }
+
+  bool supportsTensorAlloc(c10::DeviceIndex /*device*/) override { return true; }
+  at::Tensor allocateTensor(long elements, at::TensorOptions options) override {
+    const size_t bytes =
+        std::max<size_t>(1, static_cast<size_t>(elements) * options.dtype().itemsize());
+    const auto charged = static_cast<int64_t>(bytes);
+    const device::Account account = device::current_account();
+    void* block = blocks_->take(bytes);
+    device::charge(account, charged);
+    const auto give_back = [blocks = blocks_, account, bytes, charged](void* freed) {
+      device::credit(account, charged);
+      blocks->give(freed, bytes);
+    };
+    return at::from_blob(block, {elements}, give_back, options);
+  }
+
+  WorkPtr allreduce(Tensors& tensors, const c10d::AllreduceOptions& options) override {
+    return in_place(Collective::all_reduce, c10d::OpType::ALLREDUCE, tensors,
+                    reduction_of(options.reduceOp), 0);
+  }
+  WorkPtr allreduce_coalesced(Tensors& tensors,
+                              const c10d::AllreduceCoalescedOptions& options) override {
+    return in_place(Collective::all_reduce, c10d::OpType::ALLREDUCE_COALESCED, tensors,
+                    reduction_of(options.reduceOp), 0);
+  }
+  WorkPtr reduce(Tensors& tensors, const c10d::ReduceOptions& options) override {
+    return in_place(Collective::reduce, c10d::OpType::REDUCE, tensors,
+                    reduction_of(options.reduceOp), static_cast<int>(options.rootRank));
+  }
+  WorkPtr broadcast(Tensors& tensors, const c10d::BroadcastOptions& options) override {
+    return in_place(Collective::broadcast, c10d::OpType::BROADCAST, tensors,
+                    Reduction::sum, static_cast<int>(options.rootRank));
+  }
+  WorkPtr barrier(const c10d::BarrierOptions& /*options*/) override {
+    Tensors none;
+    return in_place(Collective::barrier, c10d::OpType::BARRIER, none, Reduction::sum,
+                    0);
+  }
+  WorkPtr _reduce_scatter_base(at::Tensor& output, at::Tensor& input,
+                               const c10d::ReduceScatterOptions& options) override {
+    return from_to(Collective::reduce_scatter, c10d::OpType::_REDUCE_SCATTER_BASE,
+                   input, output, reduction_of(options.reduceOp), nullptr);
+  }
+  WorkPtr _allgather_base(at::Tensor& output, at::Tensor& input,
+                          const c10d::AllgatherOptions& /*options*/) override {
+    return from_to(Collective::all_gather, c10d::OpType::_ALLGATHER_BASE, input, output,
+                   Reduction::sum, nullptr);
+  }
+  WorkPtr allgather(std::vector<Tensors>& outputs, Tensors& inputs,
+                    const c10d::AllgatherOptions& /*options*/) override {
+    const at::Tensor& input = inputs.at(0);
+    at::Tensor all = allocateTensor(input.numel() * size_, input.options());
+    const auto deal_out = [all, to = outputs.at(0)] {
+      const int64_t each = all.numel() / static_cast<int64_t>(to.size());
+      for (size_t r = 0; r < to.size(); ++r) {
+        to[r].copy_(all.narrow(0, static_cast<int64_t>(r) * each, each).view_as(to[r]));
+      }
+    };
+    return from_to(Collective::all_gather, c10d::OpType::ALLGATHER, input, all,
+                   Reduction::sum, deal_out);
+  }
+
+ private:
+  bool is_shared(const at::Tensor& tensor) const {
+    const auto* data = static_cast<const std::byte*>(tensor.const_data_ptr());
+    const std::byte* region = memory_->region(rank_);
+    return data >= region && data < region + memory_->region_bytes();
+  }
+
+  // The tensor itself where all can see it, else a place in shared memory for a copy.
+  at::Tensor shared(const at::Tensor& tensor) {
+    return is_shared(tensor) ? tensor
+                             : allocateTensor(tensor.numel(), tensor.options());
+  }
+
+  static Call::Span span_of(const at::Tensor& tensor) {
+    return {tensor.const_data_ptr(), tensor.numel()};
+  }
+
+  // The elements in the order of memory: what is dense has the same order on all ranks.
+  static at::Tensor flat(const at::Tensor& tensor) {
+    TORCH_CHECK(tensor.is_non_overlapping_and_dense(),
+                "a collective takes dense tensors, not strides ", tensor.strides(),
+                " of sizes ", tensor.sizes(), "; call contiguous() before");
+    return tensor.detach().as_strided({tensor.numel()}, {1});
+  }
+
+  WorkPtr in_place(Collective collective, c10d::OpType type, const Tensors& tensors,
+                   Reduction reduction, int root) {
+    auto work = c10::make_intrusive<ShmWork>(rank_, type, board_);
+    Call call{collective, reduction, at::kByte, root, {}};
+    if (!tensors.empty()) call.type = tensors.front().scalar_type();
+    if (collective == Collective::all_reduce || collective == Collective::reduce) {
+      reduce_kernel(reduction, call.type);  // throws before anybody waits
+    }
+    std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // where from, where to
+    Tensors held;
+    for (const at::Tensor& tensor : tensors) {
+      const at::Tensor numbers = flat(tensor);
+      const at::Tensor place = shared(numbers);
+      if (!place.is_same(numbers)) {
+        place.copy_(numbers);
+        copies.emplace_back(place, numbers);
+      }
+      held.push_back(place);
+      call.spans.push_back(span_of(place));
+    }
+    const auto finished = [work, tensors, held, copies = std::move(copies)] {
+      const at::NoGradGuard no_grad;
+      for (const auto& [from, to] : copies) to.copy_(from);
+      work->complete(tensors);
+    };
+    // A call has room for so many spans; all ranks cut alike.
+    while (call.spans.size() > ShmBoard::kMaxSpans) {
+      Call first = call;
+      first.spans.resize(ShmBoard::kMaxSpans);
+      call.spans.erase(call.spans.begin(), call.spans.begin() + ShmBoard::kMaxSpans);
+      board_->start(first);
+    }
+    return started(work, call, finished);
+  }
+
+  WorkPtr from_to(Collective collective, c10d::OpType type, const at::Tensor& input,
+                  const at::Tensor& output, Reduction reduction,
+                  const std::function<void()>& after) {
+    const bool gather = collective == Collective::all_gather;
+    const auto& [small, large] =
+        gather ? std::tie(input, output) : std::tie(output, input);
+    TORCH_CHECK(large.numel() == size_ * small.numel(), to_string(collective), ": ",
+                large.numel(), " elements are not ", size_, " times ", small.numel());
+    if (!gather) reduce_kernel(reduction, input.scalar_type());
+    auto work = c10::make_intrusive<ShmWork>(rank_, type, board_);
+    const at::Tensor from_numbers = flat(input);
+    const at::Tensor to_numbers = flat(output);
+    const at::Tensor from = shared(from_numbers);
+    const at::Tensor to = shared(to_numbers);
+    if (!from.is_same(from_numbers)) from.copy_(from_numbers);
+    const auto finished = [work, from, to, to_numbers, output, after] {
+      const at::NoGradGuard no_grad;
+      if (!to.is_same(to_numbers)) to_numbers.copy_(to);
+      if (after) after();
+      work->complete({output});
+    };
+    return started(
+        work,
+        {collective, reduction, input.scalar_type(), 0, {span_of(from), span_of(to)}},
+        finished);
+  }
+
+  WorkPtr started(const c10::intrusive_ptr<ShmWork>& work, const Call& call,
+                  const std::function<void()>& finished) {
+    work->set_number(board_->start(call, finished));
+    return work;
+  }
+
+  std::shared_ptr<SharedMemory> memory_;
+  std::shared_ptr<ShmBoard> board_;
+  device::BlockCachePtr blocks_;
+  std::optional<int> card_;
+};
+
+}  // namespace
+
+std::shared_ptr<ProcessGroup> make_shm(const c10::intrusive_ptr<c10d::Store>& store,
+                                       int rank, int world_size,
+                                       std::chrono::milliseconds timeout,
+                                       std::optional<int> card) {
+  return std::make_shared<ProcessGroup>(
+      c10::make_intrusive<ShmBackend>(store, rank, world_size, timeout, card));
+}
+
+}  // namespace lockstep::comm
