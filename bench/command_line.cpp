@@ -69,9 +69,9 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->capture_default_str();
   app.add_flag("--channels-last", sweep.channels_last,
                "images and convolutions in channels-last layout, in all cases");
-  app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat or bucketed")
+  app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat, bucketed or c10d")
       ->capture_default_str();
-  app.add_option("--backend", sweep.backend, "DDP's: auto, gloo or nccl")
+  app.add_option("--backend", sweep.backend, "DDP's: auto, gloo, nccl or shm")
       ->capture_default_str();
   app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")
       ->capture_default_str();

@@ -58,7 +58,7 @@ void expect_equal(const std::vector<double>& losses, const std::vector<double>& 
 
 TEST(Peers, AreRowsBesideOurs) {
   const TestFolder place;
-  ProgramRun run = bench(place / "out", {"--mode", "ddp", "--peers", "python"});
+  ProgramRun run = bench(place / "out", {"--mode", "ddp", "--peers", "c10d,python"});
   ASSERT_EQ(run.status(), 0) << run.process().err();
   EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
   EXPECT_EQ(left_behind(), std::set<std::string>{});
@@ -73,23 +73,25 @@ TEST(Peers, AreRowsBesideOurs) {
     EXPECT_EQ(row.global_batch, 64 * row.cards);
     rows[row.name].push_back(row);
   }
-  ASSERT_EQ(rows.size(), 5u);
+  ASSERT_EQ(rows.size(), 6u);
   for (const auto& [name, repetitions] : rows) EXPECT_EQ(repetitions.size(), 1u);
   const auto losses = [&](const std::string& name) { return rows[name].at(0).losses; };
   const auto single = losses("single/mlp/cards:1");
   expect_equal(losses("single-python/mlp/cards:1"), single);
   expect_equal(losses("bound/mlp/cards:2"), single);
   expect_equal(losses("ddp-python/mlp/cards:2"), losses("ddp/mlp/cards:2"));
+  expect_equal(losses("ddp-c10d/mlp/cards:2"), losses("ddp/mlp/cards:2"));
+  EXPECT_EQ(rows["ddp-c10d/mlp/cards:2"].at(0).options["reducer"], "c10d");
   EXPECT_EQ(rows["bound/mlp/cards:2"].at(0).memory.size(), 2u);
   EXPECT_TRUE(rows["ddp-python/mlp/cards:2"].at(0).memory.empty());
 
   const std::string table = run.process().out();
-  for (const char* ratio :
-       {"1  single / single-python ", "2  ddp / ddp-python ", "2  ddp / bound "}) {
+  for (const char* ratio : {"1  single / single-python ", "2  ddp / ddp-python ",
+                            "2  ddp / ddp-c10d ", "2  ddp / bound "}) {
     EXPECT_NE(table.find(ratio), std::string::npos) << table;
   }
   const std::string page = read_text(place / "out/index.html");
-  for (const char* mode : {"single-python", "ddp-python", "bound"}) {
+  for (const char* mode : {"single-python", "ddp-python", "ddp-c10d", "bound"}) {
     EXPECT_NE(page.find("<td>" + std::string(mode) + "</td>"), std::string::npos);
   }
 }

@@ -72,7 +72,8 @@ int run_rank(const Options& options, const World& world) {
 
 int start_ranks(const Options& options) {
   for (const std::string& backend : options.backends) {
-    training::resolve_backend(training_options(options, backend));
+    training::resolve_backend(training_options(options, backend),
+                              launch::on_one_machine(options.gpus));
   }
   if (!options.out.empty()) training::write_whole("", options.out);
   launch::SpawnOptions spawn;
