@@ -144,6 +144,16 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
       for (const std::string& mode : ddp_modes(sweep, cards)) add(mode, cards);
     }
   }
+  const bool compares_ddp =
+      has_peer(sweep, "c10d") || has_peer(sweep, "bound") || sweep.shard_optimizer;
+  const bool has_ddp = std::any_of(cases.begin(), cases.end(), [](const Case& one) {
+    return one.mode == "ddp" && one.cards > 1;
+  });
+  if (compares_ddp && !has_ddp) {
+    throw std::invalid_argument(
+        "--peers c10d and bound, and --shard-optimizer, stand beside DDP on several "
+        "cards; try --mode ddp --gpus 2");
+  }
   return cases;
 }
 
