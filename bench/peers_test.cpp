@@ -1,7 +1,7 @@
 // `bench --peers`: the Python peer and the bound beside ours, on real images, and what
 // becomes of a peer that cannot run or computes something else.
 #include <cmath>
-#include <set>
+#include <map>
 #include <thread>
 
 #include "reports/row.h"
@@ -28,9 +28,9 @@ ProgramRun bench(const std::string& out, const std::vector<std::string>& more,
   return {"bench", arguments, environment};
 }
 
-// Command lines of the processes that are still there.
-std::set<std::string> left_behind() {
-  std::set<std::string> found;
+// Command lines of the processes that are still there, by their numbers.
+std::map<int, std::string> left_behind() {
+  std::map<int, std::string> found;
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const std::string process = entry.path().string();
     const std::string environment = read_text(process + "/environ");
@@ -38,17 +38,25 @@ std::set<std::string> left_behind() {
       continue;
     std::string line = read_text(process + "/cmdline");
     std::replace(line.begin(), line.end(), '\0', ' ');
-    if (!line.empty()) found.insert(line);  // a zombie has none
+    if (line.empty()) continue;  // a zombie
+    found[std::stoi(entry.path().filename().string())] = line;
   }
   return found;
 }
 
 bool is_there(const std::string& program) {
-  for (const std::string& line : left_behind()) {
+  for (const auto& [pid, line] : left_behind()) {
     if (line.find(program) != std::string::npos) return true;
   }
   return false;
 }
+
+// Should the test fail, what it left does not run for ever.
+struct EndTheLeft {
+  ~EndTheLeft() {
+    for (const auto& [pid, line] : left_behind()) kill(pid, SIGKILL);
+  }
+};
 
 void expect_equal(const std::vector<double>& losses, const std::vector<double>& ours) {
   ASSERT_EQ(losses.size(), ours.size());
@@ -61,7 +69,7 @@ TEST(Peers, AreRowsBesideOurs) {
   ProgramRun run = bench(place / "out", {"--mode", "ddp", "--peers", "c10d,python"});
   ASSERT_EQ(run.status(), 0) << run.process().err();
   EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
-  EXPECT_EQ(left_behind(), std::set<std::string>{});
+  EXPECT_EQ(left_behind(), (std::map<int, std::string>{}));
 
   std::map<std::string, std::vector<Row>> rows;
   for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
@@ -153,6 +161,7 @@ TEST(Peers, WhatCannotRunIsRefusedBeforeAnythingIsMeasured) {
 TEST(Peers, NoPythonSurvivesBench) {
   for (const int signal : {SIGTERM, SIGKILL}) {
     SCOPED_TRACE(launch::signal_name(signal));
+    const EndTheLeft afterwards;
     const TestFolder place;
     ProgramRun run =
         bench(place / "out",
@@ -168,7 +177,7 @@ TEST(Peers, NoPythonSurvivesBench) {
     run.process().send_signal(signal);
     EXPECT_EQ(run.status(), 128 + signal) << run.process().err();
     wait_until("train.py", false);
-    EXPECT_EQ(left_behind(), std::set<std::string>{});
+    EXPECT_EQ(left_behind(), (std::map<int, std::string>{}));
   }
 }
 
