@@ -128,6 +128,16 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
   EXPECT_EQ(names, expected);
 }
 
+TEST_F(GoodRun, RepetitionsGoRoundTheCasesThereAndBack) {
+  std::vector<std::string> first, second;
+  for (const Row& row : reports::read_rows(result().out + "/runs.jsonl")) {
+    if (row.repetition == 0) EXPECT_TRUE(second.empty()) << row.name;
+    (row.repetition == 0 ? first : second).push_back(row.name);
+  }
+  EXPECT_EQ(first.size(), 5u);
+  EXPECT_EQ(second, (std::vector<std::string>{first.rbegin(), first.rend()}));
+}
+
 TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
   const Json runs = iterations(result().out + "/results.json");
   ASSERT_EQ(runs.size(), 10u);

@@ -13,6 +13,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "bench/bound.h"
+#include "launch/start_line.h"
+
 namespace lockstep::bench {
 namespace {
 
@@ -29,84 +32,16 @@ std::string text_of(const std::string& path) {
   return text.str();
 }
 
-std::string shortest(double value) {
-  std::ostringstream text;
-  text.precision(17);
-  text << value;
-  return text.str();
-}
-
-// The programs lie beside this one.
-std::string program(const std::string& name) {
-  return (fs::read_symlink("/proc/self/exe").parent_path() / name).string();
-}
-
-std::string program_of(const Case& one, bool reference) {
-  if (reference || one.mode == "single") return program("single_gpu");
-  return program(one.mode == "dp" ? "data_parallel" : "ddp");
-}
-
-std::vector<std::string> arguments_of(const Case& one, const Sweep& sweep,
-                                      const RunPlan& plan) {
-  std::vector<std::string> arguments = {"--model",
-                                        one.model,
-                                        "--dataset",
-                                        sweep.dataset,
-                                        "--data-dir",
-                                        sweep.data_dir,
-                                        "--batch-size",
-                                        std::to_string(one.local_batch),
-                                        "--steps",
-                                        std::to_string(plan.steps),
-                                        "--threads-per-card",
-                                        std::to_string(one.threads_per_card),
-                                        "--device",
-                                        sweep.device,
-                                        "--precision",
-                                        sweep.precision,
-                                        "--lr",
-                                        shortest(sweep.lr),
-                                        "--seed",
-                                        std::to_string(sweep.seed),
-                                        "--drop-last",
-                                        "--quiet"};
-  const auto add = [&](const std::string& option, const std::string& value) {
-    arguments.push_back(option);
-    arguments.push_back(value);
-  };
-  if (plan.reference) {
-    add("--accumulate", std::to_string(one.cards));
-    // DDP's ranks take every N-th sample; DataParallel cuts the global batch in pieces.
-    if (one.mode == "ddp") add("--sampler", "ranks-in-turn");
-  } else {
-    add("--gpus", std::to_string(one.cards));
-    if (one.mode == "ddp") {
-      add("--reducer", sweep.reducer);
-      add("--backend", sweep.backend);
-      add("--bucket-cap-mb", shortest(sweep.bucket_cap_mb));
-    }
+// The program's one line, without its name. What others say beside it (torchrun, about
+// a rank that failed) is not it.
+std::string said(const std::string& text, const std::string& speaker) {
+  std::istringstream lines(text);
+  std::string first;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(speaker + ": ", 0) == 0) return line.substr(speaker.size() + 2);
+    if (first.empty()) first = line;
   }
-  return arguments;
-}
-
-launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& plan,
-                           const std::vector<std::string>& more) {
-  launch::Command command;
-  command.argv = {program_of(one, plan.reference)};
-  for (const auto& arguments : {arguments_of(one, sweep, plan), more}) {
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-  }
-  command.err = launch::Output::kCapture;
-  command.out = launch::Output::kCapture;
-  command.dies_with_parent = true;
-  return command;
-}
-
-// The program's one line, without its name.
-std::string said(const std::string& text, const std::string& program) {
-  const std::string line = text.substr(0, text.find('\n'));
-  const std::string name = fs::path(program).filename().string() + ": ";
-  return line.rfind(name, 0) == 0 ? line.substr(name.size()) : line;
+  return first;
 }
 
 }  // namespace
@@ -150,29 +85,51 @@ launch::ExitStatus Children::wait(launch::Process& process) const {
 }
 
 void Children::finish(const Case& one, launch::Process& process,
-                      const std::string& program) const {
+                      const std::string& speaker) const {
   const launch::ExitStatus status = wait(process);
   if (status.code == 0) return;
-  std::string why = said(process.err(), program);
+  std::string why = said(process.err(), speaker);
   if (why.empty()) why = one.name() + " " + launch::describe(status);
   if (status.code == 2) throw std::invalid_argument(why);
   throw std::runtime_error(why);
 }
 
+launch::Command Children::command(const Case& one, const RunPlan& plan,
+                                  const std::vector<std::string>& more) const {
+  launch::Command command = command_of(one, sweep_, plan, more);
+  // torchrun leaves its logs behind.
+  if (one.in_python()) command.extra_env["TMPDIR"] = scratch_.file("");
+  return command;
+}
+
 TrainReport Children::run(const Case& one, const RunPlan& plan) const {
-  const std::string report = scratch_.file("report.json");
-  std::filesystem::remove(report);  // the run before this one's
-  const launch::Command command =
-      command_of(one, sweep_, plan, {"--report-file", report});
-  launch::Process process(command);
-  finish(one, process, command.argv[0]);
-  return training::report_from_json(text_of(report));
+  const int processes = one.mode == "bound" && !plan.reference ? one.cards : 1;
+  const std::string speaker = speaker_of(one, plan);
+  launch::StartLine line;
+  std::vector<std::string> files;
+  std::vector<launch::Process> running;
+  std::vector<int> ends = {signals_.fd()};
+  for (int i = 0; i < processes; ++i) {
+    files.push_back(scratch_.file("report-" + std::to_string(i) + ".json"));
+    std::filesystem::remove(files.back());  // the run before this one's
+    launch::Command each = command(one, plan, {"--report-file", files.back()});
+    if (processes > 1) line.line_up(each);
+    running.emplace_back(each);
+    ends.push_back(running.back().pidfd());
+  }
+  if (processes > 1) line.let_go(processes, ends);
+  std::vector<TrainReport> reports;
+  for (int i = 0; i < processes; ++i) {
+    finish(one, running[static_cast<size_t>(i)], speaker);
+    reports.push_back(
+        training::report_from_json(text_of(files[static_cast<size_t>(i)])));
+  }
+  return processes > 1 ? side_by_side(reports) : reports.front();
 }
 
 void Children::dry_run(const Case& one) const {
-  const launch::Command command = command_of(one, sweep_, {}, {"--dry-run"});
-  launch::Process process(command);
-  finish(one, process, command.argv[0]);
+  launch::Process process(command(one, {}, {"--dry-run"}));
+  finish(one, process, speaker_of(one, {}));
 }
 
 int Children::report(const std::string& folder) const {

@@ -7,21 +7,15 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "bench/case_command.h"
 #include "bench/sweep.h"
 #include "launch/process.h"
 #include "launch/stop_signals.h"
 #include "training/report.h"
 
 namespace lockstep::bench {
-
-// Which steps, and whether one card stands in for all of them.
-struct RunPlan {
-  int64_t steps = 10;
-  // One card that takes the case's local batches in turn and averages their gradients:
-  // what the case is checked against.
-  bool reference = false;
-};
 
 // Somebody asked the bench run to end (ctrl-C); the children have ended.
 class Stopped : public std::runtime_error {
@@ -53,8 +47,8 @@ class Children {
  public:
   explicit Children(const Sweep& sweep) : sweep_(sweep) {}
 
-  // Runs the case's program and reads back its report. Throws std::runtime_error with
-  // the program's own error line; Stopped.
+  // Runs the case's program, of a bound all of its processes, and reads back its
+  // report. Throws std::runtime_error with the program's own error line; Stopped.
   TrainReport run(const Case& one, const RunPlan& plan) const;
 
   // The case's program looks at its options, its data and its model, and trains
@@ -69,9 +63,11 @@ class Children {
   const TemporaryFolder& scratch() const { return scratch_; }
 
  private:
+  launch::Command command(const Case& one, const RunPlan& plan,
+                          const std::vector<std::string>& more) const;
   // Its status is 0, else an exception as above.
   void finish(const Case& one, launch::Process& process,
-              const std::string& program) const;
+              const std::string& speaker) const;
   launch::ExitStatus wait(launch::Process& process) const;
 
   const Sweep& sweep_;

@@ -36,6 +36,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   CLI::App app(
       "Measures one card, DataParallel and DDP side by side: verify, then time.",
       "bench");
+  app.footer("bench collectives --help: collectives alone, as nccl-tests does.");
   app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
       ->delimiter(',');
   app.add_option("--gpus,-g", sweep.gpus,
@@ -66,12 +67,22 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--precision", sweep.precision, "fp32 or fp64")
       ->check(CLI::IsMember({"fp32", "fp64"}))
       ->capture_default_str();
-  app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat or bucketed")
+  app.add_flag("--channels-last", sweep.channels_last,
+               "images and convolutions in channels-last layout, in all cases");
+  app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat, bucketed or c10d")
       ->capture_default_str();
-  app.add_option("--backend", sweep.backend, "DDP's: auto, gloo or nccl")
+  app.add_option("--backend", sweep.backend, "DDP's: auto, gloo, nccl or shm")
       ->capture_default_str();
   app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")
       ->capture_default_str();
+  app.add_flag("--shard-optimizer", sweep.shard_optimizer,
+               "also DDP with the optimizer's work shared out over the ranks");
+  app.add_option(
+         "--peers", sweep.peers,
+         "measured beside ours: c10d (LibTorch's own reducer over gloo), python "
+         "(DistributedDataParallel, and the plain loop), bound (so many single "
+         "cards at once; there with any peer)")
+      ->delimiter(',');
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
   app.add_flag("!--no-page", line.page,
                "draw no page and no charts: `report` can, later and elsewhere");

@@ -1,18 +1,24 @@
 // `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
-// is the main job: a sensible sweep on real images.
+// is the main job: a sensible sweep on real images. `bench collectives` times the
+// process groups' collectives alone.
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <map>
+#include <string>
 #include <utility>
 
 #include "bench/child_run.h"
 #include "bench/command_line.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/ratios.h"
 #include "bench/results.h"
 #include "bench/table.h"
 #include "bench/verify.h"
@@ -27,6 +33,9 @@ void warn(const std::string& text) { std::cerr << "bench: WARNING: " << text << 
 void dry_run_all(const std::vector<Case>& cases, const Children& children) {
   std::map<std::pair<std::string, std::string>, Case> largest;
   for (const Case& one : cases) {
+    // A bound is the single card's program; the Python peer's options do not depend on
+    // its ranks, and it takes seconds to start.
+    if (one.mode == "bound" || one.mode == "ddp-python") continue;
     Case& found = largest.try_emplace({one.mode, one.model}, one).first->second;
     if (one.cards > found.cards) found = one;
   }
@@ -77,13 +86,23 @@ int run(int argc, char** argv) {
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
-  std::cout << table(rows) << std::flush;
+  std::cout << table(rows) << ratio_table(ratios_of(rows)) << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {
     throw std::runtime_error("cannot write to standard output; the results are in " +
                              sweep.out);
   }
   return std::all_of(rows.begin(), rows.end(), ok) ? 0 : 1;
+}
+
+// `bench collectives`: a program of its own, whose ranks have LibTorch's process
+// groups.
+int become_collectives(char** argv) {
+  std::string name = "collectives";
+  argv[0] = name.data();
+  execv(program(name).c_str(), argv);
+  throw std::runtime_error("cannot start " + program(name) + ": " +
+                           std::strerror(errno) + "; `make build` makes it");
 }
 
 }  // namespace
@@ -93,6 +112,9 @@ int main(int argc, char** argv) {
   // Whoever reads along may leave (`| head`): what was measured is not lost for it.
   signal(SIGPIPE, SIG_IGN);
   try {
+    if (argc > 1 && std::strcmp(argv[1], "collectives") == 0) {
+      return lockstep::bench::become_collectives(argv + 1);
+    }
     return lockstep::bench::run(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::cerr << "bench: " << error.what() << "; see --help\n";

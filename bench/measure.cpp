@@ -2,11 +2,15 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <exception>
 #include <optional>
 #include <ostream>
+#include <queue>
+#include <regex>
+#include <set>
 #include <stdexcept>
 
 #include "bench/machine.h"
@@ -57,51 +61,79 @@ void set_counters(benchmark::State& state, const Row& row) {
   if (!row.losses.empty()) set("loss", row.losses.back());
 }
 
+// What --benchmark_filter leaves, as Google Benchmark 1.7 reads it: an expression that
+// is found somewhere in the name, or after a hyphen is not.
+class Filter {
+ public:
+  explicit Filter(std::string expression)
+      : negative_(!expression.empty() && expression[0] == '-') {
+    if (negative_) expression.erase(0, 1);
+    if (expression.empty() || expression == "all") expression = ".";
+    try {
+      expression_ = std::regex(expression, std::regex::extended);
+    } catch (const std::regex_error& error) {
+      throw std::invalid_argument("--benchmark_filter " + expression + ": " +
+                                  error.what());
+    }
+  }
+  bool leaves(const Case& one, int repetitions) const {
+    const std::string name = one.name() +
+                             "/iterations:1/repeats:" + std::to_string(repetitions) +
+                             "/manual_time";
+    return std::regex_search(name, expression_) != negative_;
+  }
+
+ private:
+  bool negative_;
+  std::regex expression_;
+};
+
+// Note [Repetitions go round the cases]
+// A ratio compares repetition k of one case with repetition k of another, so the two
+// must run soon after each other. Google Benchmark can only run a case's repetitions
+// one after the other, or all cases' shuffled. So whenever it asks for a repetition
+// that was not yet run, that repetition of every case is run, and the others' wait for
+// their turn. Every other round goes backwards: who comes after whom must not matter.
 class Measurements {
  public:
   Measurements(const Plan& plan, const Sweep& sweep, const Children& children)
-      : plan_(plan),
-        sweep_(sweep),
+      : sweep_(sweep),
         children_(children),
-        total_((plan.cases.size() - plan.refused.size()) *
-               static_cast<size_t>(sweep.repetitions)),
-        stamp_{this_machine(), current_commit(), utc_now()} {}
+        refused_(plan.refused),
+        stamp_{this_machine(), current_commit(), utc_now()} {
+    const Filter filter(benchmark::GetBenchmarkFilter());
+    for (const Case& one : plan.cases) {
+      if (filter.leaves(one, sweep.repetitions) && refused_.count(one.name()) == 0) {
+        cases_.push_back(one);
+      }
+    }
+  }
 
   void run(benchmark::State& state, const Case& one) {
-    if (stopped_.has_value()) {
-      state.SkipWithError(stopped_->what());
-      return;
-    }
-    const auto refused = plan_.refused.find(one.name());
-    if (refused != plan_.refused.end()) {
-      if (repetitions_[one.name()]++ == 0) {
+    const auto refused = refused_.find(one.name());
+    if (!stopped_ && refused != refused_.end()) {
+      if (told_.insert(one.name()).second) {
         rows_.push_back(error_row(one, sweep_, stamp_, 0, refused->second));
       }
       state.SkipWithError(refused->second.c_str());
       return;
     }
+    std::queue<Row>& waiting = waiting_[one.name()];
+    if (!stopped_ && waiting.empty()) run_round();
+    if (stopped_ || waiting.empty()) {
+      state.SkipWithError(stopped_ ? stopped_->what() : "the filter left it out");
+      return;
+    }
+    const Row row = waiting.front();
+    waiting.pop();
     for ([[maybe_unused]] auto _ : state) {
-      const int repetition = repetitions_[one.name()]++;
-      Row row;
-      try {
-        const TrainReport report =
-            children_.run(one, {.steps = sweep_.warmup + sweep_.steps});
-        row = result_row(one, sweep_, stamp_, repetition, report);
-        state.SetIterationTime(reports::percentile_ms(row, 50).value_or(0) / 1000);
-      } catch (const Stopped& stopped) {
-        stopped_ = stopped;  // not through Google Benchmark: the rest is skipped
-        state.SkipWithError(stopped.what());
-        break;
-      } catch (const std::exception& error) {
-        row = error_row(one, sweep_, stamp_, repetition, error.what());
+      if (row.status != "ok") {
         state.SkipWithError(row.message.c_str());
+        break;
       }
-      tell(row);
-      rows_.push_back(row);
+      state.SetIterationTime(reports::percentile_ms(row, 50).value_or(0) / 1000);
     }
-    if (!stopped_ && !rows_.empty() && rows_.back().status == "ok") {
-      set_counters(state, rows_.back());
-    }
+    if (row.status == "ok") set_counters(state, row);
   }
 
   std::vector<Row> take_rows() {
@@ -110,35 +142,58 @@ class Measurements {
   }
 
  private:
-  void tell(const Row& row) {
-    ++done_;
+  void run_round() {
+    std::vector<Case> order = cases_;
+    if (rounds_ % 2 == 1) std::reverse(order.begin(), order.end());
+    for (const Case& one : order) {
+      Row row;
+      try {
+        const TrainReport report =
+            children_.run(one, {.steps = sweep_.warmup + sweep_.steps});
+        row = result_row(one, sweep_, stamp_, rounds_, report);
+      } catch (const Stopped& stopped) {
+        stopped_ = stopped;  // not through Google Benchmark: the rest is skipped
+        return;
+      } catch (const std::exception& error) {
+        row = error_row(one, sweep_, stamp_, rounds_, error.what());
+      }
+      tell(row);
+      waiting_[one.name()].push(row);
+      rows_.push_back(std::move(row));
+    }
+    ++rounds_;
+  }
+
+  void tell(const Row& row) const {
+    const size_t all = cases_.size() * static_cast<size_t>(sweep_.repetitions);
+    const size_t done = rows_.size() + 1 - told_.size();
     if (row.status == "ok") {
-      std::fprintf(stderr, "run %zu/%zu  %s  %.0f samples/s\n", done_, total_,
+      std::fprintf(stderr, "run %zu/%zu  %s  %.0f samples/s\n", done, all,
                    row.name.c_str(), reports::samples_per_second(row).value_or(0));
     } else {
-      std::fprintf(stderr, "run %zu/%zu  %s  ERROR: %s\n", done_, total_,
-                   row.name.c_str(), row.message.c_str());
+      std::fprintf(stderr, "run %zu/%zu  %s  ERROR: %s\n", done, all, row.name.c_str(),
+                   row.message.c_str());
     }
   }
 
-  const Plan& plan_;
   const Sweep& sweep_;
   const Children& children_;
-  std::optional<Stopped> stopped_;
-  size_t total_;
+  const std::map<std::string, std::string>& refused_;
   Stamp stamp_;
-  size_t done_ = 0;
-  std::map<std::string, int> repetitions_;  // taken so far, by case
+  std::vector<Case> cases_;  // those that are timed
+  int rounds_ = 0;
+  std::map<std::string, std::queue<Row>> waiting_;  // by case
+  std::set<std::string> told_;                      // refused cases that have their row
   std::vector<Row> rows_;
+  std::optional<Stopped> stopped_;
 };
 
 }  // namespace
 
 GoogleBenchmark::GoogleBenchmark(const std::vector<std::string>& flags,
                                  const std::string& json_path)
-    : arguments_({"bench", "--benchmark_out=" + json_path,
-                  "--benchmark_out_format=json",
-                  "--benchmark_enable_random_interleaving=true"}) {
+    : arguments_(
+          {"bench", "--benchmark_out=" + json_path, "--benchmark_out_format=json"}) {
   arguments_.insert(arguments_.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (std::string& argument : arguments_) argv.push_back(argument.data());

@@ -1,7 +1,7 @@
 // The timed runs, as Google Benchmark's benchmarks: one iteration is one whole run in
 // child processes, its manual time the median step. (Its adaptive iteration counts
-// would leave ranks disagreeing.) Repetitions of all cases are interleaved, so that a
-// machine which slows down slows all of them.
+// would leave ranks disagreeing.) Every case's first repetition comes before any one's
+// second, so that a machine which slows down slows all of them.
 #pragma once
 
 #include <map>

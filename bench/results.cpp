@@ -41,10 +41,13 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
                  {"precision", sweep.precision},
                  {"lr", text_of(sweep.lr)},
                  {"seed", std::to_string(sweep.seed)}};
-  if (one.mode == "ddp") {
-    row.options["reducer"] = sweep.reducer;
-    row.options["backend"] = sweep.backend;
+  if (sweep.channels_last) row.options["channels-last"] = "yes";
+  if (one.loop() == "ddp") {
+    const bool peer = one.mode == "ddp-c10d" || one.in_python();
+    row.options["reducer"] = peer ? "c10d" : sweep.reducer;
+    row.options["backend"] = peer ? "gloo" : sweep.backend;
     row.options["bucket-cap-mb"] = text_of(sweep.bucket_cap_mb);
+    if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
   }
   return row;
 }

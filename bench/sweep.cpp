@@ -34,11 +34,43 @@ bool asked_for(const Sweep& sweep, const std::string& mode) {
                      [&](const auto& one) { return one == mode || one == "all"; });
 }
 
+bool has_peer(const Sweep& sweep, const std::string& peer) {
+  return std::find(sweep.peers.begin(), sweep.peers.end(), peer) != sweep.peers.end();
+}
+
+void validate_peers(const Sweep& sweep) {
+  const std::vector<std::string> known = {"c10d", "python", "bound"};
+  for (const std::string& peer : sweep.peers) {
+    if (std::find(known.begin(), known.end(), peer) == known.end()) {
+      training::throw_unknown_name("peer", peer, known);
+    }
+  }
+  if (!sweep.peers.empty() && sweep.device != "cpu") {
+    throw std::invalid_argument("--peers run on the CPU, not on --device " +
+                                sweep.device + "; try --device cpu");
+  }
+}
+
+// DDP on so many cards, every way that was asked for.
+std::vector<std::string> ddp_modes(const Sweep& sweep, int cards) {
+  std::vector<std::string> modes = {"ddp"};
+  if (cards == 1) return modes;
+  if (sweep.shard_optimizer) modes.emplace_back("ddp-sharded");
+  if (has_peer(sweep, "c10d")) modes.emplace_back("ddp-c10d");
+  if (has_peer(sweep, "python")) modes.emplace_back("ddp-python");
+  if (!sweep.peers.empty()) modes.emplace_back("bound");
+  return modes;
+}
+
 }  // namespace
 
 std::string Case::name() const {
   return mode + "/" + model + "/cards:" + std::to_string(cards);
 }
+
+std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
+
+bool Case::in_python() const { return mode == "single-python" || mode == "ddp-python"; }
 
 void validate(const Sweep& sweep) {
   for (const std::string& mode : sweep.modes) {
@@ -71,6 +103,7 @@ void validate(const Sweep& sweep) {
     throw std::invalid_argument("--lr " + std::to_string(sweep.lr) +
                                 ": must be a number of 0 or more");
   }
+  validate_peers(sweep);
 }
 
 std::vector<Case> cases_of(Sweep& sweep, int cores) {
@@ -102,10 +135,24 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
       cases.push_back(one);
     };
     add("single", 1);
-    for (const std::string& mode : {"dp", "ddp"}) {
-      if (!asked_for(sweep, mode)) continue;
-      for (const int cards : counts) add(mode, cards);
+    if (has_peer(sweep, "python")) add("single-python", 1);
+    for (const int cards : counts) {
+      if (asked_for(sweep, "dp")) add("dp", cards);
     }
+    for (const int cards : counts) {
+      if (!asked_for(sweep, "ddp")) continue;
+      for (const std::string& mode : ddp_modes(sweep, cards)) add(mode, cards);
+    }
+  }
+  const bool compares_ddp =
+      has_peer(sweep, "c10d") || has_peer(sweep, "bound") || sweep.shard_optimizer;
+  const bool has_ddp = std::any_of(cases.begin(), cases.end(), [](const Case& one) {
+    return one.mode == "ddp" && one.cards > 1;
+  });
+  if (compares_ddp && !has_ddp) {
+    throw std::invalid_argument(
+        "--peers c10d and bound, and --shard-optimizer, stand beside DDP on several "
+        "cards; try --mode ddp --gpus 2");
   }
   return cases;
 }

@@ -28,13 +28,22 @@ struct Sweep {
   std::string reducer = "bucketed";
   std::string backend = "auto";
   double bucket_cap_mb = 25;
+  // Also ddp with the optimizer's work shared out over the ranks.
+  bool shard_optimizer = false;
+  bool channels_last = false;  // of images and convolutions, in all cases
   double lr = 0.01;
   uint64_t seed = 0;
+  // Measured beside ours: "c10d", "python", "bound". The bound is there with any.
+  std::vector<std::string> peers;
   std::string out = "reports/out";
 };
 
 // One point of the sweep: a program and what it is told.
 struct Case {
+  // "single", "dp", "ddp": a loop of ours. Behind a hyphen another way through it:
+  // "ddp-sharded", and the peers "ddp-c10d" (our loop with LibTorch's own c10d::Reducer
+  // over gloo), "single-python" and "ddp-python". "bound": so many single cards at
+  // once, which do not communicate.
   std::string mode;
   std::string model;
   int cards = 1;
@@ -42,6 +51,8 @@ struct Case {
   int64_t local_batch = 64;
   int64_t global_batch() const { return local_batch * cards; }
   std::string name() const;  // "ddp/mlp/cards:2"
+  std::string loop() const;  // "ddp" of "ddp-python"
+  bool in_python() const;
 };
 
 // Throws std::invalid_argument naming the value that cannot be.

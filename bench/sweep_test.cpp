@@ -50,6 +50,27 @@ TEST(Sweep, SingleIsThereWhateverTheModes) {
   EXPECT_EQ(names_of(sweep), (Names{"single/mlp/cards:1", "single/convnet/cards:1"}));
 }
 
+TEST(Sweep, PeersStandBesideTheWaysTheyAreComparedWith) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.gpus = {1, 2};
+  sweep.modes = {"ddp"};
+  sweep.peers = {"c10d", "python"};
+  sweep.shard_optimizer = true;
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "single-python/mlp/cards:1", "ddp/mlp/cards:1",
+                   "ddp/mlp/cards:2", "ddp-sharded/mlp/cards:2", "ddp-c10d/mlp/cards:2",
+                   "ddp-python/mlp/cards:2", "bound/mlp/cards:2"}));
+  sweep.shard_optimizer = false;
+  sweep.peers = {"bound"};
+  EXPECT_EQ(names_of(sweep), (Names{"single/mlp/cards:1", "ddp/mlp/cards:1",
+                                    "ddp/mlp/cards:2", "bound/mlp/cards:2"}));
+  sweep.modes = {"single"};
+  sweep.peers = {"python"};
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "single-python/mlp/cards:1"}));
+}
+
 TEST(Sweep, CardsGoUpToTheCoresIfNotGiven) {
   const auto counts = [](int cores) {
     Sweep sweep;

@@ -44,11 +44,13 @@ std::string peaks(const std::vector<Row>& rows) {
   return text;
 }
 
-std::string line(const std::vector<Row>& all, const std::vector<Row>& rows) {
+// As wide as the modes are: peers' names are longer.
+std::string line(const std::vector<Row>& all, const std::vector<Row>& rows,
+                 int mode_width) {
   const Row& first = rows.front();
   char head[96];
-  std::snprintf(head, sizeof(head), "%-14s %-7s %5d %7d %6ld", first.model.c_str(),
-                first.mode.c_str(), first.cards, first.threads_per_card,
+  std::snprintf(head, sizeof(head), "%-14s %-*s %5d %7d %6ld", first.model.c_str(),
+                mode_width, first.mode.c_str(), first.cards, first.threads_per_card,
                 static_cast<long>(first.local_batch));
   if (first.status != "ok")
     return std::string(head) + "  " + first.status + ": " + first.message;
@@ -73,19 +75,23 @@ std::string line(const std::vector<Row>& all, const std::vector<Row>& rows) {
 }  // namespace
 
 std::string table(const std::vector<Row>& rows) {
-  std::string text =
-      "model          mode    cards threads  batch  samples/s    p50 ms   p95 ms  "
-      "exposed "
-      "effic.  imbalance  peak MiB of each card (* primary)\n";
+  size_t mode_width = 7;
+  for (const Row& row : rows) mode_width = std::max(mode_width, row.mode.size());
+  std::string text = "model          mode";
+  text += std::string(mode_width - 4, ' ') +
+          " cards threads  batch  samples/s    p50 ms   p95 ms  exposed effic.  "
+          "imbalance  peak MiB of each card (* primary)\n";
   std::vector<std::string> seen;
   for (const Row& row : rows) {
     if (std::find(seen.begin(), seen.end(), row.name) != seen.end()) continue;
     seen.push_back(row.name);
   }
-  // In the order a reader compares: model, then single, dp, ddp, then cards. Names sort
-  // so but for the mode.
+  // In the order a reader compares: model, then mode, then cards.
   const auto rank = [](const Row& row) {
-    return row.mode == "single" ? 0 : row.mode == "dp" ? 1 : 2;
+    const std::vector<std::string> order = {"single",     "single-python", "dp",
+                                            "ddp",        "ddp-sharded",   "ddp-c10d",
+                                            "ddp-python", "bound"};
+    return std::find(order.begin(), order.end(), row.mode) - order.begin();
   };
   std::vector<std::vector<Row>> cases;
   for (const std::string& name : seen) {
@@ -108,7 +114,8 @@ std::string table(const std::vector<Row>& rows) {
     return std::make_tuple(x.model, rank(x), x.cards) <
            std::make_tuple(y.model, rank(y), y.cards);
   });
-  for (const std::vector<Row>& one : cases) text += line(rows, one) + "\n";
+  for (const std::vector<Row>& one : cases)
+    text += line(rows, one, static_cast<int>(mode_width)) + "\n";
   return text;
 }
 

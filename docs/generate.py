@@ -9,6 +9,7 @@ A block stands between two comments and says what belongs in it:
     <!-- generated: lesson_diff single_gpu ddp -->     the lesson's diff of that pair
     <!-- generated: diff FILE FILE -->                 what differs between two files
     <!-- generated: table FILE MODELS [MODES] -->      figures of a kept run, reports/results/FILE
+    <!-- generated: ratios FILE -->                    ours over its peers in that run
     <!-- generated: said PROGRAM ARGUMENTS -->         what a program of the build prints
     <!-- generated: code FILE FIRST LINES -->          so many lines of FILE from the first that
                                                        holds FIRST, with the place they stand at
@@ -26,6 +27,20 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- generated: (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 MODES = {"single": "one card", "dp": "DataParallel", "ddp": "DDP"}
+PEERS = {
+    "single-python": "Python, one process",
+    "ddp-python": "Python DDP over gloo",
+    "ddp-c10d": "`c10d::Reducer` over gloo",
+    "bound": "the bound",
+}
+SHARDED = {"ddp-sharded": "DDP, optimizer sharded"}
+# As in bench/ratios.cpp.
+RATIOS = [
+    (ours, peer)
+    for ours in ("single", "ddp", "ddp-sharded")
+    for peer in PEERS
+    if (ours == "single") == (peer == "single-python")
+]
 
 
 def lesson_diff(single: str, other: str) -> str:
@@ -80,7 +95,7 @@ def table_line(rows: list) -> str:
     others = peaks[1:]
     return "| {} | {} | {} | {:,.0f} ({:,.0f} to {:,.0f}) | {:.2f} | {} | {} | {} | {} |".format(
         row["model"],
-        MODES[row["mode"]],
+        {**MODES, **SHARDED, **PEERS}[row["mode"]],
         str(row["cards"]) + (" (oversubscribed)" if "oversubscribed" in row["flags"] else ""),
         statistics.median(speeds),
         min(speeds),
@@ -93,15 +108,55 @@ def table_line(rows: list) -> str:
     )
 
 
-def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
+def kept_rows(file: str) -> list:
     lines = (ROOT / "reports/results" / file).read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["status"] == "ok"]
+    return [row for row in map(json.loads, lines) if row["status"] == "ok"]
+
+
+def machine_line(row: dict, file: str) -> str:
+    return (
+        f"{row['machine']['cpu']}, {row['machine']['cores']} cores, "
+        f"{row['threads_per_card']} thread(s) a card, local batch {row['local_batch']}, "
+        f"{row['date'][:10]}, commit {row['commit']}, "
+        f"from [`reports/results/{file}`](/reports/results/{file})."
+    )
+
+
+def ratios(file: str) -> str:
+    """Throughput over a peer's: repetition k over repetition k, as they ran side by side."""
+    rows = kept_rows(file)
+    speeds = {}
+    for row in rows:
+        case = speeds.setdefault((row["model"], row["cards"], row["mode"]), {})
+        case[row["repetition"]] = row["global_batch"] / median_step_ms(row)
+    out = ["| model | cards | ours | over | ratio (spread) | repetitions |", "|---|---|---|---|---|---|"]
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    points = sorted({(models.index(model), cards) for model, cards, _ in speeds})
+    for number, cards in points:
+        model = models[number]
+        for ours, peer in RATIOS:
+            mine, other = (speeds.get((model, cards, mode), {}) for mode in (ours, peer))
+            found = [mine[k] / other[k] for k in sorted(mine.keys() & other.keys())]
+            if found:
+                out.append(
+                    f"| {model} | {cards} | {({**MODES, **SHARDED})[ours]} | {PEERS[peer]} | "
+                    f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f}) | "
+                    f"{len(found)} |"
+                )
+    if len(out) == 2:
+        raise SystemExit(f"generate.py: no peers in {file}; make it with `bench --peers`")
+    out += ["", "Samples a second over the peer's; " + machine_line(rows[0], file), ""]
+    return "\n".join(out)
+
+
+def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
+    rows = kept_rows(file)
+    ways = modes.split(",")
     cases = {}
     for row in rows:
-        if row["mode"] in modes.split(","):
-            key = (row["model"], list(MODES).index(row["mode"]), row["cards"])
+        if row["mode"] in ways:
+            key = (row["model"], ways.index(row["mode"]), row["cards"])
             cases.setdefault(key, []).append(row)
-    machine = rows[0]["machine"]
     emulated = " emulated" if "emulated" in rows[0]["flags"] else ""
     out = [
         "| model | way |{} cards | samples/s (spread) | step ms | comm ms "
@@ -117,15 +172,20 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
         "",
         "Weak scaling: the local batch stays. Medians over steps and repetitions. *comm*: while any "
         "collective was under way; *exposed*: what the step waited for, DataParallel's copies too. "
-        f"{machine['cpu']}, {machine['cores']} cores, {rows[0]['threads_per_card']} thread(s) a card, "
-        f"local batch {rows[0]['local_batch']}, {rows[0]['date'][:10]}, commit {rows[0]['commit']}, "
-        f"from [`reports/results/{file}`](/reports/results/{file}).",
+        + machine_line(rows[0], file),
         "",
     ]
     return "\n".join(out)
 
 
-MAKERS = {"lesson_diff": lesson_diff, "diff": diff, "said": said, "table": table, "code": code}
+MAKERS = {
+    "lesson_diff": lesson_diff,
+    "diff": diff,
+    "said": said,
+    "table": table,
+    "ratios": ratios,
+    "code": code,
+}
 
 
 def filled(text: str) -> str:

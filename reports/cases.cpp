@@ -69,7 +69,9 @@ std::string variant_of(const Row& row, const std::set<std::string>& telling) {
 }
 
 int rank_of_mode(const std::string& mode) {
-  const std::vector<std::string> order = {"single", "dp", "ddp", "horovod"};
+  const std::vector<std::string> order = {"single",     "single-python", "dp",
+                                          "ddp",        "ddp-sharded",   "ddp-c10d",
+                                          "ddp-python", "bound",         "horovod"};
   return static_cast<int>(std::find(order.begin(), order.end(), mode) - order.begin());
 }
 

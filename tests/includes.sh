@@ -27,6 +27,7 @@ declare -A may_use=(
   [predict]=""
   [reports]=""
   [bench]="$lowest $loops multinode horovod predict reports/row.h"
+  [collectives]="$lowest bench/machine.h"
 )
 max_file_lines=299
 max_loop_lines=69

@@ -13,6 +13,7 @@
 #include "launch/place.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
+#include "launch/start_line.h"
 #include "training/catalog.h"
 #include "training/progress.h"
 #include "training/summary.h"
@@ -33,10 +34,15 @@ std::string one_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
-int fail(const Program& program, const World& world, const std::string& message,
+// Programs that bench runs side by side take their first step at the same moment.
+class AtStartLine final : public StepObserver {
+  void planned(int64_t /*steps*/) override { launch::stand_at_start_line(); }
+};
+
+int fail(const std::string& name, const World& world, const std::string& message,
          int status, std::chrono::seconds wait = kOtherRanksWait) {
   if (world.rank != 0 || wait == kLostPeerWaits) std::this_thread::sleep_for(wait);
-  const std::string line = program.name + ": " + one_line(message) + "\n";
+  const std::string line = name + ": " + one_line(message) + "\n";
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
   return status;
@@ -85,6 +91,7 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
               const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
+  line.options.observers.push_back(std::make_shared<AtStartLine>());
   TrainReport report;
   try {
     report = train(line.options, world);
@@ -126,11 +133,28 @@ int start_ranks(const Program& program, const World& first,
 
 }  // namespace
 
+int run_guarded(const std::string& name, const World& world,
+                const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const CLI::ParseError& error) {
+    return fail(name, world, std::string(error.what()) + "; see --help", 2);
+  } catch (const std::invalid_argument& error) {
+    return fail(name, world, error.what(), 2);
+  } catch (const comm::CommError& error) {
+    return fail(name, world, error.what(), 1, kLostPeerWaits);
+  } catch (const c10::Error& error) {
+    return fail(name, world, error.what_without_backtrace(), 1);
+  } catch (const std::exception& error) {
+    return fail(name, world, error.what(), 1);
+  }
+}
+
 int run_program(const Program& program, const TrainFunction& train, int argc,
                 char** argv) {
   launch::die_with_parent();
   World world;
-  try {
+  return run_guarded(program.name, world, [&] {
     const std::vector<std::string> arguments(argv, argv + argc);
     // Before the options: whoever finds them wrong must know which rank it is.
     const auto environment = has_ranks(program.ranks) ? launch::current_environment()
@@ -162,17 +186,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
     }
     run_rank(program, train, std::move(line), world);
     return 0;
-  } catch (const CLI::ParseError& error) {
-    return fail(program, world, std::string(error.what()) + "; see --help", 2);
-  } catch (const std::invalid_argument& error) {
-    return fail(program, world, error.what(), 2);
-  } catch (const comm::CommError& error) {
-    return fail(program, world, error.what(), 1, kLostPeerWaits);
-  } catch (const c10::Error& error) {
-    return fail(program, world, error.what_without_backtrace(), 1);
-  } catch (const std::exception& error) {
-    return fail(program, world, error.what(), 1);
-  }
+  });
 }
 
 }  // namespace lockstep::training

@@ -23,6 +23,12 @@ struct Program {
 
 using TrainFunction = std::function<TrainReport(const TrainOptions&, const World&)>;
 
+// Calls `body`, which gives an exit status. Whatever it throws becomes one line on
+// standard error and a status: 2 for what cannot be, 1 for everything else. `world` is
+// looked at only then: ranks of one job show one error.
+int run_guarded(const std::string& name, const World& world,
+                const std::function<int()>& body);
+
 // The process's exit status: 0, 2 for a command line that cannot be, 1 for everything
 // else. Call it from main(), before any other thread is started.
 int run_program(const Program& program, const TrainFunction& train, int argc,

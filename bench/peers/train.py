@@ -5,14 +5,16 @@
         bench/peers/train.py --model mlp --steps 100                       DistributedDataParallel
 
 Same options, same samples in the same order, same initial parameters, so the losses are the
-same, digit by digit; and the step times are what ours are measured against. It is deliberately
-quick: no DataLoader between the images and the model, no print and no .item() within a step.
+same, digit by digit; and the step times are what ours are measured against (`bench --peers
+python`). It is deliberately quick: normalised images in memory and no DataLoader before them,
+gradients that are views of the buckets, no print and no .item() within a step.
 """
 
 import argparse
 import gzip
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -121,29 +123,43 @@ def parse_options():
     parser.add_argument("--momentum", type=float, default=0.0)
     parser.add_argument("--precision", choices=("fp32", "fp64"), default="fp32")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--drop-last", action="store_true", help="no last, incomplete batch")
+    parser.add_argument("--bucket-cap-mb", type=float, default=25, help="of the gradients")
     parser.add_argument("--metrics-file", type=Path, help="JSON lines, one a step")
+    parser.add_argument("--report-file", type=Path, help="as the programs write it, for bench")
+    parser.add_argument("--dry-run", action="store_true", help="look at the options, no more")
     return parser.parse_args()
 
 
 def train(options, rank, world_size, distributed):
-    """Returns the losses of this rank's batches, and for each step samples and milliseconds."""
+    """Returns the losses of this rank's batches, and for each step epoch, samples and ms."""
     dtype = torch.float64 if options.precision == "fp64" else torch.float32
     torch.manual_seed(options.seed)
-    model = MODELS[options.model]().to(dtype)
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    model = MODELS[options.model]().to(dtype).to(memory_format=layout)
     if distributed:
-        model = DistributedDataParallel(model, gradient_as_bucket_view=True)
+        model = DistributedDataParallel(
+            model, bucket_cap_mb=options.bucket_cap_mb, gradient_as_bucket_view=True
+        )
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), options.lr, options.momentum)
 
     images, labels = load_training_set(options.data_dir, dtype)
+    images = images.contiguous(memory_format=layout)
     # With one process it is torch.randperm's order itself.
-    sampler = DistributedSampler(labels, world_size, rank, shuffle=True, seed=options.seed)
+    sampler = DistributedSampler(
+        labels, world_size, rank, shuffle=True, seed=options.seed, drop_last=options.drop_last
+    )
 
-    losses, samples, step_ms = [], [], []
+    losses, epochs, samples, step_ms = [], [], [], []
     epoch = 0
     while len(losses) < options.steps:
         sampler.set_epoch(epoch)
-        for batch in torch.tensor(list(sampler)).split(options.batch_size):
+        batches = torch.tensor(list(sampler)).split(options.batch_size)
+        if options.drop_last and len(batches[-1]) < options.batch_size:
+            batches = batches[:-1]
+        for batch in batches:
             start = time.perf_counter()
             optimizer.zero_grad()
             loss = criterion(model(images[batch]), labels[batch])
@@ -151,15 +167,43 @@ def train(options, rank, world_size, distributed):
             optimizer.step()
             step_ms.append(1000 * (time.perf_counter() - start))
             losses.append(loss.detach())
+            epochs.append(epoch)
             samples.append(len(batch) * world_size)
             if len(losses) == options.steps:
                 break
         epoch += 1
-    return torch.stack(losses).double(), samples, step_ms
+    return torch.stack(losses).double(), epochs, samples, step_ms
+
+
+def slowest(step_ms, world_size):
+    """The step times of the rank that took longest, as they count in ours; on every rank."""
+    of_ranks = [torch.empty(len(step_ms), dtype=torch.double) for _ in range(world_size)]
+    dist.all_gather(of_ranks, torch.tensor(step_ms, dtype=torch.double))
+    return max(of_ranks, key=lambda times: times.sum()).tolist()
+
+
+def report(options, losses, epochs, samples, step_ms):
+    """What training/report.h writes, so far as it is known here: no phases, no ledger."""
+    return {
+        "epochs": epochs,
+        "losses": losses,
+        "samples": samples,
+        "step_ms": step_ms,
+        "phases_ms": {},
+        "cards": [],
+        "threads_per_card": options.threads,
+        "device": "cpu",
+        "device_name": "",
+        "rss_peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "correct": 0,
+        "evaluated": 0,
+    }
 
 
 def main():
     options = parse_options()
+    if options.dry_run:
+        return
     torch.set_num_threads(options.threads)
     # torchrun says by the environment who this process is.
     distributed = "RANK" in os.environ
@@ -167,17 +211,22 @@ def main():
     if distributed:
         dist.init_process_group("gloo")
 
-    losses, samples, step_ms = train(options, rank, world_size, distributed)
+    losses, epochs, samples, step_ms = train(options, rank, world_size, distributed)
 
     if distributed:
         # Once, after training: every rank has as many samples, so the mean of means is the
         # mean over the global batch.
         dist.all_reduce(losses)
         losses /= world_size
+        step_ms = slowest(step_ms, world_size)
         dist.destroy_process_group()
-    if rank == 0:
+    losses = losses.tolist()
+    if rank == 0 and options.report_file:
+        text = json.dumps(report(options, losses, epochs, samples, step_ms))
+        options.report_file.write_text(text + "\n")
+    elif rank == 0:
         out = options.metrics_file.open("w") if options.metrics_file else sys.stdout
-        for step, (loss, size, ms) in enumerate(zip(losses.tolist(), samples, step_ms)):
+        for step, (loss, size, ms) in enumerate(zip(losses, samples, step_ms)):
             line = {"step": step, "loss": loss, "samples": size, "step_ms": ms}
             print(json.dumps(line), file=out)
         out.flush()
@@ -189,4 +238,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"train.py: {str(error).splitlines()[0]}")

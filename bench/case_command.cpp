@@ -1,0 +1,143 @@
+#include "bench/case_command.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <stdexcept>
+
+#include "data/data_folder.h"
+
+namespace lockstep::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Words = std::vector<std::string>;
+
+std::string shortest(double value) {
+  std::ostringstream text;
+  text.precision(17);
+  text << value;
+  return text.str();
+}
+
+// The reference stands in for any mode: it is one card of ours.
+std::string program_name(const Case& one, const RunPlan& plan) {
+  if (plan.reference || one.loop() == "single" || one.mode == "bound") {
+    return "single_gpu";
+  }
+  return one.loop() == "dp" ? "data_parallel" : "ddp";
+}
+
+// What ours and the Python peer are told alike.
+Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan) {
+  Words arguments = {"--model",      one.model,
+                     "--batch-size", std::to_string(one.local_batch),
+                     "--steps",      std::to_string(plan.steps),
+                     "--precision",  sweep.precision,
+                     "--lr",         shortest(sweep.lr),
+                     "--seed",       std::to_string(sweep.seed),
+                     "--drop-last"};
+  if (sweep.channels_last) arguments.emplace_back("--channels-last");
+  return arguments;
+}
+
+Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
+  Words arguments = shared_arguments(one, sweep, plan);
+  const auto add = [&](const std::string& option, const std::string& value) {
+    arguments.push_back(option);
+    arguments.push_back(value);
+  };
+  add("--dataset", sweep.dataset);
+  add("--data-dir", sweep.data_dir);
+  add("--threads-per-card", std::to_string(one.threads_per_card));
+  add("--device", sweep.device);
+  arguments.emplace_back("--quiet");
+  const bool alone = one.loop() == "single" || one.mode == "bound";
+  if (plan.reference) {
+    add("--accumulate", std::to_string(alone ? 1 : one.cards));
+    // DDP's ranks take every N-th sample; DataParallel cuts the global batch in pieces.
+    if (one.loop() == "ddp") add("--sampler", "ranks-in-turn");
+    return arguments;
+  }
+  if (alone) return arguments;
+  add("--gpus", std::to_string(one.cards));
+  if (one.loop() != "ddp") return arguments;
+  const bool c10d = one.mode == "ddp-c10d";
+  add("--reducer", c10d ? "c10d" : sweep.reducer);
+  add("--backend", c10d ? "gloo" : sweep.backend);
+  add("--bucket-cap-mb", shortest(sweep.bucket_cap_mb));
+  if (one.mode == "ddp-sharded") arguments.emplace_back("--shard-optimizer");
+  return arguments;
+}
+
+// The environment that CMake saw, or the one that the user names.
+std::string python() {
+  const char* named = std::getenv("LOCKSTEP_PYTHON");
+  std::string path = named != nullptr ? named : LOCKSTEP_BENCH_PYTHON;
+  if (!fs::exists(path)) {
+    throw std::invalid_argument("--peers python: " + path +
+                                " is not there; run `make setup`, name one in "
+                                "LOCKSTEP_PYTHON, or leave python out");
+  }
+  return path;
+}
+
+launch::Command python_command(const Case& one, const Sweep& sweep,
+                               const RunPlan& plan) {
+  std::string folder = sweep.data_dir;
+  try {
+    if (folder.empty()) folder = data::default_data_dir(sweep.dataset).string();
+    data::find_idx_files(sweep.dataset, folder);
+  } catch (const std::exception& error) {
+    throw std::invalid_argument("--peers python reads IDX files: " +
+                                std::string(error.what()) + "; or leave python out");
+  }
+  launch::Command command;
+  // torchrun and its ranks know nothing of die_with_parent(): each is told to end with
+  // whoever started it.
+  const Words leash = {"setpriv", "--pdeathsig", "KILL"};
+  const auto add = [&](const Words& words) {
+    command.argv.insert(command.argv.end(), words.begin(), words.end());
+  };
+  add(leash);
+  if (one.cards > 1) {
+    add({python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+         std::to_string(one.cards), "--no-python"});
+    add(leash);
+  }
+  add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--data-dir", folder, "--threads",
+       std::to_string(one.threads_per_card)});
+  add(shared_arguments(one, sweep, plan));
+  if (one.cards > 1) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});
+  command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
+  return command;
+}
+
+}  // namespace
+
+std::string program(const std::string& name) {
+  return (fs::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
+std::string speaker_of(const Case& one, const RunPlan& plan) {
+  return one.in_python() && !plan.reference ? "train.py" : program_name(one, plan);
+}
+
+launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& plan,
+                           const std::vector<std::string>& more) {
+  launch::Command command;
+  if (one.in_python() && !plan.reference) {
+    command = python_command(one, sweep, plan);
+  } else {
+    command.argv = {program(program_name(one, plan))};
+    const Words arguments = arguments_of(one, sweep, plan);
+    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+    command.dies_with_parent = true;
+  }
+  command.argv.insert(command.argv.end(), more.begin(), more.end());
+  command.err = command.out = launch::Output::kCapture;
+  return command;
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,34 @@
+// What a case's program is told: the case as a command.
+//
+// Not here: running it (child_run.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bench/sweep.h"
+#include "launch/process.h"
+
+namespace lockstep::bench {
+
+// Which steps, and whether one card stands in for all of them.
+struct RunPlan {
+  int64_t steps = 10;
+  // One card that takes the case's local batches in turn and averages their gradients:
+  // what the case is checked against.
+  bool reference = false;
+};
+
+// A program that lies beside this one.
+std::string program(const std::string& name);
+
+// How the case's program begins its one line of error: "ddp", "train.py".
+std::string speaker_of(const Case& one, const RunPlan& plan);
+
+// The case's program with these further arguments. Of a bound's processes each runs it.
+// Throws std::invalid_argument where a peer cannot run here.
+launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& plan,
+                           const std::vector<std::string>& more);
+
+}  // namespace lockstep::bench

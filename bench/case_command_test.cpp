@@ -1,0 +1,96 @@
+// From a case to its command: what each way through the same training is told.
+#include "bench/case_command.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace lockstep::bench {
+namespace {
+
+Sweep quick_sweep() {
+  Sweep sweep;
+  sweep.backend = "shm";
+  sweep.reducer = "flat";
+  return sweep;
+}
+
+launch::Command command(const std::string& mode, int cards,
+                        const Sweep& sweep = quick_sweep(), RunPlan plan = {}) {
+  return command_of({mode, "mlp", cards, /*threads_per_card=*/3, 64}, sweep, plan, {});
+}
+
+bool has(const launch::Command& command, const std::string& word) {
+  const auto& argv = command.argv;
+  return std::find(argv.begin(), argv.end(), word) != argv.end();
+}
+
+// What stands behind the option; empty: it is not there.
+std::string value(const launch::Command& command, const std::string& option) {
+  const auto& argv = command.argv;
+  const auto found = std::find(argv.begin(), argv.end(), option);
+  return found == argv.end() || found + 1 == argv.end() ? "" : *(found + 1);
+}
+
+std::string program_of(const launch::Command& command) {
+  return command.argv[0].substr(command.argv[0].rfind('/') + 1);
+}
+
+TEST(CaseCommand, EveryWayIsTheLoopsProgram) {
+  EXPECT_EQ(program_of(command("single", 1)), "single_gpu");
+  EXPECT_EQ(program_of(command("dp", 2)), "data_parallel");
+  for (const char* mode : {"ddp", "ddp-sharded", "ddp-c10d"}) {
+    EXPECT_EQ(program_of(command(mode, 2)), "ddp") << mode;
+    EXPECT_EQ(value(command(mode, 2), "--gpus"), "2") << mode;
+  }
+  // One of so many processes, and each is on its own.
+  EXPECT_EQ(command("bound", 4).argv, command("single", 1).argv);
+}
+
+TEST(CaseCommand, TheC10dPeerKeepsItsReducerAndBackend) {
+  EXPECT_EQ(value(command("ddp", 2), "--reducer"), "flat");
+  EXPECT_EQ(value(command("ddp", 2), "--backend"), "shm");
+  EXPECT_EQ(value(command("ddp-c10d", 2), "--reducer"), "c10d");
+  EXPECT_EQ(value(command("ddp-c10d", 2), "--backend"), "gloo");
+}
+
+TEST(CaseCommand, PythonIsToldTheSame) {
+  const launch::Command ours = command("ddp", 2), python = command("ddp-python", 2);
+  for (const char* option : {"--model", "--batch-size", "--steps", "--precision",
+                             "--lr", "--seed", "--bucket-cap-mb"}) {
+    EXPECT_NE(value(ours, option), "") << option;
+    EXPECT_EQ(value(python, option), value(ours, option)) << option;
+  }
+  EXPECT_TRUE(has(python, "--drop-last") && has(ours, "--drop-last"));
+  EXPECT_EQ(value(python, "--threads"), value(ours, "--threads-per-card"));
+  EXPECT_EQ(python.extra_env.at("OMP_NUM_THREADS"), "3");
+  EXPECT_EQ(value(python, "--nproc-per-node"), "2");
+  EXPECT_FALSE(has(command("single-python", 1), "--nproc-per-node"));
+}
+
+TEST(CaseCommand, LayoutIsForAllAndShardingForItsOwnRow) {
+  Sweep sweep = quick_sweep();
+  sweep.channels_last = sweep.shard_optimizer = true;
+  for (const char* mode : {"single", "single-python", "dp", "ddp", "ddp-sharded",
+                           "ddp-c10d", "ddp-python", "bound"}) {
+    const launch::Command one = command(mode, 2, sweep);
+    EXPECT_TRUE(has(one, "--channels-last")) << mode;
+    EXPECT_EQ(has(one, "--shard-optimizer"), std::string(mode) == "ddp-sharded");
+    EXPECT_FALSE(has(command(mode, 2), "--channels-last")) << mode;
+  }
+}
+
+TEST(CaseCommand, TheReferenceIsOneCardThatTakesTheSameSamples) {
+  const RunPlan reference = {.steps = 10, .reference = true};
+  for (const char* mode : {"ddp", "ddp-c10d", "ddp-python"}) {
+    const launch::Command one = command(mode, 2, quick_sweep(), reference);
+    EXPECT_EQ(program_of(one), "single_gpu") << mode;
+    EXPECT_EQ(value(one, "--accumulate"), "2") << mode;
+    EXPECT_EQ(value(one, "--sampler"), "ranks-in-turn") << mode;
+  }
+  EXPECT_EQ(value(command("dp", 2, quick_sweep(), reference), "--sampler"), "");
+  EXPECT_EQ(value(command("bound", 2, quick_sweep(), reference), "--accumulate"), "1");
+}
+
+}  // namespace
+}  // namespace lockstep::bench

@@ -1,0 +1,28 @@
+// How many times as fast as its peers a case is: the figures that a claim is made of.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reports/row.h"
+
+namespace lockstep::bench {
+
+// One case's throughput over another's, of the same model. Repetitions are interleaved
+// and a machine's speed drifts, so repetition k is compared with repetition k.
+struct Ratio {
+  std::string model;
+  int cards = 1;
+  std::string ours, peer;  // modes: "ddp", "ddp-python"
+  std::vector<double> of_repetitions;
+};
+
+// For each model and number of cards: the single card over the plain Python loop, DDP
+// (with the optimizer sharded, too) over c10d's reducer, Python's DDP, the bound. What
+// was not measured is left out.
+std::vector<Ratio> ratios_of(const std::vector<reports::Row>& rows);
+
+// A line each: median and [lowest, highest] over repetitions; empty without a ratio.
+std::string ratio_table(const std::vector<Ratio>& ratios);
+
+}  // namespace lockstep::bench
