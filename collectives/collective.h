@@ -65,6 +65,11 @@ Collective all_gather(int ranks);
 // time. What the machine's memory allows.
 Collective memcpy_side_by_side();
 
+// Whether it needs send and recv, which not every backend has.
+inline bool made_of_messages(const Collective& collective) {
+  return collective.algorithm != "backend" && collective.algorithm != "none";
+}
+
 std::vector<std::string> collective_names();
 std::vector<std::string> algorithm_names();  // of all_reduce
 // Throws std::invalid_argument for a name that is none.

@@ -55,6 +55,25 @@ TEST(Collectives, EachIsTimedCheckedAndKept) {
   EXPECT_NE(table[7].find("busbw(GB/s)  #wrong  busbw/memcpy"), std::string::npos);
 }
 
+TEST(Collectives, WhatABackendCannotIsWaivedAndTheRestMeasured) {
+  const TestFolder place;
+  ProgramRun run("bench", {"collectives", "-b", "8", "-e", "8", "--backend", "shm,gloo",
+                           "--algorithm", "ring,backend", "--out", place / "figures"});
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  EXPECT_NE(run.process().out().find("# all_reduce, algorithm ring: waived"),
+            std::string::npos)
+      << run.process().out();
+  std::vector<std::string> made;
+  for (const std::string& line : lines_of(read_text(place / "figures"))) {
+    const Json json = Json::parse(line);
+    made.push_back(json.at("backend").get<std::string>() + " " +
+                   json.at("algorithm").get<std::string>());
+    EXPECT_EQ(json.at("wrong"), 0) << line;
+  }
+  EXPECT_EQ(made, (Words{"shm none", "shm backend", "gloo none", "gloo ring",
+                         "gloo backend"}));
+}
+
 TEST(Collectives, WhatCannotBeIsRefusedInOneLine) {
   const std::vector<std::pair<Words, Words>> table = {
       {{"--backend", "glooo"}, {"unknown backend", "'gloo'"}},

@@ -1,5 +1,6 @@
 // All ranks at once copy within their own memory: what collectives between ranks of one
-// machine are measured by.
+// machine are measured by. With more ranks than cores they take turns, and small sizes
+// are done within one.
 #include <cstring>
 
 #include "collectives/collective.h"
