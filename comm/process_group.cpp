@@ -5,6 +5,8 @@
 #include <mutex>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
+#include "comm/shm.h"
+
 namespace lockstep::comm {
 
 // The union of the intervals in which something is in flight: two collectives side by
@@ -151,6 +153,16 @@ Work ProcessGroup::all_reduce_mean(const std::vector<at::Tensor>& tensors) {
 
 // Messages are made of what lies side by side; shared memory is read where it is.
 bool ProcessGroup::adds_in_place() const { return backend_name() == "shm"; }
+
+Work ProcessGroup::update_shards(const ShardedUpdate& update) {
+  auto& shm = dynamic_cast<UpdatesShards&>(*backend_);
+  return timed("update", update.gradients.front(),
+               [&] { return shm.update_shards(update); });
+}
+
+int64_t ProcessGroup::shard_elements(const std::vector<at::Tensor>& parameters) const {
+  return dynamic_cast<const UpdatesShards&>(*backend_).shard_elements(parameters);
+}
 
 Work ProcessGroup::all_reduce_by(const at::Tensor& tensor, int operation) {
   return timed("all_reduce", tensor, [&] {

@@ -65,7 +65,7 @@ Reduction reduction_of(const c10d::ReduceOp& operation) {
   }
 }
 
-class ShmBackend final : public c10d::Backend {
+class ShmBackend final : public c10d::Backend, public UpdatesShards {
  public:
   ShmBackend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
              std::chrono::milliseconds timeout, std::optional<int> card)
@@ -149,7 +149,66 @@ class ShmBackend final : public c10d::Backend {
                    Reduction::sum, deal_out);
   }
 
+  int64_t shard_elements(const Tensors& parameters) const override {
+    std::vector<int64_t> elements;
+    for (const at::Tensor& parameter : parameters) {
+      elements.push_back(parameter.numel());
+    }
+    return ShmBoard::state_elements(elements, parameters.front().scalar_type(), size_);
+  }
+  WorkPtr update_shards(const ShardedUpdate& update) override {
+    auto work = c10::make_intrusive<ShmWork>(rank_, c10d::OpType::UNKNOWN, board_);
+    Call call{Collective::update,
+              Reduction::mean,
+              update.gradients.front().scalar_type(),
+              0,
+              {},
+              update.step};
+    TORCH_CHECK(2 * update.gradients.size() < ShmBoard::kMaxSpans, "an update of ",
+                update.gradients.size(),
+                " tensors at once is too many; update them in parts");
+    reduce_kernel(Reduction::mean, call.type);
+    Tensors held;
+    Copies copies;
+    for (const at::Tensor& gradient : update.gradients) {
+      Copies read_only;
+      add_span(gradient, call, held, read_only);
+    }
+    for (const at::Tensor& parameter : update.parameters) {
+      add_span(parameter, call, held, copies);
+    }
+    if (update.state.defined()) {
+      TORCH_CHECK(is_shared(update.state),
+                  "an update's state lies in the group's own "
+                  "memory; allocate() it");
+      held.push_back(update.state);
+      call.spans.push_back(span_of(update.state));
+    } else {
+      call.spans.push_back({memory_->region(rank_), 0});
+    }
+    const auto finished = [work, held, copies = std::move(copies)] {
+      const at::NoGradGuard no_grad;
+      for (const auto& [from, to] : copies) to.copy_(from);
+      work->complete({});
+    };
+    return started(work, call, finished);
+  }
+
  private:
+  // Where from, where to: what must be copied back when all is done.
+  using Copies = std::vector<std::pair<at::Tensor, at::Tensor>>;
+
+  void add_span(const at::Tensor& tensor, Call& call, Tensors& held, Copies& copies) {
+    const at::Tensor numbers = flat(tensor);
+    const at::Tensor place = shared(numbers);
+    if (!place.is_same(numbers)) {
+      place.copy_(numbers);
+      copies.emplace_back(place, numbers);
+    }
+    held.push_back(place);
+    call.spans.push_back(span_of(place));
+  }
+
   bool is_shared(const at::Tensor& tensor) const {
     const auto* data = static_cast<const std::byte*>(tensor.const_data_ptr());
     const std::byte* region = memory_->region(rank_);
@@ -182,18 +241,9 @@ class ShmBackend final : public c10d::Backend {
     if (collective == Collective::all_reduce || collective == Collective::reduce) {
       reduce_kernel(reduction, call.type);  // throws before anybody waits
     }
-    std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // where from, where to
+    Copies copies;
     Tensors held;
-    for (const at::Tensor& tensor : tensors) {
-      const at::Tensor numbers = flat(tensor);
-      const at::Tensor place = shared(numbers);
-      if (!place.is_same(numbers)) {
-        place.copy_(numbers);
-        copies.emplace_back(place, numbers);
-      }
-      held.push_back(place);
-      call.spans.push_back(span_of(place));
-    }
+    for (const at::Tensor& tensor : tensors) add_span(tensor, call, held, copies);
     const auto finished = [work, tensors, held, copies = std::move(copies)] {
       const at::NoGradGuard no_grad;
       for (const auto& [from, to] : copies) to.copy_(from);

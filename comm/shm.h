@@ -16,6 +16,14 @@
 
 namespace lockstep::comm {
 
+// What c10d::Backend has no name for: see ProcessGroup's functions of the same names.
+class UpdatesShards {
+ public:
+  virtual ~UpdatesShards() = default;
+  virtual c10::intrusive_ptr<c10d::Work> update_shards(const ShardedUpdate& update) = 0;
+  virtual int64_t shard_elements(const std::vector<at::Tensor>& parameters) const = 0;
+};
+
 // Returns when every rank has come; all of them are on this host. Where a card is named
 // its memory comes from the shared memory for as long as the group lives; a card that
 // has tensors already keeps them where they are. Throws std::runtime_error.

@@ -117,10 +117,16 @@ int64_t part_elements(const SharedCall& call) {
   return call.elements(call.collective == Collective::all_gather ? 0 : 1);
 }
 
+// An update's other spans are cut as its gradients are.
+uint32_t cut_spans(const SharedCall& call) {
+  return call.collective == Collective::update ? (call.spans - 1) / 2 : call.spans;
+}
+
 int64_t pieces_of(const SharedCall& call, int world_size) {
   if (!in_place(call)) return world_size * pieces_in(part_elements(call), call);
   int64_t pieces = 0;
-  for (uint32_t i = 0; i < call.spans; ++i) pieces += pieces_in(call.elements(i), call);
+  for (uint32_t i = 0; i < cut_spans(call); ++i)
+    pieces += pieces_in(call.elements(i), call);
   return pieces;
 }
 
@@ -133,6 +139,11 @@ Run run_of(const SharedCall& call, int64_t piece) {
     piece -= pieces_in(elements(), call), ++i;
   const int64_t start = piece * piece_elements(call);
   return {i, start, std::min(piece_elements(call), elements() - start)};
+}
+
+// Of a rank's share of them.
+int64_t first_piece(int64_t pieces, int rank, int world_size) {
+  return pieces * rank / world_size;
 }
 
 int cores() {
@@ -151,8 +162,9 @@ std::string describe(const SharedCall& call) {
 }  // namespace
 
 const char* to_string(Collective collective) {
-  static constexpr std::array<const char*, 6> kNames = {
-      "all_reduce", "reduce", "reduce_scatter", "all_gather", "broadcast", "barrier"};
+  static constexpr std::array<const char*, 7> kNames = {
+      "all_reduce", "reduce",  "reduce_scatter", "all_gather",
+      "broadcast",  "barrier", "update"};
   return kNames.at(static_cast<size_t>(collective));
 }
 
@@ -178,7 +190,7 @@ uint64_t ShmBoard::start(const Call& call, std::function<void()> finished) {
   await_place(next_);
   BoardPlace& place = place_of(next_);
   write(place, call);
-  under_way_.push_back({next_, std::move(finished)});
+  under_way_.push_back({next_, call.step, std::move(finished)});
   if (static_cast<int>(place.came.fetch_add(1) + 1) == world_size_) open(place);
   do_shares();
   return next_++;
@@ -224,23 +236,68 @@ void ShmBoard::open(BoardPlace& place) const {
 // See Note [Who reduces].
 void ShmBoard::do_shares() const {
   for (const Started& started : under_way_) {
-    BoardPlace& place = place_of(started.number);
-    if (place.state.load() == kReady) do_share(place, rank_);
+    if (place_of(started.number).state.load() == kReady) do_share(started, rank_);
   }
 }
 
-void ShmBoard::do_share(BoardPlace& place, int rank) const {
-  const int64_t begin = place.pieces * rank / world_size_;
-  const int64_t end = place.pieces * (rank + 1) / world_size_;
+void ShmBoard::do_share(const Started& started, int rank) const {
+  BoardPlace& place = place_of(started.number);
+  const int64_t begin = first_piece(place.pieces, rank, world_size_);
+  const int64_t end = first_piece(place.pieces, rank + 1, world_size_);
   std::atomic<int64_t>& taken = place.share[static_cast<size_t>(rank)].taken;
   // Looked at before it is changed: a share that is done costs nothing more.
   while (begin + taken.load() < end) {
     const int64_t piece = begin + taken.fetch_add(1);
     if (piece >= end) return;
-    do_piece(place, piece);
+    if (started.step) {
+      step_piece(place, piece, rank, started);
+    } else {
+      do_piece(place, piece);
+    }
     if (place.done_pieces.fetch_add(1) + 1 < place.pieces) continue;
     place.state.store(kDone);
     wake(place, place.state);
+  }
+}
+
+int64_t ShmBoard::state_elements(const std::vector<int64_t>& elements,
+                                 at::ScalarType type, int world_size) {
+  SharedCall call{};
+  call.type = type;
+  int64_t pieces = 0;
+  for (const int64_t count : elements) pieces += pieces_in(count, call);
+  return (pieces + world_size - 1) / world_size * piece_elements(call);
+}
+
+void ShmBoard::step_piece(const BoardPlace& place, int64_t piece, int owner,
+                          const Started& started) const {
+  const SharedCall& call = place.call[0];
+  const Run run = run_of(call, piece);
+  const uint32_t parameters = cut_spans(call) + run.span;
+  const auto ranks = static_cast<size_t>(world_size_);
+  const auto element = static_cast<int64_t>(c10::elementSize(call.type));
+  const auto at = [&](size_t rank, uint32_t span, int64_t start) {
+    return memory_->region(static_cast<int>(rank)) +
+           place.call[rank].span[span].offset + start * element;
+  };
+  alignas(64) std::array<std::byte, kPieceBytes> mean;
+  std::array<const void*, kMaxRanks> from;
+  for (size_t r = 0; r < ranks; ++r) from[r] = at(r, run.span, run.start);
+  void* to = mean.data();
+  reduce_kernel(Reduction::mean, call.type)({from.data(), ranks}, {&to, 1},
+                                            run.elements);
+  const uint32_t state_span = call.spans - 1;
+  const int64_t nth = piece - first_piece(place.pieces, owner, world_size_);
+  void* state =
+      call.elements(state_span) == 0
+          ? nullptr
+          : at(static_cast<size_t>(owner), state_span, nth * piece_elements(call));
+  void* mine = at(static_cast<size_t>(rank_), parameters, run.start);
+  started.step(mean.data(), mine, state, run.elements);
+  for (size_t r = 0; r < ranks; ++r) {
+    if (static_cast<int>(r) == rank_) continue;
+    std::memcpy(at(r, parameters, run.start), mine,
+                static_cast<size_t>(run.elements * element));
   }
 }
 
@@ -282,6 +339,7 @@ void ShmBoard::do_piece(const BoardPlace& place, int64_t piece) const {
       break;
     case Collective::all_reduce:
     case Collective::barrier:
+    case Collective::update:
       for (size_t r = 0; r < ranks; ++r) {
         from[r] = to[r] = at(r, run.span, run.start);
       }
@@ -310,7 +368,7 @@ void ShmBoard::finish(uint64_t number) {
       fail(place, "");
     }
     for (int i = 0; i < world_size_ && state == kReady; ++i) {
-      do_share(place, (rank_ + i) % world_size_);
+      do_share(under_way_.front(), (rank_ + i) % world_size_);
     }
     if (place.state.load() == state) await(place.state, state, place);
   }

@@ -41,7 +41,8 @@ enum class Collective : uint8_t {
   reduce_scatter,
   all_gather,
   broadcast,
-  barrier
+  barrier,
+  update  // of parameters by their gradients' mean: ProcessGroup::update_shards()
 };
 const char* to_string(Collective collective);
 
@@ -53,11 +54,14 @@ struct Call {
   int root = 0;
   // all_reduce, reduce, broadcast: in place, any number of spans that are dealt with as
   // one. reduce_scatter, all_gather: one input and one output.
+  // update: gradients, then as many parameters, then this rank's state.
   struct Span {
     const void* data;
     int64_t elements;
   };
   std::vector<Span> spans;
+  // As ShardedUpdate has it.
+  std::function<void(void* mean, void* parameters, void* state, int64_t count)> step{};
 };
 
 struct BoardPlace;
@@ -65,7 +69,7 @@ struct BoardPlace;
 class ShmBoard {
  public:
   static constexpr int kMaxRanks = 64;
-  static constexpr size_t kMaxSpans = 32;  // of one call
+  static constexpr size_t kMaxSpans = 63;  // of one call
   static size_t bytes();
 
   ShmBoard(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
@@ -79,6 +83,10 @@ class ShmBoard {
   // is finished; `finished` is called then, on this rank's thread.
   uint64_t start(const Call& call, std::function<void()> finished = nullptr);
 
+  // Elements of each rank's state for an `update` of so many of the type.
+  static int64_t state_elements(const std::vector<int64_t>& elements,
+                                at::ScalarType type, int world_size);
+
   // Returns when the collective of that number, and all before it, are done.
   void finish(uint64_t number);
 
@@ -88,6 +96,7 @@ class ShmBoard {
  private:
   struct Started {
     uint64_t number;
+    std::function<void(void*, void*, void*, int64_t)> step;
     std::function<void()> finished;
   };
 
@@ -96,8 +105,10 @@ class ShmBoard {
   void write(BoardPlace& place, const Call& call) const;
   void open(BoardPlace& place) const;
   void do_shares() const;
-  void do_share(BoardPlace& place, int rank) const;
+  void do_share(const Started& started, int rank) const;
   void do_piece(const BoardPlace& place, int64_t piece) const;
+  void step_piece(const BoardPlace& place, int64_t piece, int owner,
+                  const Started& started) const;
   void leave_front();
   void await(const std::atomic<uint32_t>& word, uint32_t value,
              const BoardPlace& place) const;

@@ -52,6 +52,15 @@ training::Registry<ReducerFactory>& reducers() {
 void check_reducer(const TrainOptions& options) {
   const training::DdpOptions& ddp = options.ddp;
   reducers().at(ddp.reducer);
+  if (ddp.shard_optimizer &&
+      (ddp.reducer != "bucketed" || ddp.find_unused_parameters)) {
+    throw std::invalid_argument(
+        "--shard-optimizer steps parameters as their buckets come together: not with "
+        "--reducer " +
+        ddp.reducer +
+        (ddp.find_unused_parameters ? " and --find-unused-parameters" : "") +
+        "; leave one of them out");
+  }
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;
