@@ -1,5 +1,7 @@
 #include "ddp/reducers.h"
 
+#include <c10/util/Exception.h>
+
 #include <stdexcept>
 
 namespace lockstep::ddp {
@@ -76,6 +78,10 @@ void check_reducer(const TrainOptions& options) {
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
                         const TrainOptions& options, StepMeter& meter) {
   const NamedParameters trained = model::named_trained_parameters(model);
+  TORCH_CHECK(
+      !trained.empty(),
+      "all parameters are frozen, so there are no gradients to reduce; train at "
+      "least one, or try single_gpu");
   const auto& factory = reducers().at(options.ddp.reducer);
   return std::make_unique<MeteredReducer>(factory(trained, group, options), meter);
 }
