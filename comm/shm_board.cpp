@@ -23,6 +23,9 @@ using Clock = std::chrono::steady_clock;
 // cache.
 constexpr int64_t kPieceBytes = 32 << 10;
 
+// Of an optimizer's step, within a piece.
+constexpr int64_t kStepBytes = 4 << 10;
+
 // How many collectives may be under way at once.
 constexpr uint64_t kPlaces = 64;
 
@@ -280,24 +283,30 @@ void ShmBoard::step_piece(const BoardPlace& place, int64_t piece, int owner,
     return memory_->region(static_cast<int>(rank)) +
            place.call[rank].span[span].offset + start * element;
   };
-  alignas(64) std::array<std::byte, kPieceBytes> mean;
-  std::array<const void*, kMaxRanks> from;
-  for (size_t r = 0; r < ranks; ++r) from[r] = at(r, run.span, run.start);
-  void* to = mean.data();
-  reduce_kernel(Reduction::mean, call.type)({from.data(), ranks}, {&to, 1},
-                                            run.elements);
   const uint32_t state_span = call.spans - 1;
-  const int64_t nth = piece - first_piece(place.pieces, owner, world_size_);
-  void* state =
-      call.elements(state_span) == 0
-          ? nullptr
-          : at(static_cast<size_t>(owner), state_span, nth * piece_elements(call));
-  void* mine = at(static_cast<size_t>(rank_), parameters, run.start);
-  started.step(mean.data(), mine, state, run.elements);
-  for (size_t r = 0; r < ranks; ++r) {
-    if (static_cast<int>(r) == rank_) continue;
-    std::memcpy(at(r, parameters, run.start), mine,
-                static_cast<size_t>(run.elements * element));
+  const bool has_state = call.elements(state_span) > 0;
+  const int64_t state_start =
+      (piece - first_piece(place.pieces, owner, world_size_)) * piece_elements(call);
+  const ReduceKernel mean_of = reduce_kernel(Reduction::mean, call.type);
+  // From mean to step to the other ranks while it is in the first level of cache.
+  alignas(64) std::array<std::byte, kStepBytes> mean;
+  const int64_t tile = kStepBytes / element;
+  std::array<const void*, kMaxRanks> from;
+  for (int64_t start = 0; start < run.elements; start += tile) {
+    const int64_t count = std::min(tile, run.elements - start);
+    const int64_t first = run.start + start;
+    for (size_t r = 0; r < ranks; ++r) from[r] = at(r, run.span, first);
+    void* to = mean.data();
+    mean_of({from.data(), ranks}, {&to, 1}, count);
+    void* state = has_state
+                      ? at(static_cast<size_t>(owner), state_span, state_start + start)
+                      : nullptr;
+    void* mine = at(static_cast<size_t>(rank_), parameters, first);
+    started.step(mean.data(), mine, state, count);
+    for (size_t r = 0; r < ranks; ++r) {
+      if (static_cast<int>(r) == rank_) continue;
+      std::memcpy(at(r, parameters, first), mine, static_cast<size_t>(count * element));
+    }
   }
 }
 
