@@ -1,9 +1,9 @@
-// All-reduce, by the backend or out of messages (comm/all_reduce_algorithms.h). A rank
-// must send 2(n-1)/n of its buffer, whatever the algorithm.
+// All-reduce, by the backend or out of messages (collectives/all_reduce_algorithms.h).
+// A rank must send 2(n-1)/n of its buffer, whatever the algorithm.
 #include <map>
 
+#include "collectives/all_reduce_algorithms.h"
 #include "collectives/collective.h"
-#include "comm/all_reduce_algorithms.h"
 #include "training/registry.h"
 
 namespace lockstep::collectives {

@@ -124,9 +124,7 @@ std::vector<int> receive_fds(int socket_fd, size_t count) {
 std::string missing(const std::vector<Descriptor>& came) {
   std::string ranks;
   for (size_t rank = 1; rank < came.size(); ++rank) {
-    if (came[rank].get() < 0) {
-      ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
-    }
+    if (came[rank].get() < 0) ranks += " " + std::to_string(rank);
   }
   return ranks;
 }
@@ -137,7 +135,7 @@ std::vector<Descriptor> await_ranks(int listener, const Token& token, int world_
   std::vector<Descriptor> came(static_cast<size_t>(world_size));
   for (int left = world_size - 1; left > 0;) {
     if (!wait_readable(listener, deadline)) {
-      throw std::runtime_error("shared memory: rank " + missing(came) +
+      throw std::runtime_error("shared memory: rank" + missing(came) +
                                " did not come in time; are all ranks on this host?");
     }
     Descriptor peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
@@ -159,8 +157,8 @@ std::vector<Descriptor> await_ranks(int listener, const Token& token, int world_
 
 // Each rank's region, of which it uses what it needs: nothing is there until touched.
 size_t as_large_as_the_machine() {
-  const auto pages = static_cast<size_t>(sysconf(_SC_PHYS_PAGES));
-  return std::bit_ceil(pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  return std::bit_ceil(static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) *
+                       static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
 
 }  // namespace
@@ -173,7 +171,7 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
       world_size_(world_size),
       lifelines_(static_cast<size_t>(world_size), -1) {
   const auto deadline = Clock::now() + timeout;
-  const auto ranks = static_cast<size_t>(world_size);
+  const size_t ranks = lifelines_.size();
   const std::string key = "lockstep/shared_memory";
   sockaddr_un address{};
   socklen_t length = 0;
@@ -267,8 +265,8 @@ std::vector<int> SharedMemory::gone() const {
     events.push_back(
         {rank == rank_ ? -1 : lifelines_[static_cast<size_t>(rank)], 0, 0});
   }
+  poll(events.data(), events.size(), 0);
   std::vector<int> ranks;
-  if (poll(events.data(), events.size(), 0) <= 0) return ranks;
   for (int rank = 0; rank < world_size_; ++rank) {
     if (events[static_cast<size_t>(rank)].revents != 0) ranks.push_back(rank);
   }

@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
 #include "comm/shm_board.h"
+#include "comm/shm_work.h"
 #include "device/memory_ledger.h"
 
 namespace lockstep::comm {
@@ -14,38 +15,6 @@ namespace {
 
 using Tensors = std::vector<at::Tensor>;
 using WorkPtr = c10::intrusive_ptr<c10d::Work>;
-
-class ShmWork final : public c10d::Work {
- public:
-  ShmWork(int rank, c10d::OpType type, std::shared_ptr<ShmBoard> board)
-      : Work(rank, type),
-        board_(std::move(board)),
-        future_(c10::make_intrusive<c10::ivalue::Future>(
-            c10::ListType::create(c10::TensorType::get()))) {}
-
-  void set_number(uint64_t number) { number_ = number; }
-  // The results, from the board's own thread of this rank.
-  void complete(const Tensors& results) {
-    done_ = true;
-    future_->markCompleted(results);
-  }
-
-  bool isCompleted() override { return done_ || board_->is_finished(number_); }
-  bool isSuccess() const override { return done_; }
-  bool wait(std::chrono::milliseconds /*timeout*/) override {
-    if (!done_) board_->finish(number_);
-    return true;
-  }
-  void synchronize() override {}
-  uint64_t getSequencenumber() const override { return number_; }
-  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
-
- private:
-  std::shared_ptr<ShmBoard> board_;
-  c10::intrusive_ptr<c10::ivalue::Future> future_;
-  uint64_t number_ = 0;
-  bool done_ = false;
-};
 
 Reduction reduction_of(const c10d::ReduceOp& operation) {
   switch (static_cast<c10d::ReduceOp::RedOpType>(operation)) {
@@ -158,12 +127,11 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
   }
   WorkPtr update_shards(const ShardedUpdate& update) override {
     auto work = c10::make_intrusive<ShmWork>(rank_, c10d::OpType::UNKNOWN, board_);
-    Call call{Collective::update,
-              Reduction::mean,
-              update.gradients.front().scalar_type(),
-              0,
-              {},
-              update.step};
+    Call call;
+    call.collective = Collective::update;
+    call.reduction = Reduction::mean;
+    call.type = update.gradients.front().scalar_type();
+    call.step = update.step;
     TORCH_CHECK(2 * update.gradients.size() < ShmBoard::kMaxSpans, "an update of ",
                 update.gradients.size(),
                 " tensors at once is too many; update them in parts");
@@ -177,18 +145,14 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
     for (const at::Tensor& parameter : update.parameters) {
       add_span(parameter, call, held, copies);
     }
-    if (update.state.defined()) {
-      TORCH_CHECK(is_shared(update.state),
-                  "an update's state lies in the group's own "
-                  "memory; allocate() it");
-      held.push_back(update.state);
-      call.spans.push_back(span_of(update.state));
-    } else {
-      call.spans.push_back({memory_->region(rank_), 0});
-    }
+    const bool has_state = update.state.defined();
+    TORCH_CHECK(!has_state || is_shared(update.state),
+                "an update's state lies in the group's own memory; allocate() it");
+    held.push_back(update.state);
+    call.spans.push_back(has_state ? span_of(update.state)
+                                   : Call::Span{memory_->region(rank_), 0});
     const auto finished = [work, held, copies = std::move(copies)] {
-      const at::NoGradGuard no_grad;
-      for (const auto& [from, to] : copies) to.copy_(from);
+      copy_back(copies);
       work->complete({});
     };
     return started(work, call, finished);
@@ -197,6 +161,10 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
  private:
   // Where from, where to: what must be copied back when all is done.
   using Copies = std::vector<std::pair<at::Tensor, at::Tensor>>;
+
+  static void copy_back(const Copies& copies) {
+    for (const auto& [from, to] : copies) to.copy_(from);
+  }
 
   void add_span(const at::Tensor& tensor, Call& call, Tensors& held, Copies& copies) {
     const at::Tensor numbers = flat(tensor);
@@ -245,8 +213,7 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
     Tensors held;
     for (const at::Tensor& tensor : tensors) add_span(tensor, call, held, copies);
     const auto finished = [work, tensors, held, copies = std::move(copies)] {
-      const at::NoGradGuard no_grad;
-      for (const auto& [from, to] : copies) to.copy_(from);
+      copy_back(copies);
       work->complete(tensors);
     };
     // A call has room for so many spans; all ranks cut alike.

@@ -21,6 +21,8 @@
 // std::runtime_error, one line naming the rank; the group is of no use then.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -65,6 +67,7 @@ struct Call {
 };
 
 struct BoardPlace;
+struct SharedCall;
 
 class ShmBoard {
  public:
@@ -122,5 +125,57 @@ class ShmBoard {
   uint64_t next_ = 0;
   std::deque<Started> under_way_;  // in order
 };
+
+// What lies in shared memory.
+
+struct SharedSpan {
+  uint64_t offset;  // in its rank's region
+  int64_t elements;
+};
+
+// A rank's Call, as the others see it.
+struct SharedCall {
+  Collective collective;
+  Reduction reduction;
+  at::ScalarType type;
+  int32_t root;
+  uint32_t spans;
+  std::array<SharedSpan, ShmBoard::kMaxSpans> span;
+
+  bool agrees_with(const SharedCall& other) const {
+    const auto same_size = [](const SharedSpan& a, const SharedSpan& b) {
+      return a.elements == b.elements;
+    };
+    return collective == other.collective && reduction == other.reduction &&
+           type == other.type && root == other.root && spans == other.spans &&
+           std::equal(span.begin(), span.begin() + spans, other.span.begin(),
+                      same_size);
+  }
+  int64_t elements(uint32_t i) const { return span[i].elements; }
+};
+
+// Zeroed memory is a place that nobody came to yet.
+struct BoardPlace {
+  // How many collectives ended here.
+  alignas(64) std::atomic<uint32_t> generation;
+  std::atomic<uint32_t> left;  // ranks that are done with this one
+  alignas(64) std::atomic<uint32_t> came;
+  std::array<std::atomic<bool>, ShmBoard::kMaxRanks> has_come;
+  alignas(64) std::atomic<uint32_t> state;
+  mutable std::atomic<uint32_t> sleepers;
+  int64_t pieces;
+  // Of each rank's share, how many pieces have been taken. Shares are runs of pieces:
+  // two cores that write side by side would take each other's cache lines.
+  struct alignas(64) Share {
+    std::atomic<int64_t> taken;
+  };
+  std::array<Share, ShmBoard::kMaxRanks> share;
+  alignas(64) std::atomic<int64_t> done_pieces;
+  alignas(64) std::array<SharedCall, ShmBoard::kMaxRanks> call;
+};
+
+// Pieces, of which `rank`'s share begins with first_piece(.., rank, ..).
+int64_t pieces_of(const SharedCall& call, int world_size);
+int64_t first_piece(int64_t pieces, int rank, int world_size);
 
 }  // namespace lockstep::comm

@@ -2,9 +2,9 @@
 // lowest set bit is k sends to the rank without that bit.
 #include <ATen/ATen.h>
 
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 
 void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
   const at::NoGradGuard no_grad;
@@ -28,4 +28,4 @@ void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
   }
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

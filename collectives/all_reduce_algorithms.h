@@ -19,7 +19,7 @@
 
 #include "comm/process_group.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 
 // Pieces go round, each rank adding its own, and then round again as they are.
 // Patarasuk & Yuan, "Bandwidth optimal all-reduce algorithms for clusters of
@@ -35,4 +35,4 @@ void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor);
 // and back. Rabenseifner, "Optimization of collective reduction operations", ICCS 2004.
 void halving_doubling_all_reduce(ProcessGroup& group, const at::Tensor& tensor);
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

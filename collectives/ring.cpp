@@ -2,9 +2,9 @@
 // rank and receives one from the rank before: all links are busy all the time.
 #include <ATen/ATen.h>
 
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 
 void ring_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
   const at::NoGradGuard no_grad;
@@ -39,4 +39,4 @@ void ring_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
   }
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

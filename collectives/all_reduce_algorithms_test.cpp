@@ -1,6 +1,6 @@
 // Ring, tree and halving-doubling: the sums, and as many messages and bytes as their
 // costs are worked out from.
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -11,7 +11,7 @@
 
 #include "comm/thread_groups.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 namespace {
 
 using Algorithm = void (*)(ProcessGroup&, const at::Tensor&);
@@ -155,4 +155,4 @@ TEST(MessagesOf, HalvingAndDoublingAreAsFewBytesAsTheRing) {
 }
 
 }  // namespace
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

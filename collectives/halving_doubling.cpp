@@ -6,9 +6,9 @@
 #include <bit>
 #include <vector>
 
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 namespace {
 
 struct Range {
@@ -74,4 +74,4 @@ void halving_doubling_all_reduce(ProcessGroup& group, const at::Tensor& tensor) 
   if (rank < 2 * extra) group.send(all, static_cast<int>(rank) - 1).wait();
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives
