@@ -70,11 +70,22 @@ std::vector<std::vector<at::Tensor>> by_type(const std::vector<at::Tensor>& tens
   return result;
 }
 
+// Names who has gone, where somebody knows.
+CommError lost(const std::string& what, const char* how, const std::string& otherwise,
+               const PeerWatchPtr& watch, const std::exception& error) {
+  std::string ranks;
+  for (const int rank : watch ? watch->gone() : std::vector<int>{}) {
+    ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
+  }
+  const std::string cause = ranks.empty() ? otherwise : ", rank " + ranks + " has gone";
+  return CommError(what + how + cause + ": " + first_line(error), watch);
+}
+
 }  // namespace
 
 Work::Work() = default;
-Work::Work(c10::intrusive_ptr<c10d::Work> work, std::string what)
-    : work_(std::move(work)), what_(std::move(what)) {}
+Work::Work(c10::intrusive_ptr<c10d::Work> work, std::string what, PeerWatchPtr watch)
+    : work_(std::move(work)), what_(std::move(what)), watch_(std::move(watch)) {}
 Work::~Work() = default;
 Work::Work(Work&&) noexcept = default;
 Work& Work::operator=(Work&&) noexcept = default;
@@ -84,14 +95,16 @@ void Work::wait() {
   try {
     work_->wait();
   } catch (const std::exception& error) {
-    throw CommError(what_ + " failed, a peer has probably gone: " + first_line(error));
+    throw lost(what_, " failed", ", a peer has probably gone", watch_, error);
   }
   work_.reset();
 }
 
-ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend, at::Device device)
+ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend, at::Device device,
+                           PeerWatchPtr watch)
     : backend_(std::move(backend)),
       device_(device),
+      watch_(std::move(watch)),
       busy_(std::make_shared<BusyClock>()) {}
 ProcessGroup::~ProcessGroup() = default;
 
@@ -108,9 +121,9 @@ Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
   std::string what = "rank " + std::to_string(rank()) + ": " + collective;
   if (tensor.defined()) what += " of " + std::to_string(tensor.nbytes()) + " bytes";
   try {
-    return Work(give(), what);
+    return Work(give(), what, watch_);
   } catch (const std::exception& error) {
-    throw CommError(what + " could not start: " + first_line(error));
+    throw lost(what, " could not start", "", watch_, error);
   }
 }
 

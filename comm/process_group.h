@@ -29,18 +29,34 @@ namespace lockstep::comm {
 
 class BusyClock;
 
+// Knows who of the others has gone, where the backend's own errors do not say.
+class PeerWatch {
+ public:
+  virtual ~PeerWatch() = default;
+  // Asked after a collective failed; may wait a moment for the news.
+  virtual std::vector<int> gone() const = 0;
+};
+using PeerWatchPtr = std::shared_ptr<const PeerWatch>;
+
 // A collective failed. Most often a peer has gone, and that peer's own error is the one
 // to read: whoever reports errors lets it speak first.
 class CommError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit CommError(const std::string& message, PeerWatchPtr held = nullptr)
+      : std::runtime_error(message), held_(std::move(held)) {}
+
+ private:
+  // Who lost a peer is there for the others until it has told so: they must not take it
+  // for the one that went first.
+  PeerWatchPtr held_;
 };
 
 // A collective that was started. The tensor may be touched again only after wait().
 class Work {
  public:
   Work();  // nothing to wait for
-  Work(c10::intrusive_ptr<c10d::Work> work, std::string what);
+  Work(c10::intrusive_ptr<c10d::Work> work, std::string what,
+       PeerWatchPtr watch = nullptr);
   ~Work();
   Work(Work&&) noexcept;
   Work& operator=(Work&&) noexcept;
@@ -50,6 +66,7 @@ class Work {
  private:
   c10::intrusive_ptr<c10d::Work> work_;
   std::string what_;  // "rank 1: all_reduce of 1048576 bytes", for the error
+  PeerWatchPtr watch_;
 };
 
 // One step of an optimizer, its elements shared out over the ranks (ZeRO-1): each
@@ -71,7 +88,7 @@ class ProcessGroup {
  public:
   // For tensors on `device`.
   explicit ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend,
-                        at::Device device = at::kCPU);
+                        at::Device device = at::kCPU, PeerWatchPtr watch = nullptr);
   ~ProcessGroup();
 
   int rank() const;
@@ -141,6 +158,7 @@ class ProcessGroup {
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   at::Device device_;
+  PeerWatchPtr watch_;
   // Shared with the callbacks of collectives, which may outlive the group.
   std::shared_ptr<BusyClock> busy_;
 };

@@ -46,6 +46,8 @@ class Descriptor {
   int fd_;
 };
 
+constexpr size_t kPage = 4096;
+
 struct Hello {
   Token token;
   int rank;
@@ -85,7 +87,7 @@ bool same_user(int socket_fd) {
          peer.uid == geteuid();
 }
 
-void send_fds(int socket_fd, const std::vector<int>& fds) {
+void send_fds(int socket_fd, const std::vector<int>& fds, size_t rank) {
   char byte = 0;
   iovec data{&byte, 1};
   std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
@@ -99,7 +101,9 @@ void send_fds(int socket_fd, const std::vector<int>& fds) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
   std::memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
-  if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) != 1) fail("cannot hand it over");
+  if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) != 1) {
+    fail("cannot hand it to rank " + std::to_string(rank) + ", has it gone?");
+  }
 }
 
 std::vector<int> receive_fds(int socket_fd, size_t count) {
@@ -165,7 +169,7 @@ size_t as_large_as_the_machine() {
 
 SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
                            size_t board_bytes, std::chrono::milliseconds timeout)
-    : board_bytes_((board_bytes + 4095) / 4096 * 4096),
+    : board_bytes_((board_bytes + kPage - 1) / kPage * kPage + kPage),
       region_bytes_(as_large_as_the_machine()),
       rank_(rank),
       world_size_(world_size),
@@ -205,7 +209,7 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
       for (size_t other = 0; other < ranks; ++other) {
         fds.push_back((other == r ? hold_ends : listen_ends)[other].get());
       }
-      send_fds(peers[r].get(), fds);
+      send_fds(peers[r].get(), fds, r);
     }
     map(memory.get());
     for (size_t r = 0; r < ranks; ++r) {
@@ -258,6 +262,10 @@ std::byte* SharedMemory::region(int rank) const {
   return base_ + board_bytes_ + static_cast<size_t>(rank) * region_bytes_;
 }
 
+std::atomic<int>& SharedMemory::first_gone() const {
+  return *reinterpret_cast<std::atomic<int>*>(base_ + board_bytes_ - kPage);
+}
+
 std::vector<int> SharedMemory::gone() const {
   std::vector<pollfd> events;
   for (int rank = 0; rank < world_size_; ++rank) {
@@ -270,6 +278,11 @@ std::vector<int> SharedMemory::gone() const {
   for (int rank = 0; rank < world_size_; ++rank) {
     if (events[static_cast<size_t>(rank)].revents != 0) ranks.push_back(rank);
   }
+  // Noted before this rank can leave, too.
+  int noted = 0;
+  if (first_gone().compare_exchange_strong(noted, ranks.front() + 1)) return ranks;
+  const auto first = std::find(ranks.begin(), ranks.end(), noted - 1);
+  if (first != ranks.end()) std::rotate(ranks.begin(), first, first + 1);
   return ranks;
 }
 

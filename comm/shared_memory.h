@@ -11,6 +11,7 @@
 // store's token are let in.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -35,7 +36,8 @@ class SharedMemory {
   std::byte* region(int rank) const;
   size_t region_bytes() const { return region_bytes_; }
 
-  // The ranks that have gone, by leave() or by death.
+  // The ranks that have gone, by leave() or by death; the one that whoever looked first
+  // found gone comes first. The others may have left because of that one.
   std::vector<int> gone() const;
   // The others see this rank as gone from here on; the memory stays mapped.
   void leave();
@@ -43,7 +45,9 @@ class SharedMemory {
  private:
   void map(int memory);
 
-  size_t board_bytes_;
+  std::atomic<int>& first_gone() const;  // a rank + 1; 0: nobody
+
+  size_t board_bytes_;  // with the page that holds first_gone() behind it
   size_t region_bytes_;
   int rank_;
   int world_size_;

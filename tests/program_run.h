@@ -80,8 +80,9 @@ class ProgramRun {
  public:
   // `program`: a name in build/bin, or a path.
   ProgramRun(const std::string& program, std::vector<std::string> arguments,
-             launch::Environment environment = {})
-      : process_(command(program, std::move(arguments), std::move(environment))) {}
+             launch::Environment environment = {}, std::vector<int> inherit_fds = {})
+      : process_(command(program, std::move(arguments), std::move(environment),
+                         std::move(inherit_fds))) {}
 
   // Should a test fail, the next one does not run beside what this one left.
   ~ProgramRun() {
@@ -120,13 +121,15 @@ class ProgramRun {
  private:
   launch::Command command(const std::string& program,
                           std::vector<std::string> arguments,
-                          launch::Environment environment) const {
+                          launch::Environment environment,
+                          std::vector<int> inherit_fds) const {
     launch::Command command;
     command.argv = {program.find('/') == std::string::npos ? program_path(program)
                                                            : program};
     command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
     environment["TMPDIR"] = scratch_ / "";
     command.extra_env = std::move(environment);
+    command.inherit_fds = std::move(inherit_fds);
     command.out = command.err = launch::Output::kCapture;
     return command;
   }
