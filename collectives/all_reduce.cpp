@@ -15,9 +15,9 @@ const std::map<std::string, Algorithm>& algorithms() {
   static const std::map<std::string, Algorithm> known = {
       {"backend", [](comm::ProcessGroup& group,
                      const at::Tensor& tensor) { group.all_reduce(tensor).wait(); }},
-      {"ring", &comm::ring_all_reduce},
-      {"tree", &comm::tree_all_reduce},
-      {"halving-doubling", &comm::halving_doubling_all_reduce}};
+      {"ring", &ring_all_reduce},
+      {"tree", &tree_all_reduce},
+      {"halving-doubling", &halving_doubling_all_reduce}};
   return known;
 }
 

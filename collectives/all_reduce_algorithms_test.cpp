@@ -9,9 +9,13 @@
 #include <random>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::collectives {
+
+using comm::ProcessGroup;
+using shm::GroupPtr;
+using shm::on_ranks;
 namespace {
 
 using Algorithm = void (*)(ProcessGroup&, const at::Tensor&);

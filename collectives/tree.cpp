@@ -6,7 +6,7 @@
 
 namespace lockstep::collectives {
 
-void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
+void tree_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor) {
   const at::NoGradGuard no_grad;
   const int ranks = group.size(), rank = group.rank();
   const at::Tensor came = at::empty_like(tensor);

@@ -5,8 +5,6 @@
 #include <mutex>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
-#include "comm/shm.h"
-
 namespace lockstep::comm {
 
 // The union of the intervals in which something is in flight: two collectives side by

@@ -84,6 +84,14 @@ struct ShardedUpdate {
   std::function<void(void* mean, void* parameters, void* state, int64_t count)> step;
 };
 
+// What c10d::Backend has no name for: a backend that adds_in_place() has it.
+class UpdatesShards {
+ public:
+  virtual ~UpdatesShards() = default;
+  virtual c10::intrusive_ptr<c10d::Work> update_shards(const ShardedUpdate& update) = 0;
+  virtual int64_t shard_elements(const std::vector<at::Tensor>& parameters) const = 0;
+};
+
 class ProcessGroup {
  public:
   // For tensors on `device`.

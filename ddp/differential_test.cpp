@@ -210,7 +210,7 @@ int rank_main(char** argv) {
   const int size = std::atoi(argv[3]);
   const uint64_t first_seed = std::strtoull(argv[4], nullptr, 10);
   const auto store = c10::make_intrusive<c10d::FileStore>(argv[5], size);
-  const comm::GroupPtr plain = make_test_group(store, rank, size, argv[6]);
+  const shm::GroupPtr plain = make_test_group(store, rank, size, argv[6]);
   const device::AccountScope scope({rank, device::Category::other});
   const auto recording = c10::make_intrusive<RecordingBackend>(plain->backend());
   comm::ProcessGroup group(recording);

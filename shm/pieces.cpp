@@ -3,9 +3,9 @@
 #include <array>
 #include <cstring>
 
-#include "comm/shm_board.h"
+#include "shm/board.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 // Of one rank's numbers. Two ranks' pieces and their results stay in a core's own
@@ -70,8 +70,8 @@ int64_t first_piece(int64_t pieces, int rank, int world_size) {
   return pieces * rank / world_size;
 }
 
-int64_t ShmBoard::state_elements(const std::vector<int64_t>& elements,
-                                 at::ScalarType type, int world_size) {
+int64_t Board::state_elements(const std::vector<int64_t>& elements, at::ScalarType type,
+                              int world_size) {
   SharedCall call{};
   call.type = type;
   int64_t pieces = 0;
@@ -79,7 +79,7 @@ int64_t ShmBoard::state_elements(const std::vector<int64_t>& elements,
   return (pieces + world_size - 1) / world_size * piece_elements(call);
 }
 
-void ShmBoard::do_piece(const BoardPlace& place, int64_t piece) const {
+void Board::do_piece(const Place& place, int64_t piece) const {
   const SharedCall& call = place.call[0];
   const Run run = run_of(call, piece);
   const auto ranks = static_cast<size_t>(world_size_);
@@ -134,8 +134,8 @@ void ShmBoard::do_piece(const BoardPlace& place, int64_t piece) const {
                                            {to.data(), destinations}, run.elements);
 }
 
-void ShmBoard::step_piece(const BoardPlace& place, int64_t piece, int owner,
-                          const Started& started) const {
+void Board::step_piece(const Place& place, int64_t piece, int owner,
+                       const Started& started) const {
   const SharedCall& call = place.call[0];
   const Run run = run_of(call, piece);
   const uint32_t parameters = cut_spans(call) + run.span;
@@ -172,4 +172,4 @@ void ShmBoard::step_piece(const BoardPlace& place, int64_t piece, int owner,
   }
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -1,4 +1,4 @@
-#include "comm/shared_memory.h"
+#include "shm/shared_memory.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +17,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -312,4 +312,4 @@ std::unique_ptr<device::BlockSource> region_source(
   return std::make_unique<RegionSource>(std::move(memory), rank);
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

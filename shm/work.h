@@ -8,13 +8,13 @@
 #include <torch/csrc/distributed/c10d/Work.hpp>
 #include <vector>
 
-#include "comm/shm_board.h"
+#include "shm/board.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 
 class ShmWork final : public c10d::Work {
  public:
-  ShmWork(int rank, c10d::OpType type, std::shared_ptr<ShmBoard> board)
+  ShmWork(int rank, c10d::OpType type, std::shared_ptr<Board> board)
       : Work(rank, type),
         board_(std::move(board)),
         future_(c10::make_intrusive<c10::ivalue::Future>(
@@ -38,10 +38,10 @@ class ShmWork final : public c10d::Work {
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
 
  private:
-  std::shared_ptr<ShmBoard> board_;
+  std::shared_ptr<Board> board_;
   c10::intrusive_ptr<c10::ivalue::Future> future_;
   uint64_t number_ = 0;
   bool done_ = false;
 };
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

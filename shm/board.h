@@ -32,10 +32,10 @@
 #include <string>
 #include <vector>
 
-#include "comm/reduce_kernels.h"
-#include "comm/shared_memory.h"
+#include "shm/reduce_kernels.h"
+#include "shm/shared_memory.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 
 enum class Collective : uint8_t {
   all_reduce,
@@ -44,7 +44,7 @@ enum class Collective : uint8_t {
   all_gather,
   broadcast,
   barrier,
-  update  // of parameters by their gradients' mean: ProcessGroup::update_shards()
+  update  // of parameters by their gradients' mean: comm::ProcessGroup::update_shards()
 };
 const char* to_string(Collective collective);
 
@@ -62,24 +62,24 @@ struct Call {
     int64_t elements;
   };
   std::vector<Span> spans;
-  // As ShardedUpdate has it.
+  // As comm::ShardedUpdate has it.
   std::function<void(void* mean, void* parameters, void* state, int64_t count)> step{};
 };
 
-struct BoardPlace;
+struct Place;
 struct SharedCall;
 
-class ShmBoard {
+class Board {
  public:
   static constexpr int kMaxRanks = 64;
   static constexpr size_t kMaxSpans = 63;  // of one call
   static size_t bytes();
 
-  ShmBoard(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
-           std::chrono::milliseconds timeout);
-  ~ShmBoard();
-  ShmBoard(const ShmBoard&) = delete;
-  ShmBoard& operator=(const ShmBoard&) = delete;
+  Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
+        std::chrono::milliseconds timeout);
+  ~Board();
+  Board(const Board&) = delete;
+  Board& operator=(const Board&) = delete;
 
   // Comes to the next collective, and does its share of those that all have come to.
   // Returns the collective's number. What the spans hold belongs to the board until it
@@ -103,19 +103,19 @@ class ShmBoard {
     std::function<void()> finished;
   };
 
-  BoardPlace& place_of(uint64_t number) const;
+  Place& place_of(uint64_t number) const;
   void await_place(uint64_t number);
-  void write(BoardPlace& place, const Call& call) const;
-  void open(BoardPlace& place) const;
+  void write(Place& place, const Call& call) const;
+  void open(Place& place) const;
   void do_shares() const;
   void do_share(const Started& started, int rank) const;
-  void do_piece(const BoardPlace& place, int64_t piece) const;
-  void step_piece(const BoardPlace& place, int64_t piece, int owner,
+  void do_piece(const Place& place, int64_t piece) const;
+  void step_piece(const Place& place, int64_t piece, int owner,
                   const Started& started) const;
   void leave_front();
   void await(const std::atomic<uint32_t>& word, uint32_t value,
-             const BoardPlace& place) const;
-  [[noreturn]] void fail(const BoardPlace& place, const std::string& why) const;
+             const Place& place) const;
+  [[noreturn]] void fail(const Place& place, const std::string& why) const;
 
   std::shared_ptr<SharedMemory> memory_;
   const int rank_;
@@ -140,7 +140,7 @@ struct SharedCall {
   at::ScalarType type;
   int32_t root;
   uint32_t spans;
-  std::array<SharedSpan, ShmBoard::kMaxSpans> span;
+  std::array<SharedSpan, Board::kMaxSpans> span;
 
   bool agrees_with(const SharedCall& other) const {
     const auto same_size = [](const SharedSpan& a, const SharedSpan& b) {
@@ -155,12 +155,12 @@ struct SharedCall {
 };
 
 // Zeroed memory is a place that nobody came to yet.
-struct BoardPlace {
+struct Place {
   // How many collectives ended here.
   alignas(64) std::atomic<uint32_t> generation;
   std::atomic<uint32_t> left;  // ranks that are done with this one
   alignas(64) std::atomic<uint32_t> came;
-  std::array<std::atomic<bool>, ShmBoard::kMaxRanks> has_come;
+  std::array<std::atomic<bool>, Board::kMaxRanks> has_come;
   alignas(64) std::atomic<uint32_t> state;
   mutable std::atomic<uint32_t> sleepers;
   int64_t pieces;
@@ -169,13 +169,13 @@ struct BoardPlace {
   struct alignas(64) Share {
     std::atomic<int64_t> taken;
   };
-  std::array<Share, ShmBoard::kMaxRanks> share;
+  std::array<Share, Board::kMaxRanks> share;
   alignas(64) std::atomic<int64_t> done_pieces;
-  alignas(64) std::array<SharedCall, ShmBoard::kMaxRanks> call;
+  alignas(64) std::array<SharedCall, Board::kMaxRanks> call;
 };
 
 // Pieces, of which `rank`'s share begins with first_piece(.., rank, ..).
 int64_t pieces_of(const SharedCall& call, int world_size);
 int64_t first_piece(int64_t pieces, int rank, int world_size);
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -1,4 +1,4 @@
-#include "comm/shm.h"
+#include "shm/shm.h"
 
 #include <ATen/Functions.h>
 
@@ -6,11 +6,11 @@
 #include <string>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
-#include "comm/shm_board.h"
-#include "comm/shm_work.h"
 #include "device/memory_ledger.h"
+#include "shm/board.h"
+#include "shm/work.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
@@ -34,19 +34,19 @@ Reduction reduction_of(const c10d::ReduceOp& operation) {
   }
 }
 
-class ShmBackend final : public c10d::Backend, public UpdatesShards {
+class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
  public:
   ShmBackend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
              std::chrono::milliseconds timeout, std::optional<int> card)
       : Backend(rank, world_size), card_(card) {
-    if (world_size > ShmBoard::kMaxRanks) {
+    if (world_size > Board::kMaxRanks) {
       throw std::invalid_argument("shared memory serves " +
-                                  std::to_string(ShmBoard::kMaxRanks) + " ranks, not " +
+                                  std::to_string(Board::kMaxRanks) + " ranks, not " +
                                   std::to_string(world_size) + "; try --backend gloo");
     }
-    memory_ = std::make_shared<SharedMemory>(*store, rank, world_size,
-                                             ShmBoard::bytes(), timeout);
-    board_ = std::make_shared<ShmBoard>(memory_, rank, world_size, timeout);
+    memory_ = std::make_shared<SharedMemory>(*store, rank, world_size, Board::bytes(),
+                                             timeout);
+    board_ = std::make_shared<Board>(memory_, rank, world_size, timeout);
     blocks_ = std::make_shared<device::BlockCache>(region_source(memory_, rank));
     if (card_) device::set_block_cache(*card_, blocks_);
   }
@@ -123,16 +123,16 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
     for (const at::Tensor& parameter : parameters) {
       elements.push_back(parameter.numel());
     }
-    return ShmBoard::state_elements(elements, parameters.front().scalar_type(), size_);
+    return Board::state_elements(elements, parameters.front().scalar_type(), size_);
   }
-  WorkPtr update_shards(const ShardedUpdate& update) override {
+  WorkPtr update_shards(const comm::ShardedUpdate& update) override {
     auto work = c10::make_intrusive<ShmWork>(rank_, c10d::OpType::UNKNOWN, board_);
     Call call;
     call.collective = Collective::update;
     call.reduction = Reduction::mean;
     call.type = update.gradients.front().scalar_type();
     call.step = update.step;
-    TORCH_CHECK(2 * update.gradients.size() < ShmBoard::kMaxSpans, "an update of ",
+    TORCH_CHECK(2 * update.gradients.size() < Board::kMaxSpans, "an update of ",
                 update.gradients.size(),
                 " tensors at once is too many; update them in parts");
     reduce_kernel(Reduction::mean, call.type);
@@ -217,10 +217,10 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
       work->complete(tensors);
     };
     // A call has room for so many spans; all ranks cut alike.
-    while (call.spans.size() > ShmBoard::kMaxSpans) {
+    while (call.spans.size() > Board::kMaxSpans) {
       Call first = call;
-      first.spans.resize(ShmBoard::kMaxSpans);
-      call.spans.erase(call.spans.begin(), call.spans.begin() + ShmBoard::kMaxSpans);
+      first.spans.resize(Board::kMaxSpans);
+      call.spans.erase(call.spans.begin(), call.spans.begin() + Board::kMaxSpans);
       board_->start(first);
     }
     return started(work, call, finished);
@@ -260,19 +260,18 @@ class ShmBackend final : public c10d::Backend, public UpdatesShards {
   }
 
   std::shared_ptr<SharedMemory> memory_;
-  std::shared_ptr<ShmBoard> board_;
+  std::shared_ptr<Board> board_;
   device::BlockCachePtr blocks_;
   std::optional<int> card_;
 };
 
 }  // namespace
 
-std::shared_ptr<ProcessGroup> make_shm(const c10::intrusive_ptr<c10d::Store>& store,
-                                       int rank, int world_size,
-                                       std::chrono::milliseconds timeout,
-                                       std::optional<int> card) {
-  return std::make_shared<ProcessGroup>(
+std::shared_ptr<comm::ProcessGroup> make_shm(
+    const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+    std::chrono::milliseconds timeout, std::optional<int> card) {
+  return std::make_shared<comm::ProcessGroup>(
       c10::make_intrusive<ShmBackend>(store, rank, world_size, timeout, card));
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

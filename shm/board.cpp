@@ -1,4 +1,4 @@
-#include "comm/shm_board.h"
+#include "shm/board.h"
 
 #include <linux/futex.h>
 #include <sched.h>
@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -39,7 +39,7 @@ long futex(const std::atomic<uint32_t>& word, int operation, uint32_t value,
   return syscall(SYS_futex, &word, operation, value, timeout, nullptr, 0);
 }
 
-void wake(const BoardPlace& place, const std::atomic<uint32_t>& word) {
+void wake(const Place& place, const std::atomic<uint32_t>& word) {
   if (place.sleepers.load() > 0) futex(word, FUTEX_WAKE, INT_MAX, nullptr);
 }
 
@@ -65,10 +65,10 @@ const char* to_string(Collective collective) {
   return kNames.at(static_cast<size_t>(collective));
 }
 
-size_t ShmBoard::bytes() { return kPlaces * sizeof(BoardPlace); }
+size_t Board::bytes() { return kPlaces * sizeof(Place); }
 
-ShmBoard::ShmBoard(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
-                   std::chrono::milliseconds timeout)
+Board::Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
+             std::chrono::milliseconds timeout)
     : memory_(std::move(memory)),
       rank_(rank),
       world_size_(world_size),
@@ -77,15 +77,15 @@ ShmBoard::ShmBoard(std::shared_ptr<SharedMemory> memory, int rank, int world_siz
       // for may need this very core.
       spin_(world_size <= cores() ? 300 : 0) {}
 
-ShmBoard::~ShmBoard() { memory_->leave(); }
+Board::~Board() { memory_->leave(); }
 
-BoardPlace& ShmBoard::place_of(uint64_t number) const {
-  return static_cast<BoardPlace*>(memory_->board())[number % kPlaces];
+Place& Board::place_of(uint64_t number) const {
+  return static_cast<Place*>(memory_->board())[number % kPlaces];
 }
 
-uint64_t ShmBoard::start(const Call& call, std::function<void()> finished) {
+uint64_t Board::start(const Call& call, std::function<void()> finished) {
   await_place(next_);
-  BoardPlace& place = place_of(next_);
+  Place& place = place_of(next_);
   write(place, call);
   under_way_.push_back({next_, call.step, std::move(finished)});
   if (static_cast<int>(place.came.fetch_add(1) + 1) == world_size_) open(place);
@@ -94,9 +94,9 @@ uint64_t ShmBoard::start(const Call& call, std::function<void()> finished) {
 }
 
 // The collective that was here before must have ended, for this rank and for all.
-void ShmBoard::await_place(uint64_t number) {
+void Board::await_place(uint64_t number) {
   if (number >= kPlaces) finish(number - kPlaces);
-  const BoardPlace& place = place_of(number);
+  const Place& place = place_of(number);
   const auto wanted = static_cast<uint32_t>(number / kPlaces);
   for (uint32_t now = place.generation.load(); now != wanted;
        now = place.generation.load()) {
@@ -104,7 +104,7 @@ void ShmBoard::await_place(uint64_t number) {
   }
 }
 
-void ShmBoard::write(BoardPlace& place, const Call& call) const {
+void Board::write(Place& place, const Call& call) const {
   SharedCall& mine = place.call[static_cast<size_t>(rank_)];
   mine.collective = call.collective;
   mine.reduction = call.reduction;
@@ -120,7 +120,7 @@ void ShmBoard::write(BoardPlace& place, const Call& call) const {
 }
 
 // By the last to come.
-void ShmBoard::open(BoardPlace& place) const {
+void Board::open(Place& place) const {
   const SharedCall& first = place.call[0];
   const bool agreed =
       std::all_of(place.call.begin(), place.call.begin() + world_size_,
@@ -131,14 +131,14 @@ void ShmBoard::open(BoardPlace& place) const {
 }
 
 // See Note [Who reduces].
-void ShmBoard::do_shares() const {
+void Board::do_shares() const {
   for (const Started& started : under_way_) {
     if (place_of(started.number).state.load() == kReady) do_share(started, rank_);
   }
 }
 
-void ShmBoard::do_share(const Started& started, int rank) const {
-  BoardPlace& place = place_of(started.number);
+void Board::do_share(const Started& started, int rank) const {
+  Place& place = place_of(started.number);
   const int64_t begin = first_piece(place.pieces, rank, world_size_);
   const int64_t end = first_piece(place.pieces, rank + 1, world_size_);
   std::atomic<int64_t>& taken = place.share[static_cast<size_t>(rank)].taken;
@@ -157,9 +157,9 @@ void ShmBoard::do_share(const Started& started, int rank) const {
   }
 }
 
-void ShmBoard::finish(uint64_t number) {
+void Board::finish(uint64_t number) {
   while (!under_way_.empty() && under_way_.front().number <= number) {
-    BoardPlace& place = place_of(under_way_.front().number);
+    Place& place = place_of(under_way_.front().number);
     const uint32_t state = place.state.load();
     if (state == kDone) {
       leave_front();
@@ -175,7 +175,7 @@ void ShmBoard::finish(uint64_t number) {
   }
 }
 
-bool ShmBoard::is_finished(uint64_t number) {
+bool Board::is_finished(uint64_t number) {
   do_shares();
   while (!under_way_.empty() && under_way_.front().number <= number) {
     if (place_of(under_way_.front().number).state.load() != kDone) return false;
@@ -184,16 +184,16 @@ bool ShmBoard::is_finished(uint64_t number) {
   return true;
 }
 
-void ShmBoard::leave_front() {
+void Board::leave_front() {
   const Started started = std::move(under_way_.front());
   under_way_.pop_front();
-  BoardPlace& place = place_of(started.number);
+  Place& place = place_of(started.number);
   if (static_cast<int>(place.left.fetch_add(1) + 1) == world_size_) {
     // The last one leaves the place as it was found.
     place.left.store(0);
     place.came.store(0);
     for (int r = 0; r < world_size_; ++r) place.has_come[r].store(false);
-    for (BoardPlace::Share& share : place.share) share.taken.store(0);
+    for (Place::Share& share : place.share) share.taken.store(0);
     place.done_pieces.store(0);
     place.state.store(kOpen);
     place.generation.fetch_add(1);
@@ -202,8 +202,8 @@ void ShmBoard::leave_front() {
   if (started.finished) started.finished();
 }
 
-void ShmBoard::await(const std::atomic<uint32_t>& word, uint32_t value,
-                     const BoardPlace& place) const {
+void Board::await(const std::atomic<uint32_t>& word, uint32_t value,
+                  const Place& place) const {
   const auto since = Clock::now();
   for (auto now = since; now - since < spin_; now = Clock::now()) {
     for (int i = 0; i < 16; ++i) {
@@ -230,7 +230,7 @@ void ShmBoard::await(const std::atomic<uint32_t>& word, uint32_t value,
   }
 }
 
-void ShmBoard::fail(const BoardPlace& place, const std::string& why) const {
+void Board::fail(const Place& place, const std::string& why) const {
   const SharedCall& mine = place.call[static_cast<size_t>(rank_)];
   if (place.state.load() == kDisagreed) {
     const SharedCall& first = place.call[0];
@@ -252,4 +252,4 @@ void ShmBoard::fail(const BoardPlace& place, const std::string& why) const {
                            (missing.empty() ? "" : "; not there: rank " + missing));
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm
