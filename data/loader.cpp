@@ -78,6 +78,9 @@ class BatchStream {
     const std::span<const int64_t> all(indices_);
     Batch batch = samples_.take(
         all.subspan(static_cast<size_t>(start), static_cast<size_t>(count)), type_);
+    if (options_.channels_last && batch.images.dim() == 4) {
+      batch.images = batch.images.contiguous(at::MemoryFormat::ChannelsLast);
+    }
     if (options_.pin_memory) {
       batch = {batch.images.pin_memory(), batch.labels.pin_memory()};
     }

@@ -21,6 +21,8 @@ struct LoaderOptions {
   int64_t batch_size = 64;
   // Leaves out the last batch where it is smaller than the others.
   bool drop_last = false;
+  // Images [n, c, h, w] lie with their channels innermost.
+  bool channels_last = false;
   // Threads that work ahead; each keeps up to two batches ready. 0: none.
   int num_workers = 0;
   // Batches lie in page-locked memory. Needs a CUDA device.

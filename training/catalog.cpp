@@ -9,10 +9,10 @@
 #include "comm/nccl.h"
 #include "comm/own_address.h"
 #include "comm/rendezvous.h"
-#include "shm/shm.h"
 #include "device/cuda.h"
 #include "device/ledger_allocator.h"
 #include "launch/listener.h"
+#include "shm/shm.h"
 
 namespace lockstep::training {
 namespace {
@@ -49,7 +49,7 @@ ProcessGroupPtr meet_over_gloo(const TrainOptions&, const World& world) {
 ProcessGroupPtr meet_over_shm(const TrainOptions&, const World& world) {
   const auto store = comm::meet(meeting_of(world));
   return shm::make_shm(store, world.rank, world.world_size, kPatience,
-                        /*card=*/world.local_rank);
+                       /*card=*/world.local_rank);
 }
 
 // NCCL takes two ranks on one device for a mistake unless they claim to be on different
@@ -121,7 +121,8 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
 
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups() {
   static Registry<ProcessGroupPtr(const TrainOptions&, const World&)> known(
-      "backend", {{"gloo", &meet_over_gloo}, {"nccl", &meet_over_nccl}, {"shm", &meet_over_shm}});
+      "backend",
+      {{"gloo", &meet_over_gloo}, {"nccl", &meet_over_nccl}, {"shm", &meet_over_shm}});
   return known;
 }
 
@@ -148,6 +149,13 @@ Network make_model(const TrainOptions& options, const Card& card) {
     network = factory();
   }
   network->to(card.torch_device(), scalar_type(options));
+  if (options.channels_last) {
+    for (at::Tensor& parameter : network->parameters()) {
+      if (parameter.dim() != 4) continue;
+      // A clone, for contiguous() lets one input channel pass as either format.
+      parameter.set_data(parameter.detach().clone(at::MemoryFormat::ChannelsLast));
+    }
+  }
   for (const at::Tensor& tensor : network->parameters()) {
     device::retag(tensor, device::Category::parameters);
   }
@@ -175,7 +183,8 @@ DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sample
   return {dataset.train,
           dataset.type,
           sampler,
-          {batch_size, options.drop_last, options.num_workers, options.pin_memory}};
+          {batch_size, options.drop_last, options.channels_last, options.num_workers,
+           options.pin_memory}};
 }
 
 std::string resolve_backend(const TrainOptions& options, const World& world) {

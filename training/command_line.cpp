@@ -39,6 +39,8 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--precision", options.precision, "fp32 or fp64")
       ->check(CLI::IsMember({"fp32", "fp64"}))
       ->capture_default_str();
+  app.add_flag("--channels-last", options.channels_last,
+               "images and weights of convolutions with their channels innermost");
   app.add_option("--num-workers", options.num_workers,
                  "threads that prepare batches ahead")
       ->capture_default_str();

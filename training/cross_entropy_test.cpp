@@ -1,9 +1,8 @@
-#include "training/evaluate.h"
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "training/catalog.h"
+#include "training/evaluate.h"
 #include "training/step_meter.h"
 
 namespace lockstep::training {

@@ -69,6 +69,9 @@ struct TrainOptions {
   // "fp32" or "fp64", of parameters, gradients and images alike.
   std::string precision = "fp32";
 
+  // Images and the weights of convolutions lie with their channels innermost.
+  bool channels_last = false;
+
   // Threads that prepare batches ahead of the loop. 0: the loop's own thread.
   int num_workers = 0;
   // Batches lie in page-locked memory, from which copies to a CUDA card need not wait.
