@@ -70,6 +70,11 @@ ShardedBucket::ShardedBucket(std::vector<at::Tensor> parameters,
   const at::ScalarType type = parameters_.front().scalar_type();
   TORCH_CHECK(type == at::kFloat || type == at::kDouble, "--shard-optimizer steps ",
               at::kFloat, " and ", at::kDouble, ", not ", type, "; leave it out");
+  for (const at::Tensor& parameter : parameters_) {
+    TORCH_CHECK(parameter.is_non_overlapping_and_dense(),
+                "--shard-optimizer steps dense parameters, not strides ",
+                parameter.strides(), " of sizes ", parameter.sizes(), "; leave it out");
+  }
   step_ = type == at::kFloat ? std::function(step_of<float>(options))
                              : std::function(step_of<double>(options));
   const device::CategoryScope category(device::Category::optimizer_state);
