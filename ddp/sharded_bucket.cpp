@@ -71,6 +71,8 @@ ShardedBucket::ShardedBucket(std::vector<at::Tensor> parameters,
   TORCH_CHECK(type == at::kFloat || type == at::kDouble, "--shard-optimizer steps ",
               at::kFloat, " and ", at::kDouble, ", not ", type, "; leave it out");
   for (const at::Tensor& parameter : parameters_) {
+    TORCH_CHECK(parameter.is_cpu(), "--shard-optimizer steps emulated cards, not ",
+                parameter.device(), "; leave it out");
     TORCH_CHECK(parameter.is_non_overlapping_and_dense(),
                 "--shard-optimizer steps dense parameters, not strides ",
                 parameter.strides(), " of sizes ", parameter.sizes(), "; leave it out");
@@ -104,6 +106,10 @@ void ShardedBucket::lend(size_t index) {
 
 comm::Work ShardedBucket::reduce(comm::ProcessGroup& group) {
   sent_ = true;
+  // Where backward does read one again (through a detach(), say) autograd shall notice.
+  for (const at::Tensor& parameter : parameters_) {
+    parameter.unsafeGetTensorImpl()->bump_version();
+  }
   comm::Work last;  // collectives end in the order of their start
   for (const Part& part : parts_) {
     if (!group.adds_in_place()) {

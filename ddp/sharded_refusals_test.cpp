@@ -43,6 +43,8 @@ TEST_P(ShardedRefusal, RefusesParametersThatItCannotStep) {
     EXPECT_EQ(refused(at::zeros({4, 6}).narrow(1, 0, 3).requires_grad_()),
               "--shard-optimizer steps dense parameters, not strides [6, 1] of sizes "
               "[4, 3]; leave it out");
+    EXPECT_EQ(refused(at::zeros({3}, at::kMeta).requires_grad_()),
+              "--shard-optimizer steps emulated cards, not meta; leave it out");
   });
 }
 
@@ -61,6 +63,22 @@ TEST_P(ShardedRefusal, GoesNotOnAfterAStepThatThrew) {
     for (const at::Tensor& parameter : net.parameters()) {
       EXPECT_TRUE(at::isfinite(parameter).all().item<bool>());
     }
+  });
+}
+
+// The gradient of `stepped` is there, and is taken, before that of `early` was computed
+// from its value.
+TEST_P(ShardedRefusal, SaysWhereBackwardReadsAParameterThatWasStepped) {
+  run_card_ranks(2, GetParam(), [&](comm::ProcessGroup& group) {
+    const at::Tensor early = at::full({4}, 2.0).requires_grad_();
+    const at::Tensor stepped = at::full({4}, 3.0).requires_grad_();
+    const auto reducer = make_sharded({early, stepped}, group);
+    reducer->zero_grad();
+    const at::Tensor product = early * stepped.detach();
+    const at::Tensor output = product + stepped * 5;
+    reducer->prepare(output);
+    const std::string said = thrown_by([&] { output.sum().backward(); });
+    EXPECT_NE(said.find("modified by an inplace operation"), std::string::npos) << said;
   });
 }
 
