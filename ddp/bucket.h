@@ -85,7 +85,7 @@ class ScatteredBucket : public Bucket {
 // SGD.
 //
 // Parameters change while backward still runs, but none that it still needs: their
-// gradients are there.
+// gradients are there. (One that it reads past its gradient ends in autograd's error.)
 class ShardedBucket final : public ScatteredBucket {
  public:
   ShardedBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group,

@@ -208,8 +208,13 @@ void BucketedReducer::finalize() {
 // as well. Ranks may have come to different points, so the rest of this step's
 // collectives is made up for, in order: where all ranks threw and go on, their
 // collectives match again. A rank that did not throw gets NaN where the others had no
-// gradient to give, never half a mean.
+// gradient to give, never half a mean. Where buckets step the parameters themselves
+// there is nothing to go back to: it ends here.
 void BucketedReducer::abandon() {
+  TORCH_CHECK(
+      !reduces_ || !options_.ddp.shard_optimizer,
+      "a step that threw cannot be given up with --shard-optimizer, for part of "
+      "it may be done; start again, or leave the option out");
   in_backward_ = false;
   if (reduces_) {
     if (learns() && !used_sent_) send_used();

@@ -54,15 +54,16 @@ training::Registry<ReducerFactory>& reducers() {
 void check_reducer(const TrainOptions& options) {
   const training::DdpOptions& ddp = options.ddp;
   reducers().at(ddp.reducer);
-  if (ddp.shard_optimizer &&
-      (ddp.reducer != "bucketed" || ddp.find_unused_parameters)) {
+  const auto refuse_to_shard = [&](bool asked, const std::string& option) {
+    if (!ddp.shard_optimizer || !asked) return;
     throw std::invalid_argument(
-        "--shard-optimizer steps parameters as their buckets come together: not with "
-        "--reducer " +
-        ddp.reducer +
-        (ddp.find_unused_parameters ? " and --find-unused-parameters" : "") +
-        "; leave one of them out");
-  }
+        "--shard-optimizer steps parameters as their buckets come together: not with " +
+        option + "; leave one of them out");
+  };
+  refuse_to_shard(ddp.reducer != "bucketed", "--reducer " + ddp.reducer);
+  // Whether a parameter is used at all, and so whether it is stepped, is known later.
+  refuse_to_shard(ddp.find_unused_parameters, "--find-unused-parameters");
+  refuse_to_shard(ddp.static_graph, "--static-graph");
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;

@@ -70,6 +70,13 @@ ShardedBucket::ShardedBucket(std::vector<at::Tensor> parameters,
   const at::ScalarType type = parameters_.front().scalar_type();
   TORCH_CHECK(type == at::kFloat || type == at::kDouble, "--shard-optimizer steps ",
               at::kFloat, " and ", at::kDouble, ", not ", type, "; leave it out");
+  for (const at::Tensor& parameter : parameters_) {
+    TORCH_CHECK(parameter.is_cpu(), "--shard-optimizer steps emulated cards, not ",
+                parameter.device(), "; leave it out");
+    TORCH_CHECK(parameter.is_non_overlapping_and_dense(),
+                "--shard-optimizer steps dense parameters, not strides ",
+                parameter.strides(), " of sizes ", parameter.sizes(), "; leave it out");
+  }
   step_ = type == at::kFloat ? std::function(step_of<float>(options))
                              : std::function(step_of<double>(options));
   const device::CategoryScope category(device::Category::optimizer_state);
@@ -99,6 +106,10 @@ void ShardedBucket::lend(size_t index) {
 
 comm::Work ShardedBucket::reduce(comm::ProcessGroup& group) {
   sent_ = true;
+  // Where backward does read one again (through a detach(), say) autograd shall notice.
+  for (const at::Tensor& parameter : parameters_) {
+    parameter.unsafeGetTensorImpl()->bump_version();
+  }
   comm::Work last;  // collectives end in the order of their start
   for (const Part& part : parts_) {
     if (!group.adds_in_place()) {

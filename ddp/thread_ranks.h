@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "comm/process_group.h"
-#include "shm/thread_groups.h"
 #include "device/ledger_allocator.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::ddp {
 
@@ -88,7 +88,7 @@ struct ThreadRank {
 // The group of a rank, over gloo or shm. Over shm a rank's thread is the card of its
 // number, whose memory is the shared one: gradients lie where all ranks see them.
 inline shm::GroupPtr make_test_group(const c10::intrusive_ptr<c10d::Store>& store,
-                                      int rank, int size, const std::string& backend) {
+                                     int rank, int size, const std::string& backend) {
   if (backend == "gloo") {
     return comm::make_gloo(store, rank, size, "127.0.0.1", shm::kTestTimeout);
   }
@@ -96,17 +96,26 @@ inline shm::GroupPtr make_test_group(const c10::intrusive_ptr<c10d::Store>& stor
   return shm::make_shm(store, rank, size, shm::kTestTimeout, /*card=*/rank);
 }
 
+// Every rank a thread in the account of its card, with a group as programs have it.
+inline void run_card_ranks(int size, const std::string& backend,
+                           const std::function<void(comm::ProcessGroup&)>& work) {
+  device::install_ledger();
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  shm::on_threads(size, [&](int rank) {
+    const shm::GroupPtr group = make_test_group(store, rank, size, backend);
+    const device::AccountScope scope({rank, device::Category::other});
+    work(*group);
+  });
+}
+
 // Every rank a thread with a group that records.
 inline void run_thread_ranks(int size,
                              const std::function<void(const ThreadRank&)>& work,
                              const std::string& backend = "gloo") {
-  const auto store = c10::make_intrusive<c10d::HashStore>();
-  shm::on_threads(size, [&](int rank) {
-    const shm::GroupPtr plain = make_test_group(store, rank, size, backend);
-    const device::AccountScope scope({rank, device::Category::other});
-    const auto recording = c10::make_intrusive<RecordingBackend>(plain->backend());
+  run_card_ranks(size, backend, [&](comm::ProcessGroup& plain) {
+    const auto recording = c10::make_intrusive<RecordingBackend>(plain.backend());
     comm::ProcessGroup group(recording);
-    work({rank, size, group, *recording});
+    work({plain.rank(), size, group, *recording});
   });
 }
 

@@ -79,6 +79,8 @@ TEST(Programs, OfDdpGiveThemWithEachOption) {
        {"--batch-size 64 --reducer c10d", "--batch-size 64 --static-graph",
         "--batch-size 64 --find-unused-parameters",
         "--batch-size 64 --no-gradient-as-bucket-view",
+        "--batch-size 64 --shard-optimizer",
+        "--batch-size 32 --accumulate 2 --shard-optimizer",
         "--batch-size 32 --accumulate 2",
         "--batch-size 32 --accumulate 2 --reducer flat"}) {
     const std::string program = "ddp --gpus 2 --threads-per-card 1 " + option;
@@ -88,6 +90,25 @@ TEST(Programs, OfDdpGiveThemWithEachOption) {
         program + fp64);
   }
 }
+
+class ShardedOptimizer : public testing::TestWithParam<std::string> {};
+
+// With momentum, whose shares lie on the ranks.
+TEST_P(ShardedOptimizer, GivesOneCardsLossesAndParameters) {
+  for (const auto& [model, steps] :
+       {std::pair("mlp", kSteps), std::pair("convnet-plain", 2 * kFirstSteps)}) {
+    const std::string work = workload(model, "fp64", steps) + " --momentum 0.9";
+    const WatchedRun& one = watched(kOne + work);
+    const std::string program =
+        "ddp --shard-optimizer --backend " + GetParam() + kTwo + work;
+    const WatchedRun& two = watched(program);
+    expect_within(1e-10, apart(two.losses, one.losses, steps), program + ", losses");
+    expect_within(1e-10, apart(two.tensors, one.tensors), program + ", parameters");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ShardedOptimizer, testing::Values("shm", "gloo"),
+                         [](const auto& info) { return info.param; });
 
 TEST(Programs, GiveTheSameLossesInFp32) {
   for (const std::string& program : kParallel) {
