@@ -107,8 +107,8 @@ void send_fds(int socket_fd, const std::vector<int>& fds, size_t rank) {
 }
 
 std::vector<int> receive_fds(int socket_fd, size_t count) {
-  char byte = 0;
-  iovec data{&byte, 1};
+  std::array<char, 256> text{};  // why there are none
+  iovec data{text.data(), text.size()};
   std::vector<char> control(CMSG_SPACE(count * sizeof(int)));
   msghdr message{};
   message.msg_iov = &data;
@@ -116,6 +116,7 @@ std::vector<int> receive_fds(int socket_fd, size_t count) {
   message.msg_control = control.data();
   message.msg_controllen = control.size();
   const ssize_t got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+  if (got > 1) throw std::runtime_error({text.data(), static_cast<size_t>(got)});
   const cmsghdr* header = got == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
   if (header == nullptr || header->cmsg_len != CMSG_LEN(count * sizeof(int))) {
     throw std::runtime_error("shared memory: rank 0 handed nothing over; it has gone");
@@ -141,8 +142,12 @@ std::vector<Descriptor> await_ranks(int listener, const Token& token, int world_
   std::vector<Descriptor> came(static_cast<size_t>(world_size));
   for (int left = world_size - 1; left > 0;) {
     if (!wait_readable(listener, deadline)) {
-      throw std::runtime_error("shared memory: rank " + missing(came) +
-                               " did not come in time; are all ranks on this host?");
+      const std::string why = "shared memory: rank " + missing(came) +
+                              " did not come in time; are all ranks on this host?";
+      for (const Descriptor& peer : came) {
+        if (peer.get() >= 0) send(peer.get(), why.data(), why.size(), MSG_NOSIGNAL);
+      }
+      throw std::runtime_error(why);
     }
     Descriptor peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     Hello hello{};
@@ -229,7 +234,9 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
       send(to_first.get(), &hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello)) {
     fail("cannot reach rank 0; is it on this host?");
   }
-  if (!wait_readable(to_first.get(), deadline)) {
+  // Rank 0, whose time is up at about the same moment, knows who is missing.
+  constexpr std::chrono::seconds kFirstToSpeak{2};
+  if (!wait_readable(to_first.get(), deadline + kFirstToSpeak)) {
     throw std::runtime_error("shared memory: rank 0 waits for others, in vain");
   }
   std::vector<int> fds = receive_fds(to_first.get(), 1 + ranks);
