@@ -84,6 +84,7 @@ class ShmBackend final : public c10d::Backend {
 
   ~ShmBackend() override {
     if (card_) device::set_block_cache(*card_, nullptr);
+    board_->leave();
   }
 
   const std::string getBackendName() const override { return "shm"; }

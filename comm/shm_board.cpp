@@ -168,7 +168,11 @@ ShmBoard::ShmBoard(std::shared_ptr<SharedMemory> memory, int rank, int world_siz
       // for may need this very core.
       spin_(world_size <= cores() ? 300 : 0) {}
 
-ShmBoard::~ShmBoard() { memory_->leave(); }
+void ShmBoard::leave() {
+  left_ = true;
+  memory_->leave();
+  under_way_.clear();
+}
 
 BoardPlace& ShmBoard::place_of(uint64_t number) const {
   return static_cast<BoardPlace*>(memory_->board())[number % kPlaces];
@@ -299,6 +303,7 @@ void ShmBoard::do_piece(const BoardPlace& place, int64_t piece) const {
 }
 
 void ShmBoard::finish(uint64_t number) {
+  if (left_) throw std::runtime_error("the group was left before this ended");
   while (!under_way_.empty() && under_way_.front().number <= number) {
     BoardPlace& place = place_of(under_way_.front().number);
     const uint32_t state = place.state.load();
@@ -317,6 +322,7 @@ void ShmBoard::finish(uint64_t number) {
 }
 
 bool ShmBoard::is_finished(uint64_t number) {
+  if (left_) return false;
   do_shares();
   while (!under_way_.empty() && under_way_.front().number <= number) {
     if (place_of(under_way_.front().number).state.load() != kDone) return false;

@@ -70,7 +70,6 @@ class ShmBoard {
 
   ShmBoard(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
            std::chrono::milliseconds timeout);
-  ~ShmBoard();
   ShmBoard(const ShmBoard&) = delete;
   ShmBoard& operator=(const ShmBoard&) = delete;
 
@@ -84,6 +83,10 @@ class ShmBoard {
 
   // Whether they are done already. Does this rank's share where it can.
   bool is_finished(uint64_t number);
+
+  // The others see this rank as gone. What is under way never ends here; what its
+  // `finished` held is let go.
+  void leave();
 
  private:
   struct Started {
@@ -109,6 +112,7 @@ class ShmBoard {
   const std::chrono::milliseconds timeout_;
   const std::chrono::microseconds spin_;  // before it sleeps
   uint64_t next_ = 0;
+  bool left_ = false;
   std::deque<Started> under_way_;  // in order
 };
 

@@ -112,6 +112,23 @@ TEST(Shm, ARankThatLeftIsNamed) {
   });
 }
 
+TEST(Shm, ARankThatLeavesWithSomethingUnderWayIsNamed) {
+  std::barrier over(2);
+  on_shm_ranks(2, [&](GroupPtr& group) {
+    const at::Tensor tensor = torch::ones({10});
+    if (group->rank() == 0) {
+      Work never_waited_for = group->all_reduce(tensor);
+      group.reset();
+      expect_words(complaint([&] { never_waited_for.wait(); }), {"the group was left"});
+    } else {
+      group->all_reduce(tensor).wait();  // rank 0 had come to it
+      const std::string message = complaint([&] { group->all_reduce(tensor).wait(); });
+      expect_words(message, {"rank 0 has gone"});
+    }
+    over.arrive_and_wait();  // gone is not dead
+  });
+}
+
 TEST(Shm, WhoDoesNotComeInTimeIsNamed) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::barrier over(3);
