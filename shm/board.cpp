@@ -77,7 +77,11 @@ Board::Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
       // for may need this very core.
       spin_(world_size <= cores() ? 300 : 0) {}
 
-Board::~Board() { memory_->leave(); }
+void Board::leave() {
+  left_ = true;
+  memory_->leave();
+  under_way_.clear();
+}
 
 Place& Board::place_of(uint64_t number) const {
   return static_cast<Place*>(memory_->board())[number % kPlaces];
@@ -158,6 +162,7 @@ void Board::do_share(const Started& started, int rank) const {
 }
 
 void Board::finish(uint64_t number) {
+  if (left_) throw std::runtime_error("the group was left before this ended");
   while (!under_way_.empty() && under_way_.front().number <= number) {
     Place& place = place_of(under_way_.front().number);
     const uint32_t state = place.state.load();
@@ -176,6 +181,7 @@ void Board::finish(uint64_t number) {
 }
 
 bool Board::is_finished(uint64_t number) {
+  if (left_) return false;
   do_shares();
   while (!under_way_.empty() && under_way_.front().number <= number) {
     if (place_of(under_way_.front().number).state.load() != kDone) return false;

@@ -1,5 +1,5 @@
 // The board in shared memory on which ranks announce what they want done together, and
-// the doing of it: the algorithm behind comm/shm.h.
+// the doing of it: the algorithm behind shm/shm.h.
 //
 // A collective is a place on the board. Each rank that comes to it writes down where
 // its numbers lie (in its region of the shared memory, which all see). When the last
@@ -77,7 +77,6 @@ class Board {
 
   Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
         std::chrono::milliseconds timeout);
-  ~Board();
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
@@ -95,6 +94,10 @@ class Board {
 
   // Whether they are done already. Does this rank's share where it can.
   bool is_finished(uint64_t number);
+
+  // The others see this rank as gone. What is under way never ends here; what its
+  // `finished` held is let go.
+  void leave();
 
  private:
   struct Started {
@@ -123,6 +126,7 @@ class Board {
   const std::chrono::milliseconds timeout_;
   const std::chrono::microseconds spin_;  // before it sleeps
   uint64_t next_ = 0;
+  bool left_ = false;
   std::deque<Started> under_way_;  // in order
 };
 

@@ -22,7 +22,9 @@ bool same_user(int socket_fd) {
 std::string missing(const std::vector<Descriptor>& came) {
   std::string ranks;
   for (size_t rank = 1; rank < came.size(); ++rank) {
-    if (came[rank].get() < 0) ranks += " " + std::to_string(rank);
+    if (came[rank].get() < 0) {
+      ranks += (ranks.empty() ? " " : ", ") + std::to_string(rank);
+    }
   }
   return ranks;
 }
@@ -64,8 +66,12 @@ std::vector<Descriptor> await_ranks(int listener, const Hello& mine, int world_s
   std::vector<Descriptor> came(static_cast<size_t>(world_size));
   for (int left = world_size - 1; left > 0;) {
     if (!wait_readable(listener, deadline)) {
-      throw std::runtime_error("shared memory: rank" + missing(came) +
-                               " did not come in time; are all ranks on this host?");
+      const std::string why = "shared memory: rank" + missing(came) +
+                              " did not come in time; are all ranks on this host?";
+      for (const Descriptor& peer : came) {
+        if (peer.get() >= 0) send(peer.get(), why.data(), why.size(), MSG_NOSIGNAL);
+      }
+      throw std::runtime_error(why);
     }
     Descriptor peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     Hello hello{};
@@ -104,8 +110,8 @@ void send_fds(int socket_fd, const std::vector<int>& fds, size_t rank) {
 }
 
 std::vector<int> receive_fds(int socket_fd, size_t count) {
-  char byte = 0;
-  iovec data{&byte, 1};
+  std::array<char, 256> text{};  // why there are none
+  iovec data{text.data(), text.size()};
   std::vector<char> control(CMSG_SPACE(count * sizeof(int)));
   msghdr message{};
   message.msg_iov = &data;
@@ -113,6 +119,7 @@ std::vector<int> receive_fds(int socket_fd, size_t count) {
   message.msg_control = control.data();
   message.msg_controllen = control.size();
   const ssize_t got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+  if (got > 1) throw std::runtime_error({text.data(), static_cast<size_t>(got)});
   const cmsghdr* header = got == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
   if (header == nullptr || header->cmsg_len != CMSG_LEN(count * sizeof(int))) {
     throw std::runtime_error("shared memory: rank 0 handed nothing over; it has gone");

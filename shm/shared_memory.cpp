@@ -94,7 +94,9 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
       send(to_first.get(), &hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello)) {
     fail("cannot reach rank 0; is it on this host?");
   }
-  if (!wait_readable(to_first.get(), deadline)) {
+  // Rank 0, whose time is up at about the same moment, knows who is missing.
+  constexpr std::chrono::seconds kFirstToSpeak{2};
+  if (!wait_readable(to_first.get(), deadline + kFirstToSpeak)) {
     throw std::runtime_error("shared memory: rank 0 waits for others, in vain");
   }
   std::vector<int> fds = receive_fds(to_first.get(), 1 + ranks);
@@ -145,6 +147,7 @@ std::vector<int> SharedMemory::gone() const {
   for (int rank = 0; rank < world_size_; ++rank) {
     if (events[static_cast<size_t>(rank)].revents != 0) ranks.push_back(rank);
   }
+  if (ranks.empty()) return ranks;
   // Noted before this rank can leave, too.
   int noted = 0;
   if (first_gone().compare_exchange_strong(noted, ranks.front() + 1)) return ranks;

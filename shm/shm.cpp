@@ -53,6 +53,7 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
 
   ~ShmBackend() override {
     if (card_) device::set_block_cache(*card_, nullptr);
+    board_->leave();
   }
 
   const std::string getBackendName() const override { return "shm"; }

@@ -199,6 +199,8 @@ double kill_by_hand(const Kill& kill, Holdings& holdings) {
     environment["RANK"] = std::to_string(rank);
     environment["WORLD_SIZE"] = std::to_string(kill.ranks);
     environment["MASTER_ADDR"] = "127.0.0.1";
+    // Should the test be killed; its jobs' threads live as long as their ranks.
+    environment["LOCKSTEP_PARENT_PID"] = std::to_string(getpid());
     environment["MASTER_PORT"] = std::to_string(store->port());
     std::vector<int> inherit = at_start.inherit_fds;
     if (rank == 0) {

@@ -1,0 +1,219 @@
+// Random sequences of collectives over shared memory, of random sizes and types, by
+// ranks that come at random moments, against values computed by hand on whole numbers.
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shm/thread_groups.h"
+
+namespace lockstep::shm {
+
+using comm::ProcessGroup;
+using comm::Work;
+namespace {
+
+constexpr int kSeeds = 200;
+constexpr int kMostRanks = 8;
+constexpr int kCollectives = 12;  // a seed
+
+constexpr at::ScalarType kTypes[] = {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16,
+                                     at::kByte,  at::kShort,  at::kInt,  at::kLong};
+
+// Below 10: the sums of eight ranks are exact in every type.
+at::Tensor numbers(int rank, int collective, int64_t elements, at::ScalarType type) {
+  return torch::arange(elements).add(3 * rank + 5 * collective).remainder(10).to(type);
+}
+
+// All ranks draw the same.
+struct Plan {
+  int ranks;
+  std::mt19937 random;
+
+  explicit Plan(int seed) : ranks(0), random(static_cast<unsigned>(seed)) {
+    ranks = draw(1, kMostRanks);
+  }
+  int draw(int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(random);
+  }
+  int64_t elements() {
+    switch (draw(0, 5)) {
+      case 0:
+        return 0;
+      case 1:
+        return 1;
+      case 2:
+        return draw(2, 100);
+      case 3:
+        return 2 * draw(50, 2000) + 1;
+      case 4:
+        return draw(4000, 9000);
+      default:
+        return draw(17000, 40000);  // over 64 KiB of most types
+    }
+  }
+  at::ScalarType type() {
+    return kTypes[draw(0, static_cast<int>(std::size(kTypes)) - 1)];
+  }
+};
+
+// One rank's way through a plan.
+class Walk {
+ public:
+  Walk(ProcessGroup& group, int seed)
+      : group_(group),
+        plan_(seed),
+        moments_(static_cast<unsigned>(7919 * seed + group.rank())) {}
+
+  void go() {
+    for (number_ = 0; number_ < kCollectives; ++number_) {
+      delay();
+      step(plan_.draw(0, 8));
+      // At a moment of its own, each rank waits for what it started.
+      if (moments_() % 3 == 0) wait_for_all();
+    }
+    wait_for_all();
+  }
+
+ private:
+  struct UnderWay {
+    Work work;
+    at::Tensor result, expected;
+    std::string what;
+  };
+
+  void delay() {
+    if (moments_() % 2 == 0) {
+      std::this_thread::sleep_for(std::chrono::microseconds(moments_() % 200));
+    }
+  }
+
+  // Anywhere: in the shared memory or not, whatever the other ranks do.
+  at::Tensor place(const at::Tensor& values) {
+    if (moments_() % 2 == 0) return values;
+    const at::Tensor shared = group_.allocate(values.numel(), values.options());
+    return shared.copy_(values);
+  }
+  at::Tensor mine(int64_t elements, at::ScalarType type) {
+    return place(numbers(group_.rank(), number_, elements, type));
+  }
+  at::Tensor sum(int64_t elements, at::ScalarType type) const {
+    at::Tensor result = torch::zeros({elements}, type);
+    for (int r = 0; r < group_.size(); ++r)
+      result += numbers(r, number_, elements, type);
+    return result;
+  }
+
+  void step(int kind) {
+    const int64_t elements = plan_.elements();
+    const at::ScalarType type = plan_.type();
+    const int root = plan_.draw(0, group_.size() - 1);
+    const int n = group_.size();
+    if (kind <= 1) {
+      const at::Tensor tensor = mine(elements, type);
+      started(group_.all_reduce(tensor), tensor, sum(elements, type), "all_reduce");
+    } else if (kind == 2) {
+      mean(elements, plan_.draw(1, 40));
+    } else if (kind == 3) {
+      const at::Tensor tensor = mine(elements, type);
+      Work work = group_.reduce(tensor, root);
+      const bool has_it = group_.rank() == root;
+      started(std::move(work), tensor, has_it ? sum(elements, type) : at::Tensor(),
+              "reduce");
+    } else if (kind == 4) {
+      const at::Tensor output = place(torch::empty({elements}, type));
+      const at::Tensor input = mine(elements * n, type);
+      started(group_.reduce_scatter(output, input), output,
+              sum(elements * n, type).narrow(0, group_.rank() * elements, elements),
+              "reduce_scatter");
+      inputs_.push_back(input);
+    } else if (kind == 5) {
+      const at::Tensor output = place(torch::empty({elements * n}, type));
+      const at::Tensor input = mine(elements, type);
+      std::vector<at::Tensor> all;
+      for (int r = 0; r < n; ++r) all.push_back(numbers(r, number_, elements, type));
+      started(group_.all_gather(output, input), output, at::cat(all), "all_gather");
+      inputs_.push_back(input);
+    } else if (kind == 6) {
+      const at::Tensor tensor = mine(elements, type);
+      group_.broadcast({tensor}, root);
+      EXPECT_TRUE(tensor.equal(numbers(root, number_, elements, type))) << "broadcast";
+    } else if (kind == 7) {
+      group_.barrier();
+    } else {
+      const auto texts =
+          group_.all_gather(std::string(static_cast<size_t>(group_.rank()), 'x'));
+      for (int r = 0; r < n; ++r) {
+        EXPECT_EQ(texts.at(static_cast<size_t>(r)).size(), static_cast<size_t>(r));
+      }
+    }
+  }
+
+  // Of several tensors at once; multiples of the number of ranks, so the mean is exact.
+  void mean(int64_t elements, int count) {
+    const int n = group_.size();
+    std::vector<at::Tensor> tensors;
+    for (int i = 0; i < count; ++i) {
+      tensors.push_back(
+          place(numbers(group_.rank(), number_ + i, elements + i, at::kFloat) * n));
+    }
+    group_.all_reduce_mean(tensors).wait();
+    for (int i = 0; i < count; ++i) {
+      at::Tensor expected = torch::zeros({elements + i});
+      for (int r = 0; r < n; ++r)
+        expected += numbers(r, number_ + i, elements + i, at::kFloat);
+      const at::Tensor error = tensors[static_cast<size_t>(i)].sub(expected).abs();
+      EXPECT_TRUE(error.le(1e-4).all().item<bool>()) << "mean, tensor " << i;
+    }
+  }
+
+  // `expected` undefined: the tensor is scratch afterwards.
+  void started(Work work, const at::Tensor& result, const at::Tensor& expected,
+               const std::string& what) {
+    under_way_.push_back({std::move(work), result, expected,
+                          what + " of " + std::to_string(result.numel()) + " " +
+                              c10::toString(result.scalar_type())});
+  }
+
+  void wait_for_all() {
+    std::shuffle(under_way_.begin(), under_way_.end(), moments_);
+    for (UnderWay& one : under_way_) {
+      one.work.wait();
+      if (one.expected.defined()) {
+        EXPECT_TRUE(one.result.equal(one.expected)) << one.what;
+      }
+    }
+    under_way_.clear();
+    inputs_.clear();
+  }
+
+  ProcessGroup& group_;
+  Plan plan_;
+  std::mt19937 moments_;  // this rank's own
+  int number_ = 0;
+  std::vector<UnderWay> under_way_;
+  std::vector<at::Tensor> inputs_;
+};
+
+TEST(ShmRandom, CollectivesGiveWhatIsComputedByHand) {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    const int ranks = Plan(seed).ranks;
+    on_ranks(
+        ranks,
+        [&](GroupPtr& group) {
+          SCOPED_TRACE("seed " + std::to_string(seed) + ", rank " +
+                       std::to_string(group->rank()) + " of " + std::to_string(ranks));
+          Walk(*group, seed).go();
+        },
+        "shm");
+    if (HasFailure()) return;  // the seed that shows it is enough
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::shm
