@@ -1,9 +1,9 @@
-// All-reduce, by the backend or out of messages (comm/all_reduce_algorithms.h). A rank
-// must send 2(n-1)/n of its buffer, whatever the algorithm.
+// All-reduce, by the backend or out of messages (collectives/all_reduce_algorithms.h).
+// A rank must send 2(n-1)/n of its buffer, whatever the algorithm.
 #include <map>
 
+#include "collectives/all_reduce_algorithms.h"
 #include "collectives/collective.h"
-#include "comm/all_reduce_algorithms.h"
 #include "training/registry.h"
 
 namespace lockstep::collectives {
@@ -15,9 +15,9 @@ const std::map<std::string, Algorithm>& algorithms() {
   static const std::map<std::string, Algorithm> known = {
       {"backend", [](comm::ProcessGroup& group,
                      const at::Tensor& tensor) { group.all_reduce(tensor).wait(); }},
-      {"ring", &comm::ring_all_reduce},
-      {"tree", &comm::tree_all_reduce},
-      {"halving-doubling", &comm::halving_doubling_all_reduce}};
+      {"ring", &ring_all_reduce},
+      {"tree", &tree_all_reduce},
+      {"halving-doubling", &halving_doubling_all_reduce}};
   return known;
 }
 

@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::collectives {
 namespace {
 
-using comm::GroupPtr;
-using comm::on_ranks;
+using shm::GroupPtr;
+using shm::on_ranks;
 
 constexpr Rounds kQuick = {.warmup = 1, .iterations = 2, .checks = 2};
 

@@ -11,9 +11,12 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::comm {
+
+using shm::kTestTimeout;
+using shm::on_threads;
 namespace {
 
 // What each of the ranks finds that was told to meet at its host.

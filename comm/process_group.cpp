@@ -165,6 +165,16 @@ Work ProcessGroup::all_reduce_mean(const std::vector<at::Tensor>& tensors) {
 // Messages are made of what lies side by side; shared memory is read where it is.
 bool ProcessGroup::adds_in_place() const { return backend_name() == "shm"; }
 
+Work ProcessGroup::update_shards(const ShardedUpdate& update) {
+  auto& shm = dynamic_cast<UpdatesShards&>(*backend_);
+  return timed("update", update.gradients.front(),
+               [&] { return shm.update_shards(update); });
+}
+
+int64_t ProcessGroup::shard_elements(const std::vector<at::Tensor>& parameters) const {
+  return dynamic_cast<const UpdatesShards&>(*backend_).shard_elements(parameters);
+}
+
 Work ProcessGroup::all_reduce_by(const at::Tensor& tensor, int operation) {
   return timed("all_reduce", tensor, [&] {
     std::vector<at::Tensor> tensors = {tensor};

@@ -69,6 +69,29 @@ class Work {
   PeerWatchPtr watch_;
 };
 
+// One step of an optimizer, its elements shared out over the ranks (ZeRO-1): each
+// element is stepped once, by the rank that adds up its gradients.
+struct ShardedUpdate {
+  std::vector<at::Tensor> gradients;   // this rank's; read only
+  std::vector<at::Tensor> parameters;  // equal on all ranks, before and afterwards
+  // This rank's share of the optimizer's state, of shard_elements() numbers of the
+  // group's allocate(); undefined where there is none. Whose share an element is in
+  // never changes.
+  at::Tensor state;
+  // For `count` elements: the mean gradient (to be written over at will), the
+  // parameters, and their state or null. Called on this rank's thread for whatever
+  // elements it does.
+  std::function<void(void* mean, void* parameters, void* state, int64_t count)> step;
+};
+
+// What c10d::Backend has no name for: a backend that adds_in_place() has it.
+class UpdatesShards {
+ public:
+  virtual ~UpdatesShards() = default;
+  virtual c10::intrusive_ptr<c10d::Work> update_shards(const ShardedUpdate& update) = 0;
+  virtual int64_t shard_elements(const std::vector<at::Tensor>& parameters) const = 0;
+};
+
 class ProcessGroup {
  public:
   // For tensors on `device`.
@@ -89,6 +112,11 @@ class ProcessGroup {
   // the group adds_in_place(): elsewhere put them side by side first.
   Work all_reduce_mean(const std::vector<at::Tensor>& tensors);
   bool adds_in_place() const;
+
+  // Where it adds_in_place(): the optimizer's step in the same pass. The tensors are of
+  // one type.
+  Work update_shards(const ShardedUpdate& update);
+  int64_t shard_elements(const std::vector<at::Tensor>& parameters) const;
 
   // In place on root: afterwards it holds the sum over ranks. The others' tensors are
   // scratch.

@@ -7,9 +7,12 @@
 #include <chrono>
 #include <vector>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::comm {
+
+using shm::GroupPtr;
+using shm::on_ranks;
 namespace {
 
 // Different on every rank, whole numbers: their sums are exact in any order.
@@ -24,7 +27,7 @@ class WorldTest : public testing::TestWithParam<BackendAndRanks> {
   const std::string& backend() const { return std::get<0>(GetParam()); }
   int world() const { return std::get<1>(GetParam()); }
   void on_ranks(const std::function<void(GroupPtr&)>& work) const {
-    comm::on_ranks(world(), work, backend());
+    shm::on_ranks(world(), work, backend());
   }
 };
 

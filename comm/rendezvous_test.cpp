@@ -8,10 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "comm/thread_groups.h"
 #include "launch/listener.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::comm {
+
+using shm::GroupPtr;
+using shm::kTestTimeout;
+using shm::on_threads;
 namespace {
 
 Meeting meeting_of(int rank, int world_size, const launch::Listener& listener) {

@@ -83,7 +83,7 @@ void FlatBucket::give_back(size_t index) {
   grad = views_[index].clone();
 }
 
-comm::Work FlatBucket::all_reduce_mean(comm::ProcessGroup& group) {
+comm::Work FlatBucket::reduce(comm::ProcessGroup& group) {
   return group.all_reduce_mean(flat_);
 }
 
@@ -119,7 +119,7 @@ void ScatteredBucket::lend(size_t index) {
   if (sent_) taken_[index].reset();
 }
 
-comm::Work ScatteredBucket::all_reduce_mean(comm::ProcessGroup& group) {
+comm::Work ScatteredBucket::reduce(comm::ProcessGroup& group) {
   sent_ = true;
   return group.all_reduce_mean(taken_);
 }
@@ -135,7 +135,11 @@ void ScatteredBucket::fill(double value) {
 }
 
 std::unique_ptr<Bucket> make_bucket(std::vector<at::Tensor> parameters,
-                                    comm::ProcessGroup& group) {
+                                    comm::ProcessGroup& group,
+                                    const TrainOptions& options) {
+  if (options.ddp.shard_optimizer) {
+    return std::make_unique<ShardedBucket>(std::move(parameters), group, options);
+  }
   const bool dense = std::all_of(
       parameters.begin(), parameters.end(),
       [](const at::Tensor& one) { return one.is_non_overlapping_and_dense(); });

@@ -11,10 +11,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "comm/process_group.h"
+#include "training/options.h"
 
 namespace lockstep::ddp {
 
@@ -31,7 +33,7 @@ class Bucket {
   virtual void give_back(size_t index) = 0;
 
   // What was taken of all parameters becomes the mean over ranks.
-  virtual comm::Work all_reduce_mean(comm::ProcessGroup& group) = 0;
+  virtual comm::Work reduce(comm::ProcessGroup& group) = 0;
   // What the bucket holds, instead of gradients.
   virtual void fill(double value) = 0;
 };
@@ -45,7 +47,7 @@ class FlatBucket final : public Bucket {
   bool take(size_t index, bool alone) override;
   void lend(size_t index) override;
   void give_back(size_t index) override;
-  comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
+  comm::Work reduce(comm::ProcessGroup& group) override;
   void fill(double value) override;
 
   const at::Tensor& flat() const { return flat_; }  // [elements]
@@ -60,25 +62,59 @@ class FlatBucket final : public Bucket {
 
 // A bucket without memory: gradients are added up where backward left them, for groups
 // that add_in_place(). Saves the copy, and the bucket's bytes.
-class ScatteredBucket final : public Bucket {
+class ScatteredBucket : public Bucket {
  public:
   explicit ScatteredBucket(std::vector<at::Tensor> parameters);
 
   bool take(size_t index, bool alone) override;
   void lend(size_t index) override;
   void give_back(size_t index) override { lend(index); }
-  comm::Work all_reduce_mean(comm::ProcessGroup& group) override;
+  comm::Work reduce(comm::ProcessGroup& group) override;
   void fill(double value) override;
 
- private:
+ protected:
   std::vector<at::Tensor> parameters_;
   std::vector<at::Tensor> taken_;  // undefined once they are sent and lent
   bool sent_ = false;
 };
 
-// The one that suits the group.
+// Instead of giving every rank the mean gradient, for each to take the same step with
+// all of it: each rank steps its share of the parameters, and all get the result. The
+// optimizer's state is shared out with the work, and the loop's optimizer finds no
+// gradient and nothing left to do. Stage 1 of ZeRO (Rajbhandari et al., SC 2020), of
+// SGD.
+//
+// Parameters change while backward still runs, but none that it still needs: their
+// gradients are there.
+class ShardedBucket final : public ScatteredBucket {
+ public:
+  ShardedBucket(std::vector<at::Tensor> parameters, comm::ProcessGroup& group,
+                const TrainOptions& options);
+
+  void lend(size_t index) override;
+  comm::Work reduce(comm::ProcessGroup& group) override;
+
+ private:
+  // Parameters that are stepped in one collective, and this rank's share of their
+  // momentum.
+  struct Part {
+    size_t first;
+    size_t count;
+    at::Tensor momentum;
+  };
+
+  // By messages, one after the other: nothing overlaps.
+  void step_by_messages(comm::ProcessGroup& group, const Part& part);
+
+  std::vector<Part> parts_;
+  std::function<void(void* mean, void* parameters, void* momentum, int64_t count)>
+      step_;
+};
+
+// The one that suits the group and the options.
 std::unique_ptr<Bucket> make_bucket(std::vector<at::Tensor> parameters,
-                                    comm::ProcessGroup& group);
+                                    comm::ProcessGroup& group,
+                                    const TrainOptions& options);
 
 // Which parameters share a bucket, as indices into `parameters`.
 using BucketAssignment = std::vector<std::vector<size_t>>;

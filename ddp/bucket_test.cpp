@@ -7,7 +7,7 @@
 #include <random>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 #include "device/ledger_allocator.h"
 #include "device/memory_ledger.h"
 #include "training/options.h"
@@ -144,9 +144,9 @@ std::vector<at::Tensor> odd_parameters(at::ScalarType type) {
 class BucketTest : public testing::TestWithParam<at::ScalarType> {};
 
 // Tests need no other ranks: a group of one.
-comm::GroupPtr alone() {
+shm::GroupPtr alone() {
   return comm::make_gloo(c10::make_intrusive<c10d::HashStore>(), 0, 1, "127.0.0.1",
-                         comm::kTestTimeout);
+                         shm::kTestTimeout);
 }
 
 TEST_P(BucketTest, GradientsLieInItSideBySide) {

@@ -30,6 +30,7 @@ int64_t bytes(double mib) { return static_cast<int64_t>(mib * 1024 * 1024); }
 BucketedReducer::BucketedReducer(const NamedParameters& parameters,
                                  comm::ProcessGroup& group, const TrainOptions& options)
     : group_(group),
+      options_(options),
       parameters_(tensors_of(parameters)),
       first_cap_bytes_(bytes(options.ddp.first_bucket_cap_mb)),
       cap_bytes_(bytes(options.ddp.bucket_cap_mb)),
@@ -45,6 +46,7 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
     names_.push_back(parameter.name);
   }
   make_buckets(assign_buckets(parameters_, first_cap_bytes_, cap_bytes_));
+  rebuilt_ = options.ddp.shard_optimizer;  // its state lies with the first buckets
 }
 
 // Gradients that are being accumulated stay where they are, in the old buckets, and
@@ -58,7 +60,7 @@ void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
       places_[parameter] = {slots_.size(), in_bucket.size()};
       in_bucket.push_back(parameters_[parameter]);
     }
-    slots_.push_back({make_bucket(std::move(in_bucket), group_), members});
+    slots_.push_back({make_bucket(std::move(in_bucket), group_, options_), members});
   }
   assignment_ = assignment;
 }
@@ -144,9 +146,7 @@ void BucketedReducer::mark_ready(size_t parameter, bool alone) {
   }
 }
 
-void BucketedReducer::launch(Slot& slot) {
-  slot.work = slot.bucket->all_reduce_mean(group_);
-}
+void BucketedReducer::launch(Slot& slot) { slot.work = slot.bucket->reduce(group_); }
 
 // The first pass of a static graph is not overlapped: how often a gradient comes is
 // known when it is over.

@@ -75,6 +75,7 @@ class BucketedReducer final : public Reducer {
   bool learns() const { return static_graph_ && !learned_; }
 
   comm::ProcessGroup& group_;
+  const TrainOptions options_;
   const std::vector<at::Tensor> parameters_;
   std::vector<std::string> names_;
   const int64_t first_cap_bytes_;

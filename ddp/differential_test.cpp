@@ -70,7 +70,7 @@ std::string text_of(const std::vector<int64_t>& sizes) {
   return text;
 }
 
-// What this rank's loss would give by itself, for the bar: means may cancel.
+// What this rank's loss would give by itself.
 std::vector<double> local_norms(const VariedNet& net, int64_t pass, int rank) {
   const auto gradients =
       torch::autograd::grad({RandomNet::loss(net.forward(pass, rank))},
@@ -83,13 +83,13 @@ std::vector<double> local_norms(const VariedNet& net, int64_t pass, int rank) {
 }
 
 // What differs between `ours` and `theirs`, in words; empty where nothing does.
-std::string difference(const at::Tensor& ours, const at::Tensor& theirs, double local) {
+std::string difference(const at::Tensor& ours, const at::Tensor& theirs, double norm) {
   if (ours.defined() != theirs.defined()) {
     return std::string("ours is ") + (ours.defined() ? "defined" : "undefined");
   }
   if (!ours.defined()) return "";
   const double bar = ours.scalar_type() == at::kDouble ? 1e-12 : 1e-6;
-  const double size = std::max(theirs.norm().item<double>(), local);
+  const double size = std::max(theirs.norm().item<double>(), norm);
   const double error = (ours - theirs).norm().item<double>();
   return error <= bar * size
              ? ""
@@ -139,6 +139,9 @@ std::string compare(uint64_t seed, const ThreadRank& at) {
     for (size_t p = 0; p < norms.size(); ++p) norms[p] += added[p];
     if ((pass + 1) % variation.passes != 0) continue;
     const at::NoGradGuard no_grad;
+    // The bar is relative to what the ranks put in, for means may cancel.
+    at.group.all_reduce_mean(at::from_blob(norms.data(), norms.size(), at::kDouble))
+        .wait();
     for (size_t p = 0; p < norms.size(); ++p) {
       at::Tensor our = our_net.parameters()[p], their = their_net.parameters()[p];
       const std::string text = difference(our.grad(), their.grad(), norms[p]);
@@ -207,7 +210,7 @@ int rank_main(char** argv) {
   const int size = std::atoi(argv[3]);
   const uint64_t first_seed = std::strtoull(argv[4], nullptr, 10);
   const auto store = c10::make_intrusive<c10d::FileStore>(argv[5], size);
-  const comm::GroupPtr plain = make_test_group(store, rank, size, argv[6]);
+  const shm::GroupPtr plain = make_test_group(store, rank, size, argv[6]);
   const device::AccountScope scope({rank, device::Category::other});
   const auto recording = c10::make_intrusive<RecordingBackend>(plain->backend());
   comm::ProcessGroup group(recording);

@@ -31,7 +31,7 @@ class FlatReducer final : public Reducer {
       bucket_.take(i, /*alone=*/true);
       bucket_.lend(i);
     }
-    bucket_.all_reduce_mean(group_).wait();
+    bucket_.reduce(group_).wait();
   }
 
  private:

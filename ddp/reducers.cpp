@@ -1,5 +1,7 @@
 #include "ddp/reducers.h"
 
+#include <c10/util/Exception.h>
+
 #include <stdexcept>
 
 namespace lockstep::ddp {
@@ -52,6 +54,15 @@ training::Registry<ReducerFactory>& reducers() {
 void check_reducer(const TrainOptions& options) {
   const training::DdpOptions& ddp = options.ddp;
   reducers().at(ddp.reducer);
+  if (ddp.shard_optimizer &&
+      (ddp.reducer != "bucketed" || ddp.find_unused_parameters)) {
+    throw std::invalid_argument(
+        "--shard-optimizer steps parameters as their buckets come together: not with "
+        "--reducer " +
+        ddp.reducer +
+        (ddp.find_unused_parameters ? " and --find-unused-parameters" : "") +
+        "; leave one of them out");
+  }
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;
@@ -67,6 +78,10 @@ void check_reducer(const TrainOptions& options) {
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
                         const TrainOptions& options, StepMeter& meter) {
   const NamedParameters trained = model::named_trained_parameters(model);
+  TORCH_CHECK(
+      !trained.empty(),
+      "all parameters are frozen, so there are no gradients to reduce; train at "
+      "least one, or try single_gpu");
   const auto& factory = reducers().at(options.ddp.reducer);
   return std::make_unique<MeteredReducer>(factory(trained, group, options), meter);
 }

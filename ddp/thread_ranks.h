@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "comm/process_group.h"
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 #include "device/ledger_allocator.h"
 
 namespace lockstep::ddp {
@@ -87,13 +87,13 @@ struct ThreadRank {
 
 // The group of a rank, over gloo or shm. Over shm a rank's thread is the card of its
 // number, whose memory is the shared one: gradients lie where all ranks see them.
-inline comm::GroupPtr make_test_group(const c10::intrusive_ptr<c10d::Store>& store,
+inline shm::GroupPtr make_test_group(const c10::intrusive_ptr<c10d::Store>& store,
                                       int rank, int size, const std::string& backend) {
   if (backend == "gloo") {
-    return comm::make_gloo(store, rank, size, "127.0.0.1", comm::kTestTimeout);
+    return comm::make_gloo(store, rank, size, "127.0.0.1", shm::kTestTimeout);
   }
   device::install_ledger();
-  return comm::make_shm(store, rank, size, comm::kTestTimeout, /*card=*/rank);
+  return shm::make_shm(store, rank, size, shm::kTestTimeout, /*card=*/rank);
 }
 
 // Every rank a thread with a group that records.
@@ -101,8 +101,8 @@ inline void run_thread_ranks(int size,
                              const std::function<void(const ThreadRank&)>& work,
                              const std::string& backend = "gloo") {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  comm::on_threads(size, [&](int rank) {
-    const comm::GroupPtr plain = make_test_group(store, rank, size, backend);
+  shm::on_threads(size, [&](int rank) {
+    const shm::GroupPtr plain = make_test_group(store, rank, size, backend);
     const device::AccountScope scope({rank, device::Category::other});
     const auto recording = c10::make_intrusive<RecordingBackend>(plain->backend());
     comm::ProcessGroup group(recording);

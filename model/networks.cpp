@@ -3,10 +3,11 @@
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/pooling.h>
 
 #include <unordered_set>
+
+#include "model/linear.h"
 
 namespace lockstep::model {
 namespace {
@@ -27,7 +28,7 @@ Network two_block_convnet(bool batch_norm) {
   add_conv_block(network, 1, 16, batch_norm);   // [N, 16, 14, 14]
   add_conv_block(network, 16, 32, batch_norm);  // [N, 32, 7, 7]
   network->push_back(nn::Flatten());            // [N, 1568]
-  network->push_back(nn::Linear(32 * 7 * 7, 10));
+  network->push_back(Linear(32 * 7 * 7, 10));
   return network;
 }
 
@@ -53,15 +54,15 @@ std::vector<NamedParameter> named_trained_parameters(const Network& network) {
   return trained;
 }
 
-Network linear() { return Network(nn::Linear(100, 10)); }
+Network linear() { return Network(Linear(100, 10)); }
 
 Network mlp() {
-  return Network(nn::Flatten(), nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10));
+  return Network(nn::Flatten(), Linear(784, 256), nn::ReLU(), Linear(256, 10));
 }
 
 Network mlp_wide() {
-  return Network(nn::Flatten(), nn::Linear(784, 2048), nn::ReLU(),
-                 nn::Linear(2048, 2048), nn::ReLU(), nn::Linear(2048, 10));
+  return Network(nn::Flatten(), Linear(784, 2048), nn::ReLU(), Linear(2048, 2048),
+                 nn::ReLU(), Linear(2048, 10));
 }
 
 Network convnet() { return two_block_convnet(/*batch_norm=*/true); }

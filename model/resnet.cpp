@@ -5,9 +5,9 @@
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/pooling.h>
 
+#include "model/linear.h"
 #include "model/networks.h"
 
 namespace lockstep::model {
@@ -68,7 +68,7 @@ Network resnet18() {
   }
   network->push_back(nn::AdaptiveAvgPool2d(1));
   network->push_back(nn::Flatten());
-  network->push_back(nn::Linear(512, 10));
+  network->push_back(Linear(512, 10));
   return network;
 }
 

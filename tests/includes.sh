@@ -9,13 +9,14 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="model data device comm launch training"
+lowest="model data device comm shm launch training"
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [model]=""
   [device]=""
   [data]="device"
   [comm]="device"
+  [shm]="comm device"
   [launch]="device"
   [training]="$lowest"
   [single_gpu]="$lowest"

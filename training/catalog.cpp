@@ -9,7 +9,7 @@
 #include "comm/nccl.h"
 #include "comm/own_address.h"
 #include "comm/rendezvous.h"
-#include "comm/shm.h"
+#include "shm/shm.h"
 #include "device/cuda.h"
 #include "device/ledger_allocator.h"
 #include "launch/listener.h"
@@ -48,7 +48,7 @@ ProcessGroupPtr meet_over_gloo(const TrainOptions&, const World& world) {
 
 ProcessGroupPtr meet_over_shm(const TrainOptions&, const World& world) {
   const auto store = comm::meet(meeting_of(world));
-  return comm::make_shm(store, world.rank, world.world_size, kPatience,
+  return shm::make_shm(store, world.rank, world.world_size, kPatience,
                         /*card=*/world.local_rank);
 }
 

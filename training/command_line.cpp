@@ -82,6 +82,8 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
   app.add_flag(
       "!--no-gradient-as-bucket-view", options.ddp.gradient_as_bucket_view,
       "copy gradients into the buckets and back, instead of keeping them there");
+  app.add_flag("--shard-optimizer", options.ddp.shard_optimizer,
+               "each rank steps its share of the parameters (ZeRO-1)");
   app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
                "do not send rank 0's buffers before each forward pass");
   app.add_option(

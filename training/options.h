@@ -30,6 +30,10 @@ struct DdpOptions {
   // Gradients lie in the buckets; else they are copied in and back out.
   bool gradient_as_bucket_view = true;
 
+  // Each rank steps its share of the parameters, and holds its share of the optimizer's
+  // state.
+  bool shard_optimizer = false;
+
   // Rank 0's buffers (batch norm's running statistics) go to all ranks before each
   // forward.
   bool broadcast_buffers = true;

@@ -180,6 +180,10 @@ void run_ddp(const std::string& reducer, double bucket_cap_mb) {
   for (int rank = 0; rank < kRanks; ++rank) {
     expect_oracles(keeps[rank]->parameters,
                    reducer + " on rank " + std::to_string(rank));
+    // Drawn from seeds of their own, and equal to the bit.
+    for (size_t i = 0; i < keeps[rank]->parameters.size(); ++i) {
+      EXPECT_TRUE(at::equal(keeps[rank]->parameters[i], keeps[0]->parameters[i])) << i;
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-#include "comm/shared_memory.h"
+#include "shm/shared_memory.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -13,9 +13,9 @@
 #include <string>
 #include <thread>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 using std::chrono::milliseconds;
@@ -151,7 +151,7 @@ TEST(SharedMemory, WhoNeverComesIsNamedToAll) {
     } catch (const std::runtime_error& error) {
       EXPECT_STREQ(
           error.what(),
-          "shared memory: rank 1, 3 did not come in time; are all ranks on this "
+          "shared memory: rank 1 3 did not come in time; are all ranks on this "
           "host?");
     }
   });
@@ -188,4 +188,4 @@ TEST(SharedMemory, NothingRemains) {
 }
 
 }  // namespace
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -1,6 +1,6 @@
 // Ring, tree and halving-doubling: the sums, and as many messages and bytes as their
 // costs are worked out from.
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -9,9 +9,13 @@
 #include <random>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
-#include "comm/thread_groups.h"
+#include "shm/thread_groups.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
+
+using comm::ProcessGroup;
+using shm::GroupPtr;
+using shm::on_ranks;
 namespace {
 
 using Algorithm = void (*)(ProcessGroup&, const at::Tensor&);
@@ -155,4 +159,4 @@ TEST(MessagesOf, HalvingAndDoublingAreAsFewBytesAsTheRing) {
 }
 
 }  // namespace
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

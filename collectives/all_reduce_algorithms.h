@@ -19,20 +19,20 @@
 
 #include "comm/process_group.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 
 // Pieces go round, each rank adding its own, and then round again as they are.
 // Patarasuk & Yuan, "Bandwidth optimal all-reduce algorithms for clusters of
 // workstations", JPDC 2009; brought to training by Baidu, 2017.
-void ring_all_reduce(ProcessGroup& group, const at::Tensor& tensor);
+void ring_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor);
 
 // To rank 0 along a binomial tree, and back the same way.
 // Thakur, Rabenseifner & Gropp, "Optimization of collective communication operations in
 // MPICH", IJHPCA 2005.
-void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor);
+void tree_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor);
 
 // Partners exchange halves, then halves of those, until each rank has one summed piece;
 // and back. Rabenseifner, "Optimization of collective reduction operations", ICCS 2004.
-void halving_doubling_all_reduce(ProcessGroup& group, const at::Tensor& tensor);
+void halving_doubling_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor);
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

@@ -2,11 +2,11 @@
 // rank and receives one from the rank before: all links are busy all the time.
 #include <ATen/ATen.h>
 
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 
-void ring_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
+void ring_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor) {
   const at::NoGradGuard no_grad;
   const int ranks = group.size(), rank = group.rank();
   if (ranks == 1) return;
@@ -26,17 +26,17 @@ void ring_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
   for (int step = 0; step < ranks - 1; ++step) {
     const at::Tensor mine = piece(rank - step - 1);
     const at::Tensor theirs = came.narrow(0, 0, mine.numel());
-    Work sent = group.send(piece(rank - step), next);
+    comm::Work sent = group.send(piece(rank - step), next);
     group.recv(theirs, before).wait();
     mine.add_(theirs);
     sent.wait();
   }
   // All-gather: the sums go round once more.
   for (int step = 0; step < ranks - 1; ++step) {
-    Work sent = group.send(piece(rank + 1 - step), next);
+    comm::Work sent = group.send(piece(rank + 1 - step), next);
     group.recv(piece(rank - step), before).wait();
     sent.wait();
   }
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

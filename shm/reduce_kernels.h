@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 
 enum class Reduction : uint8_t { sum, mean, product, min, max };
 
@@ -21,4 +21,4 @@ using ReduceKernel = void (*)(std::span<const void* const> sources,
 // integers.
 ReduceKernel reduce_kernel(Reduction reduction, at::ScalarType type);
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

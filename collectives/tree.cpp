@@ -2,11 +2,11 @@
 // lowest set bit is k sends to the rank without that bit.
 #include <ATen/ATen.h>
 
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 
-void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
+void tree_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor) {
   const at::NoGradGuard no_grad;
   const int ranks = group.size(), rank = group.rank();
   const at::Tensor came = at::empty_like(tensor);
@@ -28,4 +28,4 @@ void tree_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
   }
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

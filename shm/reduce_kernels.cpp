@@ -1,4 +1,4 @@
-#include "comm/reduce_kernels.h"
+#include "shm/reduce_kernels.h"
 
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <type_traits>
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 // What is added up while the pieces of all ranks come by: small enough for the first
@@ -157,4 +157,4 @@ ReduceKernel reduce_kernel(Reduction reduction, at::ScalarType type) {
   return kernel;
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -1,4 +1,4 @@
-#include "comm/shared_memory.h"
+#include "shm/shared_memory.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -17,159 +17,19 @@
 #include <stdexcept>
 #include <string>
 
-namespace lockstep::comm {
+#include "shm/handover.h"
+
+namespace lockstep::shm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Token = std::array<unsigned char, 16>;
-
-[[noreturn]] void fail(const std::string& what) {
-  throw std::runtime_error("shared memory: " + what + ": " + std::strerror(errno));
-}
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 constexpr size_t kPage = 4096;
 
-struct Hello {
-  Token token;
-  int rank;
-};
-
-bool wait_readable(int fd, Clock::time_point deadline) {
-  while (true) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-    pollfd event{fd, POLLIN, 0};
-    const int ready =
-        poll(&event, 1, static_cast<int>(std::max<int64_t>(0, left.count())));
-    if (ready < 0 && errno == EINTR) continue;
-    return ready > 0;
-  }
-}
-
-// The kernel chooses a free abstract address where none is given.
-Descriptor listen_somewhere(sockaddr_un& address, socklen_t& length) {
-  Descriptor socket_fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  address = {};
-  address.sun_family = AF_UNIX;
-  length = sizeof(address);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (socket_fd.get() < 0 || bind(socket_fd.get(), generic, sizeof(sa_family_t)) != 0 ||
-      getsockname(socket_fd.get(), generic, &length) != 0 ||
-      listen(socket_fd.get(), SOMAXCONN) != 0) {
-    fail("cannot listen for the other ranks");
-  }
-  return socket_fd;
-}
-
-bool same_user(int socket_fd) {
-  ucred peer{};
-  socklen_t length = sizeof(peer);
-  return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-         peer.uid == geteuid();
-}
-
-void send_fds(int socket_fd, const std::vector<int>& fds, size_t rank) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-  std::memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
-  if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) != 1) {
-    fail("cannot hand it to rank " + std::to_string(rank) + ", has it gone?");
-  }
-}
-
-std::vector<int> receive_fds(int socket_fd, size_t count) {
-  std::array<char, 256> text{};  // why there are none
-  iovec data{text.data(), text.size()};
-  std::vector<char> control(CMSG_SPACE(count * sizeof(int)));
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
-  if (got > 1) throw std::runtime_error({text.data(), static_cast<size_t>(got)});
-  const cmsghdr* header = got == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_len != CMSG_LEN(count * sizeof(int))) {
-    throw std::runtime_error("shared memory: rank 0 handed nothing over; it has gone");
-  }
-  std::vector<int> fds(count);
-  std::memcpy(fds.data(), CMSG_DATA(header), count * sizeof(int));
-  return fds;
-}
-
-std::string missing(const std::vector<Descriptor>& came) {
-  std::string ranks;
-  for (size_t rank = 1; rank < came.size(); ++rank) {
-    if (came[rank].get() < 0) {
-      ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
-    }
-  }
-  return ranks;
-}
-
-// Rank 0: the connections of all others, in the order of ranks.
-std::vector<Descriptor> await_ranks(int listener, const Token& token, int world_size,
-                                    Clock::time_point deadline) {
-  std::vector<Descriptor> came(static_cast<size_t>(world_size));
-  for (int left = world_size - 1; left > 0;) {
-    if (!wait_readable(listener, deadline)) {
-      const std::string why = "shared memory: rank " + missing(came) +
-                              " did not come in time; are all ranks on this host?";
-      for (const Descriptor& peer : came) {
-        if (peer.get() >= 0) send(peer.get(), why.data(), why.size(), MSG_NOSIGNAL);
-      }
-      throw std::runtime_error(why);
-    }
-    Descriptor peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-    Hello hello{};
-    // A stranger is sent away; whoever knows the token sends it at once.
-    constexpr std::chrono::seconds kAtOnce{5};
-    if (peer.get() < 0 || !same_user(peer.get()) ||
-        !wait_readable(peer.get(), std::min(deadline, Clock::now() + kAtOnce)) ||
-        recv(peer.get(), &hello, sizeof(hello), MSG_DONTWAIT) != sizeof(hello) ||
-        hello.token != token || hello.rank < 1 || hello.rank >= world_size) {
-      continue;
-    }
-    Descriptor& place = came[static_cast<size_t>(hello.rank)];
-    if (place.get() < 0) --left;
-    place = std::move(peer);
-  }
-  return came;
-}
-
 // Each rank's region, of which it uses what it needs: nothing is there until touched.
 size_t as_large_as_the_machine() {
-  const auto pages = static_cast<size_t>(sysconf(_SC_PHYS_PAGES));
-  return std::bit_ceil(pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  return std::bit_ceil(static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) *
+                       static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
 
 }  // namespace
@@ -182,7 +42,7 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
       world_size_(world_size),
       lifelines_(static_cast<size_t>(world_size), -1) {
   const auto deadline = Clock::now() + timeout;
-  const auto ranks = static_cast<size_t>(world_size);
+  const size_t ranks = lifelines_.size();
   const std::string key = "lockstep/shared_memory";
   sockaddr_un address{};
   socklen_t length = 0;
@@ -201,7 +61,7 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
     const auto* bytes = reinterpret_cast<const uint8_t*>(&address);
     invitation.insert(invitation.end(), bytes, bytes + length);
     store.set(key, invitation);
-    const auto peers = await_ranks(listener.get(), hello.token, world_size, deadline);
+    const auto peers = await_ranks(listener.get(), hello, world_size, deadline);
     store.deleteKey(key);  // for another group's
     std::vector<Descriptor> listen_ends;
     std::vector<Descriptor> hold_ends;
@@ -282,8 +142,8 @@ std::vector<int> SharedMemory::gone() const {
     events.push_back(
         {rank == rank_ ? -1 : lifelines_[static_cast<size_t>(rank)], 0, 0});
   }
+  poll(events.data(), events.size(), 0);
   std::vector<int> ranks;
-  if (poll(events.data(), events.size(), 0) <= 0) return ranks;
   for (int rank = 0; rank < world_size_; ++rank) {
     if (events[static_cast<size_t>(rank)].revents != 0) ranks.push_back(rank);
   }
@@ -321,4 +181,4 @@ std::unique_ptr<device::BlockSource> region_source(
   return std::make_unique<RegionSource>(std::move(memory), rank);
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -6,9 +6,9 @@
 #include <bit>
 #include <vector>
 
-#include "comm/all_reduce_algorithms.h"
+#include "collectives/all_reduce_algorithms.h"
 
-namespace lockstep::comm {
+namespace lockstep::collectives {
 namespace {
 
 struct Range {
@@ -21,7 +21,7 @@ at::Tensor part(const at::Tensor& all, Range range) {
 
 // Among ranks 0 .. power-1 of the exchange, of which this one is `place`.
 template <class RankOf>
-void exchange(ProcessGroup& group, const at::Tensor& all, unsigned place,
+void exchange(comm::ProcessGroup& group, const at::Tensor& all, unsigned place,
               unsigned power, const RankOf& rank_of) {
   const at::Tensor came = at::empty_like(all);
   std::vector<Range> given;  // the half that went to the partner, by round
@@ -32,13 +32,13 @@ void exchange(ProcessGroup& group, const at::Tensor& all, unsigned place,
     const bool low = (place & bit) == 0;
     given.push_back(low ? upper : lower);
     mine = low ? lower : upper;
-    Work sent = group.send(part(all, given.back()), rank_of(place ^ bit));
+    comm::Work sent = group.send(part(all, given.back()), rank_of(place ^ bit));
     group.recv(part(came, mine), rank_of(place ^ bit)).wait();
     part(all, mine).add_(part(came, mine));
     sent.wait();
   }
   for (unsigned bit = 1; bit < power; bit *= 2) {  // the same partners, backwards
-    Work sent = group.send(part(all, mine), rank_of(place ^ bit));
+    comm::Work sent = group.send(part(all, mine), rank_of(place ^ bit));
     group.recv(part(all, given.back()), rank_of(place ^ bit)).wait();
     sent.wait();
     mine = {std::min(mine.begin, given.back().begin),
@@ -49,7 +49,7 @@ void exchange(ProcessGroup& group, const at::Tensor& all, unsigned place,
 
 }  // namespace
 
-void halving_doubling_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
+void halving_doubling_all_reduce(comm::ProcessGroup& group, const at::Tensor& tensor) {
   const at::NoGradGuard no_grad;
   const auto ranks = static_cast<unsigned>(group.size());
   const auto rank = static_cast<unsigned>(group.rank());
@@ -74,4 +74,4 @@ void halving_doubling_all_reduce(ProcessGroup& group, const at::Tensor& tensor) 
   if (rank < 2 * extra) group.send(all, static_cast<int>(rank) - 1).wait();
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::collectives

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "comm/gloo.h"
-#include "comm/shm.h"
+#include "shm/shm.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 
-using GroupPtr = std::shared_ptr<ProcessGroup>;
+using GroupPtr = std::shared_ptr<comm::ProcessGroup>;
 
 inline constexpr std::chrono::seconds kTestTimeout{30};
 
@@ -52,10 +52,10 @@ inline void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work,
   const auto store = c10::make_intrusive<c10d::HashStore>();
   on_threads(world_size, [&](int rank) {
     GroupPtr group = backend == "shm" ? make_shm(store, rank, world_size, kTestTimeout)
-                                      : make_gloo(store, rank, world_size, "127.0.0.1",
-                                                  kTestTimeout);
+                                      : comm::make_gloo(store, rank, world_size,
+                                                        "127.0.0.1", kTestTimeout);
     work(group);
   });
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -1,6 +1,6 @@
 // What shared memory promises beyond every backend (process_group_test.cpp): ranks are
 // threads here.
-#include "comm/shm.h"
+#include "shm/shm.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "comm/thread_groups.h"
 #include "device/ledger_allocator.h"
 #include "device/memory_ledger.h"
+#include "shm/thread_groups.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 using std::chrono::milliseconds;
@@ -29,7 +29,7 @@ void on_shm_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
 std::string complaint(const std::function<void()>& work) {
   try {
     work();
-  } catch (const CommError& error) {
+  } catch (const comm::CommError& error) {
     EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
     return error.what();
   }
@@ -117,7 +117,7 @@ TEST(Shm, ARankThatLeavesWithSomethingUnderWayIsNamed) {
   on_shm_ranks(2, [&](GroupPtr& group) {
     const at::Tensor tensor = torch::ones({10});
     if (group->rank() == 0) {
-      Work never_waited_for = group->all_reduce(tensor);
+      comm::Work never_waited_for = group->all_reduce(tensor);
       group.reset();
       expect_words(complaint([&] { never_waited_for.wait(); }), {"the group was left"});
     } else {
@@ -149,7 +149,7 @@ TEST(Shm, WhoDoesNotComeInTimeIsNamed) {
 TEST(Shm, MoreMayBeUnderWayThanTheBoardHasPlaces) {
   on_shm_ranks(3, [](GroupPtr& group) {
     std::vector<at::Tensor> tensors;
-    std::vector<Work> works;
+    std::vector<comm::Work> works;
     for (int64_t i = 0; i < 300; ++i) {
       tensors.push_back(full(group, 1 + 97 * i).mul_(i));
       works.push_back(group->all_reduce(tensors.back()));
@@ -276,4 +276,4 @@ TEST(Shm, ACardsMemoryIsTheGroupsForAsLongAsItLives) {
 }
 
 }  // namespace
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

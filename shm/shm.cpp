@@ -1,4 +1,4 @@
-#include "comm/shm.h"
+#include "shm/shm.h"
 
 #include <ATen/Functions.h>
 
@@ -6,46 +6,15 @@
 #include <string>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
-#include "comm/shm_board.h"
 #include "device/memory_ledger.h"
+#include "shm/board.h"
+#include "shm/work.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
 using WorkPtr = c10::intrusive_ptr<c10d::Work>;
-
-class ShmWork final : public c10d::Work {
- public:
-  ShmWork(int rank, c10d::OpType type, std::shared_ptr<ShmBoard> board)
-      : Work(rank, type),
-        board_(std::move(board)),
-        future_(c10::make_intrusive<c10::ivalue::Future>(
-            c10::ListType::create(c10::TensorType::get()))) {}
-
-  void set_number(uint64_t number) { number_ = number; }
-  // The results, from the board's own thread of this rank.
-  void complete(const Tensors& results) {
-    done_ = true;
-    future_->markCompleted(results);
-  }
-
-  bool isCompleted() override { return done_ || board_->is_finished(number_); }
-  bool isSuccess() const override { return done_; }
-  bool wait(std::chrono::milliseconds /*timeout*/) override {
-    if (!done_) board_->finish(number_);
-    return true;
-  }
-  void synchronize() override {}
-  uint64_t getSequencenumber() const override { return number_; }
-  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
-
- private:
-  std::shared_ptr<ShmBoard> board_;
-  c10::intrusive_ptr<c10::ivalue::Future> future_;
-  uint64_t number_ = 0;
-  bool done_ = false;
-};
 
 Reduction reduction_of(const c10d::ReduceOp& operation) {
   switch (static_cast<c10d::ReduceOp::RedOpType>(operation)) {
@@ -65,19 +34,19 @@ Reduction reduction_of(const c10d::ReduceOp& operation) {
   }
 }
 
-class ShmBackend final : public c10d::Backend {
+class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
  public:
   ShmBackend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
              std::chrono::milliseconds timeout, std::optional<int> card)
       : Backend(rank, world_size), card_(card) {
-    if (world_size > ShmBoard::kMaxRanks) {
+    if (world_size > Board::kMaxRanks) {
       throw std::invalid_argument("shared memory serves " +
-                                  std::to_string(ShmBoard::kMaxRanks) + " ranks, not " +
+                                  std::to_string(Board::kMaxRanks) + " ranks, not " +
                                   std::to_string(world_size) + "; try --backend gloo");
     }
-    memory_ = std::make_shared<SharedMemory>(*store, rank, world_size,
-                                             ShmBoard::bytes(), timeout);
-    board_ = std::make_shared<ShmBoard>(memory_, rank, world_size, timeout);
+    memory_ = std::make_shared<SharedMemory>(*store, rank, world_size, Board::bytes(),
+                                             timeout);
+    board_ = std::make_shared<Board>(memory_, rank, world_size, timeout);
     blocks_ = std::make_shared<device::BlockCache>(region_source(memory_, rank));
     if (card_) device::set_block_cache(*card_, blocks_);
   }
@@ -150,7 +119,65 @@ class ShmBackend final : public c10d::Backend {
                    Reduction::sum, deal_out);
   }
 
+  int64_t shard_elements(const Tensors& parameters) const override {
+    std::vector<int64_t> elements;
+    for (const at::Tensor& parameter : parameters) {
+      elements.push_back(parameter.numel());
+    }
+    return Board::state_elements(elements, parameters.front().scalar_type(), size_);
+  }
+  WorkPtr update_shards(const comm::ShardedUpdate& update) override {
+    auto work = c10::make_intrusive<ShmWork>(rank_, c10d::OpType::UNKNOWN, board_);
+    Call call;
+    call.collective = Collective::update;
+    call.reduction = Reduction::mean;
+    call.type = update.gradients.front().scalar_type();
+    call.step = update.step;
+    TORCH_CHECK(2 * update.gradients.size() < Board::kMaxSpans, "an update of ",
+                update.gradients.size(),
+                " tensors at once is too many; update them in parts");
+    reduce_kernel(Reduction::mean, call.type);
+    Tensors held;
+    Copies copies;
+    for (const at::Tensor& gradient : update.gradients) {
+      Copies read_only;
+      add_span(gradient, call, held, read_only);
+    }
+    for (const at::Tensor& parameter : update.parameters) {
+      add_span(parameter, call, held, copies);
+    }
+    const bool has_state = update.state.defined();
+    TORCH_CHECK(!has_state || is_shared(update.state),
+                "an update's state lies in the group's own memory; allocate() it");
+    held.push_back(update.state);
+    call.spans.push_back(has_state ? span_of(update.state)
+                                   : Call::Span{memory_->region(rank_), 0});
+    const auto finished = [work, held, copies = std::move(copies)] {
+      copy_back(copies);
+      work->complete({});
+    };
+    return started(work, call, finished);
+  }
+
  private:
+  // Where from, where to: what must be copied back when all is done.
+  using Copies = std::vector<std::pair<at::Tensor, at::Tensor>>;
+
+  static void copy_back(const Copies& copies) {
+    for (const auto& [from, to] : copies) to.copy_(from);
+  }
+
+  void add_span(const at::Tensor& tensor, Call& call, Tensors& held, Copies& copies) {
+    const at::Tensor numbers = flat(tensor);
+    const at::Tensor place = shared(numbers);
+    if (!place.is_same(numbers)) {
+      place.copy_(numbers);
+      copies.emplace_back(place, numbers);
+    }
+    held.push_back(place);
+    call.spans.push_back(span_of(place));
+  }
+
   bool is_shared(const at::Tensor& tensor) const {
     const auto* data = static_cast<const std::byte*>(tensor.const_data_ptr());
     const std::byte* region = memory_->region(rank_);
@@ -183,28 +210,18 @@ class ShmBackend final : public c10d::Backend {
     if (collective == Collective::all_reduce || collective == Collective::reduce) {
       reduce_kernel(reduction, call.type);  // throws before anybody waits
     }
-    std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // where from, where to
+    Copies copies;
     Tensors held;
-    for (const at::Tensor& tensor : tensors) {
-      const at::Tensor numbers = flat(tensor);
-      const at::Tensor place = shared(numbers);
-      if (!place.is_same(numbers)) {
-        place.copy_(numbers);
-        copies.emplace_back(place, numbers);
-      }
-      held.push_back(place);
-      call.spans.push_back(span_of(place));
-    }
+    for (const at::Tensor& tensor : tensors) add_span(tensor, call, held, copies);
     const auto finished = [work, tensors, held, copies = std::move(copies)] {
-      const at::NoGradGuard no_grad;
-      for (const auto& [from, to] : copies) to.copy_(from);
+      copy_back(copies);
       work->complete(tensors);
     };
     // A call has room for so many spans; all ranks cut alike.
-    while (call.spans.size() > ShmBoard::kMaxSpans) {
+    while (call.spans.size() > Board::kMaxSpans) {
       Call first = call;
-      first.spans.resize(ShmBoard::kMaxSpans);
-      call.spans.erase(call.spans.begin(), call.spans.begin() + ShmBoard::kMaxSpans);
+      first.spans.resize(Board::kMaxSpans);
+      call.spans.erase(call.spans.begin(), call.spans.begin() + Board::kMaxSpans);
       board_->start(first);
     }
     return started(work, call, finished);
@@ -244,19 +261,18 @@ class ShmBackend final : public c10d::Backend {
   }
 
   std::shared_ptr<SharedMemory> memory_;
-  std::shared_ptr<ShmBoard> board_;
+  std::shared_ptr<Board> board_;
   device::BlockCachePtr blocks_;
   std::optional<int> card_;
 };
 
 }  // namespace
 
-std::shared_ptr<ProcessGroup> make_shm(const c10::intrusive_ptr<c10d::Store>& store,
-                                       int rank, int world_size,
-                                       std::chrono::milliseconds timeout,
-                                       std::optional<int> card) {
-  return std::make_shared<ProcessGroup>(
+std::shared_ptr<comm::ProcessGroup> make_shm(
+    const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+    std::chrono::milliseconds timeout, std::optional<int> card) {
+  return std::make_shared<comm::ProcessGroup>(
       c10::make_intrusive<ShmBackend>(store, rank, world_size, timeout, card));
 }
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -20,7 +20,7 @@
 
 #include "device/block_cache.h"
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 
 class SharedMemory {
  public:
@@ -59,4 +59,4 @@ class SharedMemory {
 std::unique_ptr<device::BlockSource> region_source(
     std::shared_ptr<const SharedMemory> memory, int rank);
 
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm

@@ -1,4 +1,4 @@
-#include "comm/reduce_kernels.h"
+#include "shm/reduce_kernels.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-namespace lockstep::comm {
+namespace lockstep::shm {
 namespace {
 
 constexpr at::ScalarType kTypes[] = {at::kFloat,    at::kDouble, at::kHalf,
@@ -206,4 +206,4 @@ TEST(Kernels, WhatHasNoneIsRefusedInOneLine) {
 }
 
 }  // namespace
-}  // namespace lockstep::comm
+}  // namespace lockstep::shm
