@@ -147,6 +147,7 @@ std::vector<int> SharedMemory::gone() const {
   for (int rank = 0; rank < world_size_; ++rank) {
     if (events[static_cast<size_t>(rank)].revents != 0) ranks.push_back(rank);
   }
+  if (ranks.empty()) return ranks;
   // Noted before this rank can leave, too.
   int noted = 0;
   if (first_gone().compare_exchange_strong(noted, ranks.front() + 1)) return ranks;
