@@ -13,9 +13,6 @@
 #include "shm/thread_groups.h"
 
 namespace lockstep::shm {
-
-using comm::ProcessGroup;
-using comm::Work;
 namespace {
 
 constexpr int kSeeds = 200;
@@ -65,7 +62,7 @@ struct Plan {
 // One rank's way through a plan.
 class Walk {
  public:
-  Walk(ProcessGroup& group, int seed)
+  Walk(comm::ProcessGroup& group, int seed)
       : group_(group),
         plan_(seed),
         moments_(static_cast<unsigned>(7919 * seed + group.rank())) {}
@@ -82,7 +79,7 @@ class Walk {
 
  private:
   struct UnderWay {
-    Work work;
+    comm::Work work;
     at::Tensor result, expected;
     std::string what;
   };
@@ -121,7 +118,7 @@ class Walk {
       mean(elements, plan_.draw(1, 40));
     } else if (kind == 3) {
       const at::Tensor tensor = mine(elements, type);
-      Work work = group_.reduce(tensor, root);
+      comm::Work work = group_.reduce(tensor, root);
       const bool has_it = group_.rank() == root;
       started(std::move(work), tensor, has_it ? sum(elements, type) : at::Tensor(),
               "reduce");
@@ -173,7 +170,7 @@ class Walk {
   }
 
   // `expected` undefined: the tensor is scratch afterwards.
-  void started(Work work, const at::Tensor& result, const at::Tensor& expected,
+  void started(comm::Work work, const at::Tensor& result, const at::Tensor& expected,
                const std::string& what) {
     under_way_.push_back({std::move(work), result, expected,
                           what + " of " + std::to_string(result.numel()) + " " +
@@ -192,7 +189,7 @@ class Walk {
     inputs_.clear();
   }
 
-  ProcessGroup& group_;
+  comm::ProcessGroup& group_;
   Plan plan_;
   std::mt19937 moments_;  // this rank's own
   int number_ = 0;

@@ -17,9 +17,6 @@
 #include "shm/thread_groups.h"
 
 namespace lockstep::shm {
-
-using comm::CommError;
-using comm::Work;
 namespace {
 
 using std::chrono::milliseconds;
@@ -32,7 +29,7 @@ void on_shm_ranks(int world_size, const std::function<void(GroupPtr&)>& work) {
 std::string complaint(const std::function<void()>& work) {
   try {
     work();
-  } catch (const CommError& error) {
+  } catch (const comm::CommError& error) {
     EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
     return error.what();
   }
@@ -120,7 +117,7 @@ TEST(Shm, ARankThatLeavesWithSomethingUnderWayIsNamed) {
   on_shm_ranks(2, [&](GroupPtr& group) {
     const at::Tensor tensor = torch::ones({10});
     if (group->rank() == 0) {
-      Work never_waited_for = group->all_reduce(tensor);
+      comm::Work never_waited_for = group->all_reduce(tensor);
       group.reset();
       expect_words(complaint([&] { never_waited_for.wait(); }), {"the group was left"});
     } else {
@@ -152,7 +149,7 @@ TEST(Shm, WhoDoesNotComeInTimeIsNamed) {
 TEST(Shm, MoreMayBeUnderWayThanTheBoardHasPlaces) {
   on_shm_ranks(3, [](GroupPtr& group) {
     std::vector<at::Tensor> tensors;
-    std::vector<Work> works;
+    std::vector<comm::Work> works;
     for (int64_t i = 0; i < 300; ++i) {
       tensors.push_back(full(group, 1 + 97 * i).mul_(i));
       works.push_back(group->all_reduce(tensors.back()));

@@ -135,26 +135,27 @@ struct Holdings {
 
 struct Totals {
   std::mutex mutex;
-  std::map<std::string, int> kills;
-  double slowest_s = 0;
+  struct Of {
+    int kills = 0;
+    double slowest_s = 0;
+  };
+  std::map<std::string, Of> of;
   size_t held = 0;  // sockets and memory that were looked for afterwards
 
   void add(const Kill& kill, double slowest, const Holdings& holdings) {
     const std::lock_guard lock(mutex);
-    ++kills[kill.backend + (kill.launcher ? " under the launcher" : " by hand")];
-    slowest_s = std::max(slowest_s, slowest);
+    Of& mine = of[kill.backend + (kill.launcher ? " under the launcher" : " by hand")];
+    ++mine.kills;
+    mine.slowest_s = std::max(mine.slowest_s, slowest);
     held += holdings.sockets.size() + holdings.memory.size();
   }
   void print() const {
-    int all = 0;
-    for (const auto& [what, count] : kills) {
-      std::printf("%4d kills, %s\n", count, what.c_str());
-      all += count;
+    for (const auto& [what, mine] : of) {
+      std::printf("%4d kills, %s: the slowest end %.1f s after\n", mine.kills,
+                  what.c_str(), mine.slowest_s);
     }
-    std::printf(
-        "%4d kills in all; slowest end of a survivor %.1f s after; of %zu "
-        "sockets and memories held, left: %s\n",
-        all, slowest_s, held, testing::Test::HasFailure() ? "see above" : "none");
+    std::printf("of %zu sockets and memories held, left: %s\n", held,
+                testing::Test::HasFailure() ? "see above" : "none");
   }
 };
 
