@@ -55,7 +55,9 @@ TEST_P(LoaderTest, GivesTheSamplersOrderWhateverTheWorkers) {
     for (const int64_t batch_size : {1, 5, 64, 200}) {
       for (const bool drop_last : {false, true}) {
         const DataLoader loader(samples, at::kFloat, sampler,
-                                {batch_size, drop_last, GetParam()});
+                                {.batch_size = batch_size,
+                                 .drop_last = drop_last,
+                                 .num_workers = GetParam()});
         const int64_t count =
             drop_last ? size / batch_size : (size + batch_size - 1) / batch_size;
         const auto batches = all_batches(loader);

@@ -94,6 +94,27 @@ TEST(RegistryTest, TheBackendSuitsTheCardsAndTheHosts) {
             std::string::npos);
 }
 
+TEST(CatalogTest, ChannelsLastIsALayoutAndNoOtherModel) {
+  TrainOptions options;
+  options.model = "convnet";
+  options.device = "cpu";
+  const Card card = make_cards(options, 1).front();
+  const Network plain = make_model(options, card);
+  options.channels_last = true;
+  const Network last = make_model(options, card);
+  const at::Tensor first_weight = last->parameters().front();  // [16, 1, 5, 5]
+  EXPECT_EQ(first_weight.strides(), at::IntArrayRef({25, 1, 5, 1}));
+  const auto ours = plain->parameters();
+  const auto theirs = last->parameters();
+  for (size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(ours[i].equal(theirs[i])) << i;
+  at::manual_seed(0);
+  const at::Tensor images = at::rand({5, 1, 28, 28});
+  Network(plain)->eval();
+  Network(last)->eval();
+  const at::Tensor logits = Network(plain)->forward(images);
+  EXPECT_TRUE(Network(last)->forward(images).allclose(logits, 1e-5, 1e-5));
+}
+
 TEST(CatalogTest, AModelIsTheSeedsAndCountsAsParameters) {
   TrainOptions options;
   options.model = "convnet";
