@@ -151,7 +151,7 @@ TEST(SharedMemory, WhoNeverComesIsNamedToAll) {
     } catch (const std::runtime_error& error) {
       EXPECT_STREQ(
           error.what(),
-          "shared memory: rank 1 3 did not come in time; are all ranks on this "
+          "shared memory: rank 1, 3 did not come in time; are all ranks on this "
           "host?");
     }
   });

@@ -27,7 +27,7 @@ namespace {
 // rank's that has a cause of its own. So a rank that only lost its peers waits longest
 // before it speaks, and ranks other than 0 a little: by then the launcher has ended
 // them.
-constexpr std::chrono::seconds kLostPeerWaits{5};
+constexpr std::chrono::seconds kLostPeerWaits{3};
 constexpr std::chrono::seconds kOtherRanksWait{1};
 
 std::string one_line(const std::string& text) {
