@@ -54,9 +54,11 @@ class OneDnnLinear : public torch::autograd::Function<OneDnnLinear> {
 };
 
 bool suits_one_dnn(const at::Tensor& input, const at::Tensor& weight) {
+  // What does not fit together is at::linear()'s to refuse, in its own words.
   return input.is_cpu() && input.dim() == 2 && input.numel() > 0 &&
-         input.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
-         at::hasMKLDNN() && at::globalContext().userEnabledMkldnn();
+         input.size(1) == weight.size(1) && input.scalar_type() == at::kFloat &&
+         weight.scalar_type() == at::kFloat && at::hasMKLDNN() &&
+         at::globalContext().userEnabledMkldnn();
 }
 
 }  // namespace

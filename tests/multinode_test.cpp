@@ -228,14 +228,16 @@ std::vector<std::string> listening(const TwoHosts& hosts, int host) {
   return addresses;
 }
 
-// The addresses at which the command's two ranks and their store listen.
-std::vector<std::string> listening_during(const TwoHosts& hosts, Words command) {
+// The addresses at which the command listens, its store and its ranks: so many sockets,
+// once all have come.
+std::vector<std::string> listening_during(const TwoHosts& hosts, Words command,
+                                          size_t sockets) {
   command[0] = program_path(command[0]);
   launch::Command run;
   run.argv = hosts.on(0, command);
   run.err = launch::Output::kCapture;
   launch::Process process(run);
-  while (listening(hosts, 0).size() < 3) {
+  for (int i = 0; i < 300 && listening(hosts, 0).size() < sockets; ++i) {
     if (process.wait_for(std::chrono::milliseconds(100))) {
       ADD_FAILURE() << "ended early: " << process.err();
       return {};
@@ -252,14 +254,38 @@ TEST_F(Hosts, NothingListensBeyondLoopbackUnlessTold) {
   const std::string work =
       " --model linear --dataset features100 --epochs 1000000 --device cpu";
   for (const std::string program : {"ddp --gpus 2", "multinode -g 2"}) {
-    const auto addresses = listening_during(*hosts_, words(program + work));
+    const auto addresses =
+        listening_during(*hosts_, words(program + " --backend gloo" + work), 3);
     EXPECT_GE(addresses.size(), 3u);
     for (const std::string& address : addresses) EXPECT_EQ(address, "127.0.0.1");
   }
-  const auto addresses = listening_during(
-      *hosts_, words("multinode -g 2 --master-addr " + TwoHosts::address(0) + work));
+  const auto addresses =
+      listening_during(*hosts_,
+                       words("multinode -g 2 --backend gloo --master-addr " +
+                             TwoHosts::address(0) + work),
+                       3);
   EXPECT_GE(addresses.size(), 3u);
   for (const auto& address : addresses) EXPECT_EQ(address, TwoHosts::address(0));
+}
+
+// The store closes when the ranks have met: what they share has no port.
+TEST_F(Hosts, OverSharedMemoryNothingListensAtAll) {
+  Words command = words(
+      "ddp --gpus 2 --backend shm --model linear --dataset features100 --epochs "
+      "1000000 "
+      "--device cpu");
+  command[0] = program_path(command[0]);
+  launch::Command run;
+  run.argv = hosts_->on(0, command);
+  run.err = launch::Output::kCapture;
+  launch::Process process(run);
+  bool quiet = false;
+  for (int i = 0; i < 300 && !quiet; ++i) {
+    ASSERT_FALSE(process.wait_for(std::chrono::milliseconds(100))) << process.err();
+    quiet = i > 20 && listening(*hosts_, 0).empty();
+  }
+  EXPECT_TRUE(quiet);
+  process.stop(std::chrono::seconds(10));
 }
 
 }  // namespace
