@@ -1,6 +1,8 @@
 #include "comm/rendezvous.h"
 
 #include <c10/util/Logging.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,14 +74,34 @@ StorePtr meet_at_port(const Meeting& meeting) {
   }
 }
 
+// LibTorch's file store counts in two steps who is done with the file, and where two
+// ranks leave at once neither may find itself the last: the file stays. One at a time.
+class FileLeaver final : public c10d::PrefixStore {
+ public:
+  FileLeaver(const std::string& prefix, StorePtr store, const std::string& file)
+      : PrefixStore(prefix, std::move(store)),
+        folder_(std::filesystem::path(file).parent_path().string()) {}
+  ~FileLeaver() override {
+    const int folder = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) flock(folder, LOCK_EX);
+    store_.reset();
+    if (folder >= 0) close(folder);
+  }
+
+ private:
+  std::string folder_;
+};
+
 }  // namespace
 
 StorePtr meet(const Meeting& meeting) {
   silence_warnings();
   // A launcher's store holds keys of its own, and of attempts that failed.
-  return c10::make_intrusive<c10d::PrefixStore>(
-      "lockstep/attempt_" + std::to_string(meeting.attempt),
-      meeting.file.empty() ? meet_at_port(meeting) : meet_in_file(meeting));
+  const std::string prefix = "lockstep/attempt_" + std::to_string(meeting.attempt);
+  if (!meeting.file.empty()) {
+    return c10::make_intrusive<FileLeaver>(prefix, meet_in_file(meeting), meeting.file);
+  }
+  return c10::make_intrusive<c10d::PrefixStore>(prefix, meet_at_port(meeting));
 }
 
 }  // namespace lockstep::comm
