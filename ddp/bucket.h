@@ -98,10 +98,12 @@ class ShardedBucket final : public ScatteredBucket {
   // Parameters that are stepped in one collective, and this rank's share of their
   // momentum.
   struct Part {
-    size_t first;
-    size_t count;
+    size_t first;  // of parameters_
+    std::vector<at::Tensor> parameters;
     at::Tensor momentum;
   };
+
+  std::vector<at::Tensor> gradients_of(const Part& part) const;
 
   // By messages, one after the other: nothing overlaps.
   void step_by_messages(comm::ProcessGroup& group, const Part& part);

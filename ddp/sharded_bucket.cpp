@@ -49,14 +49,24 @@ int64_t elements_of(const std::vector<at::Tensor>& tensors) {
   return elements;
 }
 
+// The numbers in the order of memory: dense tensors have the same on all ranks.
+at::Tensor flat(const at::Tensor& tensor) {
+  return tensor.detach().as_strided({tensor.numel()}, {1});
+}
+
+std::vector<at::Tensor> slice(const std::vector<at::Tensor>& all, size_t first,
+                              size_t count) {
+  const auto from = all.begin() + static_cast<std::ptrdiff_t>(first);
+  return {from, from + static_cast<std::ptrdiff_t>(count)};
+}
+
 // The tensors side by side, in the order of their memory, and zeros up to `elements`.
 at::Tensor side_by_side(const std::vector<at::Tensor>& tensors, int64_t elements) {
   at::Tensor all =
       at::zeros({elements}, tensors.front().options().requires_grad(false));
   int64_t start = 0;
   for (const at::Tensor& tensor : tensors) {
-    all.narrow(0, start, tensor.numel())
-        .copy_(tensor.detach().as_strided({tensor.numel()}, {1}));
+    all.narrow(0, start, tensor.numel()).copy_(flat(tensor));
     start += tensor.numel();
   }
   return all;
@@ -81,15 +91,13 @@ ShardedBucket::ShardedBucket(std::vector<at::Tensor> parameters,
                              : std::function(step_of<double>(options));
   const device::CategoryScope category(device::Category::optimizer_state);
   for (size_t first = 0; first < parameters_.size(); first += kPartTensors) {
-    Part part{first, std::min(kPartTensors, parameters_.size() - first), {}};
+    const size_t count = std::min(kPartTensors, parameters_.size() - first);
+    Part part{first, slice(parameters_, first, count), {}};
     if (options.momentum != 0) {
-      const std::vector<at::Tensor> members(
-          parameters_.begin() + static_cast<std::ptrdiff_t>(first),
-          parameters_.begin() + static_cast<std::ptrdiff_t>(first + part.count));
       const int64_t ranks = group.size();
       const int64_t elements = group.adds_in_place()
-                                   ? group.shard_elements(members)
-                                   : (elements_of(members) + ranks - 1) / ranks;
+                                   ? group.shard_elements(part.parameters)
+                                   : (elements_of(part.parameters) + ranks - 1) / ranks;
       part.momentum =
           group.allocate(elements, parameters_.front().options().requires_grad(false));
       part.momentum.zero_();
@@ -116,27 +124,22 @@ comm::Work ShardedBucket::reduce(comm::ProcessGroup& group) {
       step_by_messages(group, part);
       continue;
     }
-    const auto slice = [&part](const std::vector<at::Tensor>& all) {
-      const auto from = all.begin() + static_cast<std::ptrdiff_t>(part.first);
-      return std::vector<at::Tensor>(from,
-                                     from + static_cast<std::ptrdiff_t>(part.count));
-    };
-    last =
-        group.update_shards({slice(taken_), slice(parameters_), part.momentum, step_});
+    last = group.update_shards(
+        {gradients_of(part), part.parameters, part.momentum, step_});
   }
   return last;
 }
 
+std::vector<at::Tensor> ShardedBucket::gradients_of(const Part& part) const {
+  return slice(taken_, part.first, part.parameters.size());
+}
+
 void ShardedBucket::step_by_messages(comm::ProcessGroup& group, const Part& part) {
   const at::NoGradGuard no_grad;
-  const auto from = static_cast<std::ptrdiff_t>(part.first);
-  const auto to = static_cast<std::ptrdiff_t>(part.first + part.count);
-  const std::vector<at::Tensor> gradients(taken_.begin() + from, taken_.begin() + to);
-  const std::vector<at::Tensor> parameters(parameters_.begin() + from,
-                                           parameters_.begin() + to);
-  const int64_t each = (elements_of(parameters) + group.size() - 1) / group.size();
-  const at::Tensor all_gradients = side_by_side(gradients, each * group.size());
-  const at::Tensor all_parameters = side_by_side(parameters, each * group.size());
+  const int64_t each = (elements_of(part.parameters) + group.size() - 1) / group.size();
+  const at::Tensor all_gradients =
+      side_by_side(gradients_of(part), each * group.size());
+  const at::Tensor all_parameters = side_by_side(part.parameters, each * group.size());
   const at::Tensor mean = at::empty({each}, all_gradients.options());
   group.reduce_scatter(mean, all_gradients).wait();
   mean.div_(group.size());
@@ -145,10 +148,8 @@ void ShardedBucket::step_by_messages(comm::ProcessGroup& group, const Part& part
         part.momentum.defined() ? part.momentum.mutable_data_ptr() : nullptr, each);
   group.all_gather(all_parameters, mine).wait();
   int64_t start = 0;
-  for (const at::Tensor& parameter : parameters) {
-    parameter.detach()
-        .as_strided({parameter.numel()}, {1})
-        .copy_(all_parameters.narrow(0, start, parameter.numel()));
+  for (const at::Tensor& parameter : part.parameters) {
+    flat(parameter).copy_(all_parameters.narrow(0, start, parameter.numel()));
     start += parameter.numel();
   }
 }

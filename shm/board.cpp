@@ -7,10 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
-#include <cstring>
-#include <new>
-#include <span>
 #include <stdexcept>
 #include <thread>
 

@@ -112,6 +112,8 @@ class Board {
   void open(Place& place) const;
   void do_shares() const;
   void do_share(const Started& started, int rank) const;
+  std::byte* element_at(const Place& place, size_t rank, uint32_t span,
+                        int64_t index) const;
   void do_piece(const Place& place, int64_t piece) const;
   void step_piece(const Place& place, int64_t piece, int owner,
                   const Started& started) const;

@@ -79,14 +79,20 @@ int64_t Board::state_elements(const std::vector<int64_t>& elements, at::ScalarTy
   return (pieces + world_size - 1) / world_size * piece_elements(call);
 }
 
+std::byte* Board::element_at(const Place& place, size_t rank, uint32_t span,
+                             int64_t index) const {
+  const SharedCall& call = place.call[rank];
+  return memory_->region(static_cast<int>(rank)) + call.span[span].offset +
+         index * static_cast<int64_t>(c10::elementSize(call.type));
+}
+
 void Board::do_piece(const Place& place, int64_t piece) const {
   const SharedCall& call = place.call[0];
   const Run run = run_of(call, piece);
   const auto ranks = static_cast<size_t>(world_size_);
   const auto element = static_cast<int64_t>(c10::elementSize(call.type));
   const auto at = [&](size_t rank, uint32_t span, int64_t start) {
-    return memory_->region(static_cast<int>(rank)) +
-           place.call[rank].span[span].offset + start * element;
+    return element_at(place, rank, span, start);
   };
   const auto root = static_cast<size_t>(call.root);
   const int64_t part = in_place(call) ? 0 : run.span * part_elements(call);
@@ -142,8 +148,7 @@ void Board::step_piece(const Place& place, int64_t piece, int owner,
   const auto ranks = static_cast<size_t>(world_size_);
   const auto element = static_cast<int64_t>(c10::elementSize(call.type));
   const auto at = [&](size_t rank, uint32_t span, int64_t start) {
-    return memory_->region(static_cast<int>(rank)) +
-           place.call[rank].span[span].offset + start * element;
+    return element_at(place, rank, span, start);
   };
   const uint32_t state_span = call.spans - 1;
   const bool has_state = call.elements(state_span) > 0;
