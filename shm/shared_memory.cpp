@@ -25,6 +25,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kPage = 4096;
+constexpr size_t kHugePage = 2 << 20;
+constexpr int kCollapse = 25;  // MADV_COLLAPSE: Linux 6.1, younger than glibc's headers
+
+constexpr size_t round_up(size_t bytes, size_t to) {
+  return (bytes + to - 1) / to * to;
+}
 
 // Each rank's region, of which it uses what it needs: nothing is there until touched.
 size_t as_large_as_the_machine() {
@@ -36,7 +42,7 @@ size_t as_large_as_the_machine() {
 
 SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
                            size_t board_bytes, std::chrono::milliseconds timeout)
-    : board_bytes_((board_bytes + kPage - 1) / kPage * kPage + kPage),
+    : board_bytes_(round_up(board_bytes + kPage, kHugePage)),
       region_bytes_(as_large_as_the_machine()),
       rank_(rank),
       world_size_(world_size),
@@ -106,9 +112,16 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
 }
 
 void SharedMemory::map(int memory) {
+  // Where a huge page of the file can be one of the mapping's, too.
   const size_t bytes = board_bytes_ + static_cast<size_t>(world_size_) * region_bytes_;
-  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                    memory, 0);
+  void* room = mmap(nullptr, bytes + kHugePage, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) fail("cannot map it");
+  void* aligned = room;
+  size_t space = bytes + kHugePage;
+  std::align(kHugePage, bytes, aligned, space);
+  void* base = mmap(aligned, bytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memory, 0);
   if (base == MAP_FAILED) fail("cannot map it");
   base_ = static_cast<std::byte*>(base);
 }
@@ -165,14 +178,28 @@ class RegionSource final : public device::BlockSource {
 
   void* take(size_t bytes) override {
     if (bytes > memory_->region_bytes() - used_) throw std::bad_alloc();
+    back(used_ + bytes);
     return start_ + std::exchange(used_, used_ + bytes);
   }
   bool give(void* /*block*/) noexcept override { return false; }
 
  private:
+  // By huge pages, where the system gives them: a step that reads all of its memory
+  // misses a small page's address every 4 KiB (2 % of `mlp-wide`). Files in memory have
+  // none by default, but pages that are there may be collapsed into one.
+  void back(size_t bytes) {
+    if (bytes <= backed_) return;
+    const size_t more = round_up(bytes - backed_, kHugePage);
+    if (madvise(start_ + backed_, more, MADV_POPULATE_WRITE) == 0) {
+      madvise(start_ + backed_, more, kCollapse);
+    }
+    backed_ += more;
+  }
+
   std::shared_ptr<const SharedMemory> memory_;
   std::byte* start_;
   size_t used_ = 0;
+  size_t backed_ = 0;
 };
 
 }  // namespace
