@@ -197,7 +197,7 @@ void Board::leave_front() {
     place.left.store(0);
     place.came.store(0);
     for (int r = 0; r < world_size_; ++r) place.has_come[r].store(false);
-    for (Place::Share& share : place.share) share.taken.store(0);
+    for (int r = 0; r < world_size_; ++r) place.share[r].taken.store(0);
     place.done_pieces.store(0);
     place.state.store(kOpen);
     place.generation.fetch_add(1);

@@ -11,10 +11,6 @@
 namespace lockstep::shm {
 namespace {
 
-// What is added up while the pieces of all ranks come by: small enough for the first
-// level of cache.
-constexpr int64_t kTile = 1024;
-
 template <typename T>
 constexpr bool kIs16BitFloat =
     std::is_same_v<T, c10::Half> || std::is_same_v<T, c10::BFloat16>;
@@ -34,42 +30,45 @@ A combine(A a, A b) {
   }
 }
 
-// Through a tile of its own, never straight to a destination: that may be a source, and
-// the compiler would not dare to take several numbers at a time.
+// So many numbers at a time: few enough to stay in registers, so that every source is
+// read once and every destination, which may be a source, written once.
+template <typename T>
+constexpr int64_t kBlock = kIs16BitFloat<T> ? 256 : 128 / sizeof(T);
+
+template <Reduction kind, typename T>
+[[gnu::always_inline]] inline void reduce_block(std::span<const void* const> sources,
+                                                std::span<void* const> destinations,
+                                                int64_t start, int64_t length) {
+  using A = Accumulator<T>;
+  const A scale = static_cast<A>(1) / static_cast<A>(sources.size());
+  A sum[kBlock<T>];
+  const T* first = static_cast<const T*>(sources[0]) + start;
+  for (int64_t i = 0; i < length; ++i) sum[i] = static_cast<A>(first[i]);
+  for (size_t s = 1; s < sources.size(); ++s) {
+    const T* next = static_cast<const T*>(sources[s]) + start;
+    for (int64_t i = 0; i < length; ++i) {
+      sum[i] = combine<kind, A>(sum[i], static_cast<A>(next[i]));
+    }
+  }
+  if constexpr (kind == Reduction::mean) {
+    for (int64_t i = 0; i < length; ++i) sum[i] *= scale;
+  }
+  for (void* destination : destinations) {
+    T* to = static_cast<T*>(destination) + start;
+    for (int64_t i = 0; i < length; ++i) to[i] = static_cast<T>(sum[i]);
+  }
+}
+
 template <Reduction kind, typename T>
 [[gnu::always_inline]] inline void reduce_body(std::span<const void* const> sources,
                                                std::span<void* const> destinations,
                                                int64_t count) {
-  using A = Accumulator<T>;
-  A tile[kTile];
-  const A scale = static_cast<A>(1) / static_cast<A>(sources.size());
-  for (int64_t start = 0; start < count; start += kTile) {
-    const int64_t length = std::min(kTile, count - start);
-    const auto part = [start](const void* source) {
-      return static_cast<const T*>(source) + start;
-    };
-    const T* first = part(sources[0]);
-    if (sources.size() == 1) {
-      for (int64_t i = 0; i < length; ++i) tile[i] = static_cast<A>(first[i]);
-    } else {
-      const T* second = part(sources[1]);
-      for (int64_t i = 0; i < length; ++i) {
-        tile[i] = combine<kind, A>(static_cast<A>(first[i]), static_cast<A>(second[i]));
-      }
-    }
-    for (size_t s = 2; s < sources.size(); ++s) {
-      const T* next = part(sources[s]);
-      for (int64_t i = 0; i < length; ++i) {
-        tile[i] = combine<kind, A>(tile[i], static_cast<A>(next[i]));
-      }
-    }
-    if constexpr (kind == Reduction::mean) {
-      for (int64_t i = 0; i < length; ++i) tile[i] *= scale;
-    }
-    for (void* destination : destinations) {
-      T* to = static_cast<T*>(destination) + start;
-      for (int64_t i = 0; i < length; ++i) to[i] = static_cast<T>(tile[i]);
-    }
+  int64_t start = 0;
+  for (; start + kBlock<T> <= count; start += kBlock<T>) {
+    reduce_block<kind, T>(sources, destinations, start, kBlock<T>);
+  }
+  if (start < count) {
+    reduce_block<kind, T>(sources, destinations, start, count - start);
   }
 }
 

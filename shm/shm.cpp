@@ -168,14 +168,16 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
   }
 
   void add_span(const at::Tensor& tensor, Call& call, Tensors& held, Copies& copies) {
-    const at::Tensor numbers = flat(tensor);
-    const at::Tensor place = shared(numbers);
-    if (!place.is_same(numbers)) {
-      place.copy_(numbers);
-      copies.emplace_back(place, numbers);
+    check_dense(tensor);
+    if (is_shared(tensor)) {
+      held.push_back(tensor);
+    } else {
+      const at::Tensor numbers = flat(tensor);
+      held.push_back(allocateTensor(numbers.numel(), numbers.options()));
+      held.back().copy_(numbers);
+      copies.emplace_back(held.back(), numbers);
     }
-    held.push_back(place);
-    call.spans.push_back(span_of(place));
+    call.spans.push_back(span_of(held.back()));
   }
 
   bool is_shared(const at::Tensor& tensor) const {
@@ -195,10 +197,13 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
   }
 
   // The elements in the order of memory: what is dense has the same order on all ranks.
-  static at::Tensor flat(const at::Tensor& tensor) {
+  static void check_dense(const at::Tensor& tensor) {
     TORCH_CHECK(tensor.is_non_overlapping_and_dense(),
                 "a collective takes dense tensors, not strides ", tensor.strides(),
                 " of sizes ", tensor.sizes(), "; call contiguous() before");
+  }
+  static at::Tensor flat(const at::Tensor& tensor) {
+    check_dense(tensor);
     return tensor.detach().as_strided({tensor.numel()}, {1});
   }
 
