@@ -72,6 +72,9 @@ class Work {
 // One step of an optimizer, its elements shared out over the ranks (ZeRO-1): each
 // element is stepped once, by the rank that adds up its gradients.
 struct ShardedUpdate {
+  using Step =
+      std::function<void(void* mean, void* parameters, void* state, int64_t count)>;
+
   std::vector<at::Tensor> gradients;   // this rank's; read only
   std::vector<at::Tensor> parameters;  // equal on all ranks, before and afterwards
   // This rank's share of the optimizer's state, of shard_elements() numbers of the
@@ -81,7 +84,7 @@ struct ShardedUpdate {
   // For `count` elements: the mean gradient (to be written over at will), the
   // parameters, and their state or null. Called on this rank's thread for whatever
   // elements it does.
-  std::function<void(void* mean, void* parameters, void* state, int64_t count)> step;
+  Step step;
 };
 
 // What c10d::Backend has no name for: a backend that adds_in_place() has it.

@@ -11,7 +11,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -109,8 +108,7 @@ class ShardedBucket final : public ScatteredBucket {
   void step_by_messages(comm::ProcessGroup& group, const Part& part);
 
   std::vector<Part> parts_;
-  std::function<void(void* mean, void* parameters, void* momentum, int64_t count)>
-      step_;
+  comm::ShardedUpdate::Step step_;
 };
 
 // The one that suits the group and the options.

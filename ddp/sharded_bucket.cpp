@@ -4,41 +4,11 @@
 #include <algorithm>
 
 #include "ddp/bucket.h"
+#include "ddp/sgd_step.h"
 #include "device/memory_ledger.h"
 
 namespace lockstep::ddp {
 namespace {
-
-// As torch/csrc/api/src/optim/sgd.cpp steps: weight decay, then momentum.
-template <typename T>
-void sgd_step(T* mean, T* parameters, T* momentum, int64_t count,
-              const TrainOptions& options) {
-  const T scale = static_cast<T>(1.0 / static_cast<double>(options.accumulate));
-  const T decay = static_cast<T>(options.weight_decay);
-  const T keep = static_cast<T>(options.momentum);
-  const T lr = static_cast<T>(options.lr);
-  if (options.accumulate > 1 || options.weight_decay != 0) {
-    for (int64_t i = 0; i < count; ++i) {
-      mean[i] = mean[i] * scale + decay * parameters[i];
-    }
-  }
-  if (momentum != nullptr) {
-    for (int64_t i = 0; i < count; ++i) {
-      momentum[i] = keep * momentum[i] + mean[i];
-      parameters[i] -= lr * momentum[i];
-    }
-  } else {
-    for (int64_t i = 0; i < count; ++i) parameters[i] -= lr * mean[i];
-  }
-}
-
-template <typename T>
-auto step_of(const TrainOptions& options) {
-  return [options](void* mean, void* parameters, void* momentum, int64_t count) {
-    sgd_step(static_cast<T*>(mean), static_cast<T*>(parameters),
-             static_cast<T*>(momentum), count, options);
-  };
-}
 
 // Of one collective.
 constexpr size_t kPartTensors = 30;
@@ -76,10 +46,8 @@ at::Tensor side_by_side(const std::vector<at::Tensor>& tensors, int64_t elements
 
 ShardedBucket::ShardedBucket(std::vector<at::Tensor> parameters,
                              comm::ProcessGroup& group, const TrainOptions& options)
-    : ScatteredBucket(std::move(parameters)) {
-  const at::ScalarType type = parameters_.front().scalar_type();
-  TORCH_CHECK(type == at::kFloat || type == at::kDouble, "--shard-optimizer steps ",
-              at::kFloat, " and ", at::kDouble, ", not ", type, "; leave it out");
+    : ScatteredBucket(std::move(parameters)),
+      step_(sgd_step(parameters_.front().scalar_type(), options)) {
   for (const at::Tensor& parameter : parameters_) {
     TORCH_CHECK(parameter.is_cpu(), "--shard-optimizer steps emulated cards, not ",
                 parameter.device(), "; leave it out");
@@ -87,8 +55,6 @@ ShardedBucket::ShardedBucket(std::vector<at::Tensor> parameters,
                 "--shard-optimizer steps dense parameters, not strides ",
                 parameter.strides(), " of sizes ", parameter.sizes(), "; leave it out");
   }
-  step_ = type == at::kFloat ? std::function(step_of<float>(options))
-                             : std::function(step_of<double>(options));
   const device::CategoryScope category(device::Category::optimizer_state);
   for (size_t first = 0; first < parameters_.size(); first += kPartTensors) {
     const size_t count = std::min(kPartTensors, parameters_.size() - first);

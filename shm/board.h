@@ -32,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/process_group.h"
 #include "shm/reduce_kernels.h"
 #include "shm/shared_memory.h"
 
@@ -62,8 +63,7 @@ struct Call {
     int64_t elements;
   };
   std::vector<Span> spans;
-  // As comm::ShardedUpdate has it.
-  std::function<void(void* mean, void* parameters, void* state, int64_t count)> step{};
+  comm::ShardedUpdate::Step step{};  // of an update
 };
 
 struct Place;
@@ -102,7 +102,7 @@ class Board {
  private:
   struct Started {
     uint64_t number;
-    std::function<void(void*, void*, void*, int64_t)> step;
+    comm::ShardedUpdate::Step step;
     std::function<void()> finished;
   };
 
