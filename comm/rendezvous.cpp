@@ -14,6 +14,8 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "comm/roll_call.h"
+
 namespace lockstep::comm {
 namespace {
 
@@ -53,7 +55,7 @@ StorePtr meet_at_port(const Meeting& meeting) {
   options.port = static_cast<uint16_t>(meeting.port);
   options.isServer = meeting.rank == 0 && meeting.host_store;
   options.numWorkers = static_cast<size_t>(meeting.world_size);
-  options.waitWorkers = meeting.host_store;
+  options.waitWorkers = false;  // it would not say for whom
   options.timeout = meeting.timeout;
   if (options.isServer) {
     if (meeting.listen_fd < 0) {
@@ -98,10 +100,13 @@ StorePtr meet(const Meeting& meeting) {
   silence_warnings();
   // A launcher's store holds keys of its own, and of attempts that failed.
   const std::string prefix = "lockstep/attempt_" + std::to_string(meeting.attempt);
-  if (!meeting.file.empty()) {
-    return c10::make_intrusive<FileLeaver>(prefix, meet_in_file(meeting), meeting.file);
-  }
-  return c10::make_intrusive<c10d::PrefixStore>(prefix, meet_at_port(meeting));
+  const StorePtr store = meeting.file.empty()
+                             ? StorePtr(c10::make_intrusive<c10d::PrefixStore>(
+                                   prefix, meet_at_port(meeting)))
+                             : StorePtr(c10::make_intrusive<FileLeaver>(
+                                   prefix, meet_in_file(meeting), meeting.file));
+  await_all(*store, meeting);
+  return store;
 }
 
 }  // namespace lockstep::comm
