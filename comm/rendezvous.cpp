@@ -1,12 +1,10 @@
 #include "comm/rendezvous.h"
 
-#include <c10/util/Logging.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -20,18 +18,6 @@ namespace lockstep::comm {
 namespace {
 
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
-
-// A store whose rank 0 died is told with a stack of calls, thirty lines before the one
-// that says it. Off unless the user asks for it.
-void silence_warnings() {
-  static const bool done = [] {
-    if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
-      FLAGS_caffe2_log_level = c10::GLOG_ERROR;
-    }
-    return true;
-  }();
-  (void)done;
-}
 
 // Asked before, since LibTorch would try for minutes.
 void check_writable(const std::string& file) {
@@ -97,7 +83,6 @@ class FileLeaver final : public c10d::PrefixStore {
 }  // namespace
 
 StorePtr meet(const Meeting& meeting) {
-  silence_warnings();
   // A launcher's store holds keys of its own, and of attempts that failed.
   const std::string prefix = "lockstep/attempt_" + std::to_string(meeting.attempt);
   const StorePtr store = meeting.file.empty()

@@ -88,5 +88,11 @@ TEST(Meeting, RankZeroThatWasKilledIsNamed) {
   expect_refusal(*other, 1, {"the store at " + place, "has rank 0 gone?"});
 }
 
+TEST(Meeting, RankZeroThatNeverCameIsNamed) {
+  const std::string place = "127.0.0.1:" + std::to_string(free_port());
+  const auto other = start_rank(1, 3, "tcp://" + place, {"--timeout", "2"});
+  expect_refusal(*other, 1, {"rank 1 of 3 met nobody at " + place});
+}
+
 }  // namespace
 }  // namespace lockstep

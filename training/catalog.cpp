@@ -8,6 +8,7 @@
 #include "comm/gloo.h"
 #include "comm/nccl.h"
 #include "comm/own_address.h"
+#include "comm/quiet_log.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
 #include "device/ledger_allocator.h"
@@ -213,6 +214,7 @@ std::string resolve_backend(const TrainOptions& options, const World& world) {
 }
 
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {
+  const comm::QuietLog quiet;
   return process_groups().at(resolve_backend(options, world))(options, world);
 }
 
