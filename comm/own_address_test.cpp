@@ -3,15 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
 #include "shm/thread_groups.h"
+#include "tests/test_folder.h"
 
 namespace lockstep::comm {
 
@@ -76,14 +74,12 @@ TEST(OwnAddressTest, AHostThatDoesNotResolveIsNamed) {
 }
 
 TEST(OwnAddressTest, RanksOfOneMachineMeetInAFileThatGoesWithThem) {
-  std::string folder =
-      (std::filesystem::temp_directory_path() / "lockstep-meet-XXXXXX").string();
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const TestFolder folder;
   on_threads(3, [&](int rank) {
     Meeting meeting;
     meeting.rank = rank;
     meeting.world_size = 3;
-    meeting.file = folder + "/job";
+    meeting.file = folder / "job";
     meeting.timeout = kTestTimeout;
     const auto store = meet(meeting);
     const std::string address = own_address(meeting, *store);
@@ -93,8 +89,7 @@ TEST(OwnAddressTest, RanksOfOneMachineMeetInAFileThatGoesWithThem) {
     group->all_reduce(sum).wait();
     EXPECT_EQ(sum.sum().item<int64_t>(), 9);
   });
-  EXPECT_TRUE(std::filesystem::is_empty(folder));
-  std::filesystem::remove_all(folder);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{});
 }
 
 TEST(OwnAddressTest, AFileThatCannotBeWrittenIsNamed) {

@@ -1,12 +1,10 @@
 #include "comm/rendezvous.h"
 
-#include <c10/util/Logging.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -14,22 +12,12 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "comm/roll_call.h"
+
 namespace lockstep::comm {
 namespace {
 
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
-
-// A store whose rank 0 died is told with a stack of calls, thirty lines before the one
-// that says it. Off unless the user asks for it.
-void silence_warnings() {
-  static const bool done = [] {
-    if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
-      FLAGS_caffe2_log_level = c10::GLOG_ERROR;
-    }
-    return true;
-  }();
-  (void)done;
-}
 
 // Asked before, since LibTorch would try for minutes.
 void check_writable(const std::string& file) {
@@ -53,7 +41,7 @@ StorePtr meet_at_port(const Meeting& meeting) {
   options.port = static_cast<uint16_t>(meeting.port);
   options.isServer = meeting.rank == 0 && meeting.host_store;
   options.numWorkers = static_cast<size_t>(meeting.world_size);
-  options.waitWorkers = meeting.host_store;
+  options.waitWorkers = false;  // it would not say for whom
   options.timeout = meeting.timeout;
   if (options.isServer) {
     if (meeting.listen_fd < 0) {
@@ -95,13 +83,15 @@ class FileLeaver final : public c10d::PrefixStore {
 }  // namespace
 
 StorePtr meet(const Meeting& meeting) {
-  silence_warnings();
   // A launcher's store holds keys of its own, and of attempts that failed.
   const std::string prefix = "lockstep/attempt_" + std::to_string(meeting.attempt);
-  if (!meeting.file.empty()) {
-    return c10::make_intrusive<FileLeaver>(prefix, meet_in_file(meeting), meeting.file);
-  }
-  return c10::make_intrusive<c10d::PrefixStore>(prefix, meet_at_port(meeting));
+  const StorePtr store = meeting.file.empty()
+                             ? StorePtr(c10::make_intrusive<c10d::PrefixStore>(
+                                   prefix, meet_at_port(meeting)))
+                             : StorePtr(c10::make_intrusive<FileLeaver>(
+                                   prefix, meet_in_file(meeting), meeting.file));
+  await_all(*store, meeting);
+  return store;
 }
 
 }  // namespace lockstep::comm

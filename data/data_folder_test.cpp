@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <stdexcept>
+
+#include "tests/test_folder.h"
 
 namespace lockstep::data {
 namespace {
@@ -13,13 +14,6 @@ namespace fs = std::filesystem;
 
 class DataFolderTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "data_folder_XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void touch(const std::string& name) { std::ofstream(folder_ / name) << "x"; }
   void touch_all() {
     for (const char* name : {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte",
@@ -36,18 +30,18 @@ class DataFolderTest : public testing::Test {
     return "found";
   }
 
-  fs::path folder_;
+  TestFolder folder_;
 };
 
 TEST_F(DataFolderTest, FindsPlainAndGzippedFiles) {
   touch_all();
-  IdxFiles files = find_idx_files("mnist", folder_);
+  IdxFiles files = find_idx_files("mnist", folder_.path());
   EXPECT_EQ(files.train_images, folder_ / "train-images-idx3-ubyte.gz");
   EXPECT_EQ(files.train_labels, folder_ / "train-labels-idx1-ubyte");
   EXPECT_EQ(files.test_images, folder_ / "t10k-images-idx3-ubyte");
   EXPECT_EQ(files.test_labels, folder_ / "t10k-labels-idx1-ubyte.gz");
   touch("train-images-idx3-ubyte");
-  EXPECT_EQ(find_idx_files("mnist", folder_).train_images.extension(), "");
+  EXPECT_EQ(find_idx_files("mnist", folder_.path()).train_images.extension(), "");
 }
 
 TEST_F(DataFolderTest, AMissingFolderIsNamedWithTheWayToGetIt) {
@@ -64,8 +58,8 @@ TEST_F(DataFolderTest, AMissingFileIsNamed) {
   touch_all();
   fs::remove(folder_ / "t10k-labels-idx1-ubyte.gz");
   fs::create_directory(folder_ / "t10k-labels-idx1-ubyte");  // a folder is no file
-  EXPECT_EQ(refusal("fashion-mnist", folder_),
-            "no file " + (folder_ / "t10k-labels-idx1-ubyte").string() +
+  EXPECT_EQ(refusal("fashion-mnist", folder_.path()),
+            "no file " + folder_ / "t10k-labels-idx1-ubyte" +
                 "[.gz]: apt-get install dataset-fashion-mnist, or give --data-dir with "
                 "the four IDX files");
 }

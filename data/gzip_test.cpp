@@ -1,14 +1,14 @@
 #include "data/gzip.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <stdexcept>
 #include <string>
+
+#include "tests/test_folder.h"
 
 namespace lockstep::data {
 namespace {
@@ -59,25 +59,12 @@ bool says(const std::string& message, const std::string& part) {
   return message.find(part) != std::string::npos;
 }
 
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / "gzip_test_XXXXXX") {
-    std::string name = path_.string();
-    if (mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~Folder() { fs::remove_all(path_); }
-  fs::path write(const std::string& name, const Bytes& bytes) const {
-    std::ofstream file(path_ / name, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-    return path_ / name;
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+fs::path write(const fs::path& path, const Bytes& bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  return path;
+}
 
 TEST(GzipTest, GivesBackWhatWasCompressed) {
   for (size_t n : {0, 1, 2, 1000, 65535, 65536, 300000}) {
@@ -155,19 +142,19 @@ TEST(GzipTest, ABombIsRefusedAtTheBound) {
 }
 
 TEST(GzipTest, FilesAreReadPlainOrGzippedByTheirMagic) {
-  Folder folder;
+  const TestFolder folder;
   for (size_t n : {0, 1, 65536, 200000}) {
-    fs::path plain = folder.write("named.gz", some_bytes(n));
+    fs::path plain = write(folder / "named.gz", some_bytes(n));
     EXPECT_EQ(read_file(plain), some_bytes(n));
     EXPECT_EQ(read_maybe_gzip(plain), some_bytes(n));
-    fs::path zipped = folder.write("plain-name", gzip(some_bytes(n)));
+    fs::path zipped = write(folder / "plain-name", gzip(some_bytes(n)));
     EXPECT_EQ(read_maybe_gzip(zipped), some_bytes(n));
     EXPECT_EQ(read_file(zipped), gzip(some_bytes(n)));
   }
 }
 
 TEST(GzipTest, UnreadableFilesAreNamed) {
-  Folder folder;
+  const TestFolder folder;
   auto message = [](const fs::path& path) -> std::string {
     try {
       read_maybe_gzip(path);
@@ -176,12 +163,12 @@ TEST(GzipTest, UnreadableFilesAreNamed) {
     }
     return "read";
   };
-  fs::path missing = folder.path() / "missing";
+  fs::path missing = folder / "missing";
   EXPECT_EQ(message(missing),
             missing.string() + ": cannot be read: No such file or directory");
   EXPECT_EQ(message(folder.path()), folder.path().string() + ": is a folder");
   Bytes whole = gzip(some_bytes(100));
-  fs::path half = folder.write("half.gz", Bytes(whole.begin(), whole.begin() + 50));
+  fs::path half = write(folder / "half.gz", Bytes(whole.begin(), whole.begin() + 50));
   EXPECT_EQ(message(half), half.string() +
                                ": gzip stream is truncated after 50 bytes; fetch the "
                                "file again");

@@ -146,7 +146,7 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
     for (const at::Tensor& parameter : update.parameters) {
       add_span(parameter, call, held, copies);
     }
-    const bool has_state = update.state.defined();
+    const bool has_state = update.state.defined() && update.state.numel() > 0;
     TORCH_CHECK(!has_state || is_shared(update.state),
                 "an update's state lies in the group's own memory; allocate() it");
     held.push_back(update.state);

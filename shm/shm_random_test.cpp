@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "shm/random_update.h"
 #include "shm/thread_groups.h"
 
 namespace lockstep::shm {
@@ -18,6 +20,7 @@ namespace {
 constexpr int kSeeds = 200;
 constexpr int kMostRanks = 8;
 constexpr int kCollectives = 12;  // a seed
+constexpr int kMostUpdated = 31;  // tensors at once
 
 constexpr at::ScalarType kTypes[] = {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16,
                                      at::kByte,  at::kShort,  at::kInt,  at::kLong};
@@ -70,18 +73,18 @@ class Walk {
   void go() {
     for (number_ = 0; number_ < kCollectives; ++number_) {
       delay();
-      step(plan_.draw(0, 8));
+      step(plan_.draw(0, 10));
       // At a moment of its own, each rank waits for what it started.
       if (moments_() % 3 == 0) wait_for_all();
     }
     wait_for_all();
+    for (const auto& update : updates_) update->expect_equal_on_all_ranks(0);
   }
 
  private:
   struct UnderWay {
     comm::Work work;
-    at::Tensor result, expected;
-    std::string what;
+    std::function<void()> check;
   };
 
   void delay() {
@@ -142,6 +145,11 @@ class Walk {
       EXPECT_TRUE(tensor.equal(numbers(root, number_, elements, type))) << "broadcast";
     } else if (kind == 7) {
       group_.barrier();
+    } else if (kind == 8) {
+      update();
+    } else if (kind == 9 && !updates_.empty()) {
+      step_again(*updates_[static_cast<size_t>(
+          plan_.draw(0, static_cast<int>(updates_.size()) - 1))]);
     } else {
       const auto texts =
           group_.all_gather(std::string(static_cast<size_t>(group_.rank()), 'x'));
@@ -169,21 +177,39 @@ class Walk {
     }
   }
 
+  void update() {
+    RandomUpdate::Sizes sizes(
+        static_cast<size_t>(plan_.draw(1, plan_.draw(0, 3) == 0 ? kMostUpdated : 4)));
+    for (int64_t& size : sizes) size = plan_.elements();
+    const at::ScalarType type = plan_.draw(0, 1) == 0 ? at::kFloat : at::kDouble;
+    const bool momentum = plan_.draw(0, 1) == 0;
+    updates_.push_back(std::make_unique<RandomUpdate>(
+        group_, sizes, type, momentum,
+        [this](const at::Tensor& values) { return place(values); }));
+    step_again(*updates_.back());
+  }
+
+  void step_again(RandomUpdate& update) {
+    wait_for_all();  // for its last step, if that is under way
+    under_way_.push_back({update.start(), [&update] { update.check(); }});
+  }
+
   // `expected` undefined: the tensor is scratch afterwards.
   void started(comm::Work work, const at::Tensor& result, const at::Tensor& expected,
                const std::string& what) {
-    under_way_.push_back({std::move(work), result, expected,
-                          what + " of " + std::to_string(result.numel()) + " " +
-                              c10::toString(result.scalar_type())});
+    under_way_.push_back({std::move(work), [=] {
+                            if (!expected.defined()) return;
+                            EXPECT_TRUE(result.equal(expected))
+                                << what << " of " << result.numel() << " "
+                                << c10::toString(result.scalar_type());
+                          }});
   }
 
   void wait_for_all() {
     std::shuffle(under_way_.begin(), under_way_.end(), moments_);
     for (UnderWay& one : under_way_) {
       one.work.wait();
-      if (one.expected.defined()) {
-        EXPECT_TRUE(one.result.equal(one.expected)) << one.what;
-      }
+      one.check();
     }
     under_way_.clear();
     inputs_.clear();
@@ -195,6 +221,7 @@ class Walk {
   int number_ = 0;
   std::vector<UnderWay> under_way_;
   std::vector<at::Tensor> inputs_;
+  std::vector<std::unique_ptr<RandomUpdate>> updates_;
 };
 
 TEST(ShmRandom, CollectivesGiveWhatIsComputedByHand) {

@@ -131,6 +131,7 @@ TEST(BadInput, OfOneProgram) {
        {{"--backend", "glo"}, 2, {"'glo'", "did you mean 'gloo'?"}},
        {{"--backend", "nccl"}, 2, {"--backend nccl", "--device cpu", "--backend gloo"}},
        {{"--bucket-cap-mb", "-1"}, 2, {"--bucket-cap-mb -1", "0 or more"}},
+       {{"--timeout", "0"}, 2, {"--timeout 0", "1 to 1000000 seconds"}},
        {{"--master-port", "70000"}, 2, {"--master-port", "70000", "65535"}},
        {{"--master-addr", "192.0.2.1"}, 1, {"192.0.2.1", "--master-addr"}}});
 }

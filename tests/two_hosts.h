@@ -10,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "launch/process.h"
@@ -50,10 +51,11 @@ class TwoHosts {
       must(on(host, {"ip", "link", "set", "cable", "up"}));
       must(on(host, {"ip", "link", "set", "lo", "up"}));
     }
+    for (const int host : {0, 1}) await_cable(host);
   }
 
-  // Above 127: of two ranks gloo has the one with the higher address connect, so below it
-  // a rank that wrongly goes by 127.0.0.1 would still be reached.
+  // Above 127: of two ranks gloo has the one with the higher address connect, so below
+  // it a rank that wrongly goes by 127.0.0.1 would still be reached.
   static std::string address(int host) {
     return "192.168.77." + std::to_string(host + 1);
   }
@@ -70,15 +72,34 @@ class TwoHosts {
     return std::to_string(hosts_[static_cast<size_t>(host)]->pid());
   }
 
-  static void must(const Words& words) {
+  // What it printed.
+  static std::string must(const Words& words) {
     launch::Command command;
     command.argv = words;
-    command.err = launch::Output::kCapture;
+    command.out = command.err = launch::Output::kCapture;
     launch::Process process(command);
-    if (process.wait().code == 0) return;
+    if (process.wait().code == 0) return process.out();
     std::string shown;
     for (const std::string& word : words) shown += word + " ";
     throw std::runtime_error(shown + "failed: " + process.err());
+  }
+
+  // The kernel takes up to a second to notice that the other end was plugged in; until
+  // then the interface is up but does not run, and who looks for an address passes it
+  // over.
+  void await_cable(int host) const {
+    constexpr std::chrono::seconds kPatience{20};
+    const auto since = std::chrono::steady_clock::now();
+    while (true) {
+      const std::string link = must(on(host, {"ip", "-o", "link", "show", "cable"}));
+      if (link.find(" state UP ") != std::string::npos) return;
+      if (std::chrono::steady_clock::now() - since > kPatience) {
+        throw std::runtime_error("host " + std::to_string(host) +
+                                 "'s end of the cable is not up after " +
+                                 std::to_string(kPatience.count()) + " s: " + link);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
   }
 
   // Each sleeps; its namespace lives as long as it does.

@@ -8,6 +8,7 @@
 #include "comm/gloo.h"
 #include "comm/nccl.h"
 #include "comm/own_address.h"
+#include "comm/quiet_log.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
 #include "device/ledger_allocator.h"
@@ -17,10 +18,11 @@
 namespace lockstep::training {
 namespace {
 
-// A rank that waits longer for another than this believes it dead.
-constexpr std::chrono::minutes kPatience{5};
+std::chrono::seconds patience(const TrainOptions& options) {
+  return std::chrono::seconds(options.timeout_s);
+}
 
-comm::Meeting meeting_of(const World& world) {
+comm::Meeting meeting_of(const TrainOptions& options, const World& world) {
   comm::Meeting meeting;
   meeting.rank = world.rank;
   meeting.world_size = world.world_size;
@@ -29,7 +31,7 @@ comm::Meeting meeting_of(const World& world) {
   meeting.file = world.store_file;
   meeting.attempt = world.attempt;
   meeting.host_store = !world.agent_hosts_store;
-  meeting.timeout = kPatience;
+  meeting.timeout = patience(options);
   if (world.rank == 0 && meeting.host_store && meeting.file.empty()) {
     meeting.listen_fd =
         world.store_fd >= 0
@@ -39,16 +41,16 @@ comm::Meeting meeting_of(const World& world) {
   return meeting;
 }
 
-ProcessGroupPtr meet_over_gloo(const TrainOptions&, const World& world) {
-  const comm::Meeting meeting = meeting_of(world);
+ProcessGroupPtr meet_over_gloo(const TrainOptions& options, const World& world) {
+  const comm::Meeting meeting = meeting_of(options, world);
   const auto store = comm::meet(meeting);
   return comm::make_gloo(store, world.rank, world.world_size,
-                         comm::own_address(meeting, *store), kPatience);
+                         comm::own_address(meeting, *store), patience(options));
 }
 
-ProcessGroupPtr meet_over_shm(const TrainOptions&, const World& world) {
-  const auto store = comm::meet(meeting_of(world));
-  return shm::make_shm(store, world.rank, world.world_size, kPatience,
+ProcessGroupPtr meet_over_shm(const TrainOptions& options, const World& world) {
+  const auto store = comm::meet(meeting_of(options, world));
+  return shm::make_shm(store, world.rank, world.world_size, patience(options),
                        /*card=*/world.local_rank);
 }
 
@@ -69,12 +71,13 @@ void prepare_nccl(const TrainOptions& options, const World& world,
 }
 
 ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) {
-  const comm::Meeting meeting = meeting_of(world);
+  const comm::Meeting meeting = meeting_of(options, world);
   const auto store = comm::meet(meeting);
   prepare_nccl(options, world, comm::own_address(meeting, *store));
   const at::Device device =
       make_cards(options, world.local_world_size).at(world.local_rank).torch_device();
-  return comm::make_nccl(store, world.rank, world.world_size, device, kPatience);
+  return comm::make_nccl(store, world.rank, world.world_size, device,
+                         patience(options));
 }
 
 }  // namespace
@@ -211,6 +214,7 @@ std::string resolve_backend(const TrainOptions& options, const World& world) {
 }
 
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {
+  const comm::QuietLog quiet;
   return process_groups().at(resolve_backend(options, world))(options, world);
 }
 

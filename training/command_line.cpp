@@ -68,6 +68,9 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
   app.add_option("--backend", options.backend, "auto, gloo, nccl or shm")
       ->capture_default_str();
+  app.add_option("--timeout", options.timeout_s,
+                 "seconds that a rank waits for the others before it gives up")
+      ->capture_default_str();
   app.add_option("--ranks-per-gpu", options.ranks_per_gpu,
                  "ranks that share each CUDA card; --gpus counts the cards")
       ->capture_default_str();

@@ -52,6 +52,9 @@ void validate(const TrainOptions& options) {
           std::to_string(options.ranks_per_gpu), "must be 1 to 16");
   require(options.num_workers >= 0 && options.num_workers <= 64, "--num-workers",
           std::to_string(options.num_workers), "must be 0 to 64");
+  require(options.timeout_s >= 1 && options.timeout_s <= kMost, "--timeout",
+          std::to_string(options.timeout_s),
+          "must be 1 to " + std::to_string(kMost) + " seconds");
   require_at_least(1, "--accumulate", options.accumulate);
   require(options.accumulate <= kMost, "--accumulate",
           std::to_string(options.accumulate),

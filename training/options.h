@@ -90,6 +90,9 @@ struct TrainOptions {
   DdpOptions ddp;
   // "auto", "gloo", "nccl" or "shm".
   std::string backend = "auto";
+  // A rank that waits longer for another, at the start or in a collective, gives up.
+  // PyTorch's stores wait as long.
+  int64_t timeout_s = 300;
 
   // Called around every local batch and after every step, in this order.
   std::vector<std::shared_ptr<StepObserver>> observers;

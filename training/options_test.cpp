@@ -69,6 +69,8 @@ TEST(OptionsTest, WhatCannotBeIsNamedWithItsValueAndAWayOut) {
             "--threads-per-card -1: must be 0 (cores / cards) to 1024");
   EXPECT_EQ(refusal_of([](O& o) { o.num_workers = 65; }),
             "--num-workers 65: must be 0 to 64");
+  EXPECT_EQ(refusal_of([](O& o) { o.timeout_s = 0; }),
+            "--timeout 0: must be 1 to 1000000 seconds");
 }
 
 TEST(OptionsTest, TheEdgesAreValid) {
@@ -248,6 +250,7 @@ TEST(CommandLineTest, EachProgramTakesWhatConcernsIt) {
   EXPECT_THROW(parse({"--reducer", "flat"}, Ranks::one_process), CLI::ParseError);
   EXPECT_THROW(parse({"--accumulate", "2"}, Ranks::one_process), CLI::ParseError);
   EXPECT_EQ(parse({"--accumulate", "2"}, Ranks::one_a_card).options.accumulate, 2);
+  EXPECT_EQ(parse({"--timeout", "7"}, Ranks::one_a_card).options.timeout_s, 7);
   const CommandLine line =
       parse({"--accumulate", "2", "--sampler", "ranks-in-turn"}, Ranks::one);
   EXPECT_EQ(line.options.accumulate, 2);

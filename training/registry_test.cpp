@@ -146,5 +146,21 @@ TEST(CatalogTest, PrecisionsAreThoseOfTheOptions) {
   EXPECT_THROW(scalar_type(options), std::invalid_argument);
 }
 
+// What LibTorch says while ranks meet is kept quiet; of what it warns later (autograd,
+// say) nothing may be lost.
+TEST(ProcessGroups, WarningsAreHeardOnceTheRanksHaveMet) {
+  TrainOptions options;
+  options.device = "cpu";
+  for (const char* backend : {"gloo", "shm"}) {
+    options.backend = backend;
+    const auto group = make_process_group(options, World{});
+    testing::internal::CaptureStderr();
+    TORCH_WARN("a warning after ", backend);
+    const std::string heard = testing::internal::GetCapturedStderr();
+    EXPECT_NE(heard.find(std::string("a warning after ") + backend), std::string::npos)
+        << heard;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::training

@@ -1,7 +1,6 @@
 #include "training/report.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -11,6 +10,8 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+
+#include "tests/test_folder.h"
 
 namespace lockstep::training {
 namespace {
@@ -112,24 +113,14 @@ TEST(MergeTest, RanksThatTookDifferentNumbersOfStepsAreNotOneJob) {
 
 class ReportFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "report_test_XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  size_t files() const {
-    return static_cast<size_t>(
-        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
-  }
+  size_t files() const { return folder_.names().size(); }
   static std::string content(const fs::path& path) {
     std::ostringstream text;
     text << std::ifstream(path).rdbuf();
     return text.str();
   }
 
-  fs::path folder_;
+  TestFolder folder_;
 };
 
 TEST_F(ReportFileTest, MetricsAreAJsonObjectALine) {
@@ -159,7 +150,7 @@ TEST_F(ReportFileTest, AReportFileIsTheJson) {
 // Whole or not at all: where the new one cannot be written, the old one is left as it
 // was.
 TEST_F(ReportFileTest, AnErrorLeavesNothingHalfWritten) {
-  const std::string missing = folder_ / "no" / "metrics.jsonl";
+  const std::string missing = folder_ / "no/metrics.jsonl";
   EXPECT_EQ(error_of([&] { write_metrics(sample(), missing); }),
             "cannot write " + missing +
                 ": No such file or directory; free some space or give another path");
@@ -213,13 +204,13 @@ TEST_F(ReportFileTest, WritableIsAskedBeforeTraining) {
   EXPECT_EQ(content(path), "old");
 
   const std::string way_out = "; give a path in a folder that exists and is yours";
-  const std::string missing = folder_ / "no" / "file";
+  const std::string missing = folder_ / "no/file";
   EXPECT_EQ(error_of([&] { check_writable(missing, "--metrics-file"); }),
             "--metrics-file " + missing +
                 " cannot be written: No such file or directory" + way_out);
-  EXPECT_EQ(error_of([&] { check_writable(folder_, "--report-file"); }),
-            "--report-file " + folder_.string() + " cannot be written: Is a directory" +
-                way_out);
+  EXPECT_EQ(error_of([&] { check_writable(folder_.path(), "--report-file"); }),
+            "--report-file " + folder_.path().string() +
+                " cannot be written: Is a directory" + way_out);
   const std::string under_a_file = path / "file";
   EXPECT_EQ(error_of([&] { check_writable(under_a_file, "--report-file"); }),
             "--report-file " + under_a_file + " cannot be written: Not a directory" +

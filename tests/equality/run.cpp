@@ -13,6 +13,7 @@
 #include <stdexcept>
 
 #include "launch/process.h"
+#include "tests/test_folder.h"
 
 namespace lockstep::equality {
 namespace {
@@ -35,24 +36,10 @@ std::string joined(const Words& words) {
   return text;
 }
 
-// A folder that goes with the process.
+// It goes with the process.
 const fs::path& scratch() {
-  struct Folder {
-    fs::path path;
-    Folder() {
-      std::string name =
-          (fs::temp_directory_path() / "lockstep-equality-XXXXXX").string();
-      if (mkdtemp(name.data()) == nullptr)
-        throw std::runtime_error("no folder " + name);
-      path = name;
-    }
-    ~Folder() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  };
-  static const Folder folder;
-  return folder.path;
+  static const TestFolder folder;
+  return folder.path();
 }
 
 std::vector<double> read_losses(const fs::path& metrics) {

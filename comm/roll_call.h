@@ -1,0 +1,18 @@
+// Waits until every rank of a job has come to the store, and knows who has not. A rank
+// that has come says so again and again while it waits: one that falls silent has died,
+// and nobody need wait for the others then.
+//
+// Not here: who dies later, when the process group is made. That has means of its own.
+#pragma once
+
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+#include "comm/rendezvous.h"
+
+namespace lockstep::comm {
+
+// Throws std::runtime_error, one line and on all ranks the same, naming who did not
+// come in time or fell silent.
+void await_all(c10d::Store& store, const Meeting& meeting);
+
+}  // namespace lockstep::comm

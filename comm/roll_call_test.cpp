@@ -1,0 +1,142 @@
+#include "comm/roll_call.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <string>
+#include <thread>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <vector>
+
+#include "launch/listener.h"
+#include "shm/thread_groups.h"
+
+namespace lockstep::comm {
+
+using shm::kTestTimeout;
+using shm::on_threads;
+namespace {
+
+// What each of these ranks of a job of `world_size` is told.
+std::vector<std::string> told(const std::vector<int>& ranks, Meeting meeting,
+                              const std::function<void(const Meeting&)>& come) {
+  std::vector<std::string> words(ranks.size());
+  on_threads(static_cast<int>(ranks.size()), [&](int i) {
+    Meeting mine = meeting;
+    mine.rank = ranks[static_cast<size_t>(i)];
+    if (mine.rank != 0) mine.listen_fd = -1;
+    try {
+      come(mine);
+      words[static_cast<size_t>(i)] = "all came";
+    } catch (const std::runtime_error& error) {
+      words[static_cast<size_t>(i)] = error.what();
+    }
+  });
+  return words;
+}
+
+using Words = std::vector<std::string>;
+
+TEST(RollCall, WhoDidNotComeInTimeIsNamedOnEveryRank) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  Meeting meeting;
+  meeting.world_size = 5;
+  meeting.port = 29500;
+  meeting.timeout = std::chrono::seconds(1);
+  const Words words =
+      told({0, 1, 3}, meeting, [&](const Meeting& mine) { await_all(*store, mine); });
+  const std::string expected =
+      "waited 1 s for rank 2, 4 of 5 at 127.0.0.1:29500; came: 0, 1, 3";
+  EXPECT_EQ(words, Words(3, expected));
+}
+
+// The store is rank 0's, which ends after the others, whoever was the first to give up.
+TEST(RollCall, AtRankZerosPortAsWell) {
+  for (const int impatient : {0, 1, 3}) {
+    launch::Listener listener;
+    Meeting meeting;
+    meeting.world_size = 4;
+    meeting.port = listener.port();
+    meeting.listen_fd = listener.release();
+    const Words words = told({0, 1, 3}, meeting, [&](const Meeting& mine) {
+      Meeting with_patience = mine;
+      with_patience.timeout =
+          mine.rank == impatient ? std::chrono::seconds(1) : kTestTimeout;
+      meet(with_patience);
+    });
+    EXPECT_EQ(words, Words(3, "waited 1 s for rank 2 of 4 at 127.0.0.1:" +
+                                  std::to_string(meeting.port) + "; came: 0, 1, 3"))
+        << "rank " << impatient;
+  }
+}
+
+TEST(RollCall, WhoCameAndDiedIsNamedLongBeforeTheTimeOut) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  Meeting meeting;
+  meeting.world_size = 4;
+  meeting.port = 29500;
+  meeting.timeout = std::chrono::hours(1);
+  meeting.silence = std::chrono::seconds(4);
+  store->add("came/1", 1);  // and not again
+  const Words words =
+      told({0, 3}, meeting, [&](const Meeting& mine) { await_all(*store, mine); });
+  EXPECT_EQ(words, Words(2,
+                         "rank 1 came and has gone; waited in vain for rank 2 of 4 at "
+                         "127.0.0.1:29500; came: 0, 1, 3"));
+}
+
+TEST(RollCall, WhoIsOnlySlowIsWaitedFor) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  Meeting meeting;
+  meeting.world_size = 3;
+  meeting.timeout = kTestTimeout;
+  meeting.silence = std::chrono::seconds(4);
+  const Words words = told({0, 1, 2}, meeting, [&](const Meeting& mine) {
+    // Longer than anybody may be silent once there.
+    if (mine.rank == 2) std::this_thread::sleep_for(std::chrono::seconds(5));
+    await_all(*store, mine);
+  });
+  EXPECT_EQ(words, Words(3, "all came"));
+}
+
+TEST(RollCall, WhoComesAfterTheOthersGaveUpIsToldSo) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  Meeting meeting;
+  meeting.world_size = 2;
+  meeting.timeout = std::chrono::seconds(1);
+  meeting.port = 29500;
+  const auto come = [&](const Meeting& mine) { await_all(*store, mine); };
+  const Words first = told({0}, meeting, come);
+  EXPECT_EQ(first, Words{"waited 1 s for rank 1 of 2 at 127.0.0.1:29500; came: 0"});
+  EXPECT_EQ(told({1}, meeting, come), first);
+}
+
+TEST(RollCall, RankZeroThatTakesTheStoreWithItIsNamed) {
+  launch::Listener listener;
+  Meeting meeting;
+  meeting.world_size = 3;
+  meeting.port = listener.port();
+  meeting.listen_fd = listener.release();
+  meeting.timeout = std::chrono::milliseconds(300);
+  // Rank 0 hosts a store for somebody else and leaves.
+  Meeting host = meeting;
+  host.world_size = 1;
+  auto store = meet(host);
+  std::thread leaver([&] {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    store.reset();
+  });
+  meeting.timeout = kTestTimeout;
+  const Words words = told({1}, meeting, [&](const Meeting& mine) { meet(mine); });
+  leaver.join();
+  const std::string beginning =
+      "the store at 127.0.0.1:" + std::to_string(meeting.port) +
+      " went before all 3 ranks had come; has rank 0 gone? (";
+  EXPECT_EQ(words.front().rfind(beginning, 0), 0u) << words.front();
+  EXPECT_EQ(words.front().find('\n'), std::string::npos) << words.front();
+}
+
+}  // namespace
+}  // namespace lockstep::comm

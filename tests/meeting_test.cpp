@@ -1,0 +1,98 @@
+// Ranks started by hand of which one never comes, or dies before all have met: the
+// others end and say who. (Who dies later: kill_test.cpp.)
+#include <signal.h>
+
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "launch/listener.h"
+#include "tests/program_run.h"
+
+namespace lockstep {
+namespace {
+
+std::unique_ptr<ProgramRun> start_rank(int rank, int world_size,
+                                       const std::string& method,
+                                       const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {"--rank",        std::to_string(rank),
+                                        "--world-size",  std::to_string(world_size),
+                                        "--init-method", method,
+                                        "--gpus",        std::to_string(world_size),
+                                        "--model",       "linear",
+                                        "--dataset",     "features100",
+                                        "--device",      "cpu",
+                                        "--quiet"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return std::make_unique<ProgramRun>("multinode", arguments);
+}
+
+int free_port() { return launch::Listener().port(); }
+
+// Until it is so; a minute at most.
+void await(const std::function<bool()>& so) {
+  for (int i = 0; i < 6000 && !so(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ASSERT_TRUE(so());
+}
+
+// Connections that the one who listens at the port has, as the kernel lists them.
+int connections(int port) {
+  int found = 0;
+  for (const std::string& line : lines_of(read_text("/proc/net/tcp"))) {
+    std::istringstream fields(line);
+    std::string slot, local, remote, state;
+    fields >> slot >> local >> remote >> state;
+    const size_t colon = local.find(':');
+    if (state != "01" || colon == std::string::npos) continue;  // 01: established
+    if (std::stoi(local.substr(colon + 1), nullptr, 16) == port) ++found;
+  }
+  return found;
+}
+
+TEST(Meeting, WhoDidNotComeIsNamed) {
+  const std::string place = "127.0.0.1:" + std::to_string(free_port());
+  std::vector<std::unique_ptr<ProgramRun>> runs;
+  for (const int rank : {0, 1, 3}) {
+    runs.push_back(start_rank(rank, 4, "tcp://" + place, {"--timeout", "5"}));
+  }
+  for (const auto& run : runs) {
+    expect_refusal(*run, 1,
+                   {"waited 5 s for rank 2 of 4 at " + place + "; came: 0, 1, 3"});
+  }
+}
+
+TEST(Meeting, WhoCameAndWasKilledIsNamed) {
+  const TestFolder folder;
+  const std::string file = folder / "job";
+  const auto first = start_rank(0, 3, "file://" + file);
+  const auto victim = start_rank(1, 3, "file://" + file);
+  await([&] {
+    const std::string keys = read_text(file);
+    return keys.find("came/0") != std::string::npos &&
+           keys.find("came/1") != std::string::npos;
+  });
+  victim->process().send_signal(SIGKILL);
+  expect_refusal(*first, 1,
+                 {"rank 1 came and has gone; waited in vain for rank 2 of 3"});
+}
+
+TEST(Meeting, RankZeroThatWasKilledIsNamed) {
+  const int port = free_port();
+  const std::string place = "127.0.0.1:" + std::to_string(port);
+  const auto victim = start_rank(0, 3, "tcp://" + place);
+  const auto other = start_rank(1, 3, "tcp://" + place);
+  await([&] { return connections(port) == 2; });
+  victim->process().send_signal(SIGKILL);
+  expect_refusal(*other, 1, {"the store at " + place, "has rank 0 gone?"});
+}
+
+TEST(Meeting, RankZeroThatNeverCameIsNamed) {
+  const std::string place = "127.0.0.1:" + std::to_string(free_port());
+  const auto other = start_rank(1, 3, "tcp://" + place, {"--timeout", "2"});
+  expect_refusal(*other, 1, {"rank 1 of 3 met nobody at " + place});
+}
+
+}  // namespace
+}  // namespace lockstep
