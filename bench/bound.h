@@ -14,6 +14,9 @@ namespace lockstep::bench {
 // process's own steps would not do: where there are more processes than cores, most
 // steps run between two turns of the others and none of them waits.) Losses and cards
 // as of ranks, training::merge; no phases, as the steps are nobody's own.
-TrainReport side_by_side(const std::vector<TrainReport>& processes);
+// `cores`: of this machine. Where the processes are more than these, a turn is
+// several short steps and the steps of a job come in clumps: each then stands for the
+// mean of its eighth of the run.
+TrainReport side_by_side(const std::vector<TrainReport>& processes, int cores);
 
 }  // namespace lockstep::bench

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bench/bound.h"
+#include "bench/machine.h"
 #include "launch/start_line.h"
 
 namespace lockstep::bench {
@@ -124,7 +125,7 @@ TrainReport Children::run(const Case& one, const RunPlan& plan) const {
     reports.push_back(
         training::report_from_json(text_of(files[static_cast<size_t>(i)])));
   }
-  return processes > 1 ? side_by_side(reports) : reports.front();
+  return processes > 1 ? side_by_side(reports, cores()) : reports.front();
 }
 
 void Children::dry_run(const Case& one) const {

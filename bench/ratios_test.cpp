@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "bench/bound.h"
 #include "reports/sample_rows.h"
 
@@ -70,7 +72,7 @@ TrainReport report_of(const std::vector<double>& step_ms) {
 }
 
 TEST(Bound, EqualProcessesSideBySideAreAsQuickAsEach) {
-  const TrainReport job = side_by_side({report_of({1, 2, 3}), report_of({1, 2, 3})});
+  const TrainReport job = side_by_side({report_of({1, 2, 3}), report_of({1, 2, 3})}, 2);
   EXPECT_EQ(job.step_ms, (std::vector<double>{1, 2, 3}));
   EXPECT_EQ(job.samples, (std::vector<int64_t>{128, 128, 128}));
   EXPECT_EQ(job.losses, (std::vector<double>{2, 2, 2}));
@@ -80,14 +82,29 @@ TEST(Bound, EqualProcessesSideBySideAreAsQuickAsEach) {
 TEST(Bound, ProcessesThatTakeTurnsOnACoreAreHalfAsQuick) {
   // Two steps each in turn: a step takes 1 ms, or 3 where the other's turn lies before.
   const TrainReport job =
-      side_by_side({report_of({1, 1, 3, 1}), report_of({3, 1, 3, 1})});
+      side_by_side({report_of({1, 1, 3, 1}), report_of({3, 1, 3, 1})}, 2);
   EXPECT_EQ(job.step_ms, (std::vector<double>{2, 2, 2, 2}));
 }
 
 TEST(Bound, WhoeverTookTheSteps) {
   // One is three times as fast: of six steps the first four are done after 3 ms.
-  const TrainReport job = side_by_side({report_of({1, 1, 1}), report_of({3, 3, 3})});
+  const TrainReport job = side_by_side({report_of({1, 1, 1}), report_of({3, 3, 3})}, 2);
   EXPECT_EQ(job.step_ms, (std::vector<double>{2, 1, 6}));
+}
+
+TEST(Bound, StepsInClumpsAreEvenedOutWhereTurnsAreTaken) {
+  // Four steps a turn: half of the job's steps would look three times as quick.
+  std::vector<double> first, second;
+  for (int turn = 0; turn < 16; ++turn) {
+    first.insert(first.end(), {turn == 0 ? 1.0 : 5.0, 1, 1, 1});
+    second.insert(second.end(), {5, 1, 1, 1});
+  }
+  const TrainReport job = side_by_side({report_of(first), report_of(second)}, 1);
+  ASSERT_EQ(job.step_ms.size(), 64u);
+  EXPECT_DOUBLE_EQ(job.step_ms[20], 2);
+  EXPECT_DOUBLE_EQ(job.step_ms[63], 2);
+  EXPECT_EQ(std::set<double>(job.step_ms.begin(), job.step_ms.end()).size(), 1u);
+  EXPECT_EQ(side_by_side({report_of({2}), report_of({2})}, 1).step_ms.at(0), 2);
 }
 
 }  // namespace
