@@ -96,7 +96,8 @@ at::Tensor convolve(const at::Tensor& any_input, const at::Tensor& weight,
       .run([&](int64_t, int64_t first, int64_t count, const Points& transformed,
                const Points& products) {
         winograd::transform_input(from, first, count, transformed);
-        winograd::multiply(transformed, filters.const_data_ptr<float>(), products);
+        winograd::multiply(transformed, filters.const_data_ptr<float>(), count,
+                           products);
         winograd::transform_output(products, to, first, count);
       });
   return output;

@@ -252,12 +252,12 @@ void transform_gradient(const Images& images, long first, long count,
   }
 }
 
-void multiply(const Points& from, const float* panels, const Points& to) {
+void multiply(const Points& from, const float* panels, long rows, const Points& to) {
   const long depth = from.channels;
   for (long p = 0; p < kPoints; ++p) {
     for (long n = 0; n < to.channels; n += kPanel) {
       const float* panel = panels + (p * to.channels + n) * depth;
-      for (long m = 0; m < from.rows; m += kRows) {
+      for (long m = 0; m < rows; m += kRows) {
         multiply_block<false>(from.data + p * from.step() + m * depth, depth, 1, panel,
                               depth, to.data + p * to.step() + m * to.channels + n,
                               to.channels);

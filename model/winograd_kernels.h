@@ -68,9 +68,9 @@ void transform_output(const Points& from, const Images& images, long first, long
 // AyA' of an output's gradient, in panels [channels / kPanel][rows][kPanel] a point.
 void transform_gradient(const Images& images, long first, long count, const Points& to);
 
-// For each point: to[rows, out] = from[rows, in] * panels. Rows are a multiple of
-// kRows.
-void multiply(const Points& from, const float* panels, const Points& to);
+// For each point: to[., out] = from[., in] * panels, of the first `rows` rows and those
+// up to the next multiple of kRows.
+void multiply(const Points& from, const float* panels, long rows, const Points& to);
 // For each point: to[in, out] = (add: +=) the first `rows` rows of input[., in]' *
 // gradient[., out], where `gradient` lies in panels.
 void multiply_transposed(const Points& input, const Points& gradient, long rows,
