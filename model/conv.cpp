@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "model/processor.h"
 #include "model/winograd.h"
 
 namespace lockstep::model {

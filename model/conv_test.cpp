@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/processor.h"
 #include "model/winograd.h"
 
 namespace lockstep::model {

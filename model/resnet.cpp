@@ -2,9 +2,9 @@
 // network of basic blocks, with the 3x3 stem that its section 4.2 uses on small images.
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/pooling.h>
 
+#include "model/batch_norm.h"
 #include "model/conv.h"
 #include "model/linear.h"
 #include "model/networks.h"
@@ -28,12 +28,12 @@ class BasicBlockImpl : public nn::Cloneable<BasicBlockImpl> {
   // Cloneable makes replicas by calling this and copying the parameters over.
   void reset() override {
     body_ = register_module(
-        "body", Network(Conv(in_, out_, 3, stride_), nn::BatchNorm2d(out_), relu(),
-                        Conv(out_, out_, 3, 1), nn::BatchNorm2d(out_)));
+        "body", Network(Conv(in_, out_, 3, stride_), BatchNorm(out_), relu(),
+                        Conv(out_, out_, 3, 1), BatchNorm(out_)));
     shortcut_ = register_module("shortcut", Network());
     if (stride_ != 1 || in_ != out_) {
       shortcut_->push_back(Conv(in_, out_, 1, stride_));
-      shortcut_->push_back(nn::BatchNorm2d(out_));
+      shortcut_->push_back(BatchNorm(out_));
     }
   }
 
@@ -54,7 +54,7 @@ TORCH_MODULE(BasicBlock);
 }  // namespace
 
 Network resnet18() {
-  Network network(Conv(1, 64, 3, 1), nn::BatchNorm2d(64), relu());
+  Network network(Conv(1, 64, 3, 1), BatchNorm(64), relu());
   int64_t in = 64;
   for (const int64_t out : {64, 128, 256, 512}) {
     network->push_back(BasicBlock(in, out, /*stride=*/out == 64 ? 1 : 2));

@@ -2,11 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "model/processor.h"
 #include "model/winograd_kernels.h"
 
 namespace lockstep::model {
@@ -104,11 +104,6 @@ at::Tensor convolve(const at::Tensor& any_input, const at::Tensor& weight,
 }
 
 }  // namespace
-
-bool processor_has_avx512() {
-  static const bool has = at::get_cpu_capability() == "AVX512";
-  return has;
-}
 
 bool suits_winograd(const at::Tensor& input, const at::Tensor& weight) {
   const auto suit = [](const at::Tensor& tensor) {

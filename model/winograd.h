@@ -9,9 +9,6 @@
 
 namespace lockstep::model {
 
-// As LibTorch sees it, so that ATEN_CPU_CAPABILITY=avx2 switches off what is here, too.
-bool processor_has_avx512();
-
 // Whether the processor, the types and the numbers of channels are such that it pays.
 bool suits_winograd(const at::Tensor& input, const at::Tensor& weight);
 

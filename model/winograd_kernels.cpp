@@ -1,21 +1,9 @@
-// No header of the standard library's here: what the linker takes from this file for
-// everybody must not need AVX-512.
 #include "model/winograd_kernels.h"
+
+#include "model/lanes.h"
 
 namespace lockstep::model::winograd {
 namespace {
-
-using Lanes [[gnu::vector_size(4 * kLanes)]] = float;
-
-// Of any alignment.
-Lanes load(const float* numbers) {
-  Lanes loaded;
-  __builtin_memcpy(&loaded, numbers, sizeof(loaded));
-  return loaded;
-}
-void store(float* numbers, const Lanes& stored) {
-  __builtin_memcpy(numbers, &stored, sizeof(stored));
-}
 
 // What stands for the pixels outside the image: zeros to read, a place to write.
 alignas(64) const float kOutside[kMaxChannels] = {};

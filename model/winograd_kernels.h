@@ -4,13 +4,14 @@
 // over the channels, become 2x2 outputs A'mA. Sixteen products where the plain sum
 // takes 36.
 //
-// Compiled for AVX-512 alone: ask before you call (winograd.h).
+// Compiled for AVX-512 alone: ask before you call (processor.h).
 #pragma once
+
+#include "model/lanes.h"
 
 namespace lockstep::model::winograd {
 
 inline constexpr long kPoints = 16;  // numbers of a transformed tile
-inline constexpr long kLanes = 16;   // channels that are transformed at once
 inline constexpr long kPanel = 32;   // columns that are multiplied at once
 inline constexpr long kMaxChannels = 4096;
 inline constexpr long kRows = 8;  // rows that are multiplied at once
