@@ -45,25 +45,29 @@ at::Tensor channels_last(const at::Tensor& images) {
 
 }  // namespace
 
-ConvImpl::ConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride)
-    : in_(in), out_(out), kernel_(kernel), stride_(stride) {
+ConvImpl::ConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride, bool bias)
+    : in_(in), out_(out), kernel_(kernel), stride_(stride), has_bias_(bias) {
   ConvImpl::reset();
 }
 
-// As torch/csrc/api/include/torch/nn/modules/conv.h draws it.
+// As torch/csrc/api/include/torch/nn/modules/conv.h draws them.
 void ConvImpl::reset() {
   weight_ = register_parameter("weight", torch::empty({out_, in_, kernel_, kernel_}));
   torch::nn::init::kaiming_uniform_(weight_, std::sqrt(5.0));
+  if (!has_bias_) return;
+  bias_ = register_parameter("bias", torch::empty({out_}));
+  const double bound = 1 / std::sqrt(static_cast<double>(in_ * kernel_ * kernel_));
+  torch::nn::init::uniform_(bias_, -bound, bound);
 }
 
 at::Tensor ConvImpl::forward(const at::Tensor& input) {
   const bool likes_channels_last =
       input.is_cpu() && input.scalar_type() == at::kFloat && processor_has_avx512();
   const at::Tensor images = likes_channels_last ? channels_last(input) : input;
-  if (stride_ == 1 && suits_winograd(images, weight_)) {
+  if (stride_ == 1 && !has_bias_ && suits_winograd(images, weight_)) {
     return WinogradConv::apply(images, weight_);
   }
-  return at::conv2d(images, weight_, {}, stride_, kernel_ / 2);
+  return at::conv2d(images, weight_, bias_, stride_, kernel_ / 2);
 }
 
 }  // namespace lockstep::model

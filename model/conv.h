@@ -1,5 +1,5 @@
-// The layer torch::nn::Conv2d is without a bias, with the same weight drawn in the same
-// way, and padded so that a stride of 1 keeps the image's size.
+// The layer torch::nn::Conv2d is, with the same parameters drawn in the same order, and
+// padded so that a stride of 1 keeps the image's size.
 //
 // In fp32 on a CPU with AVX-512 its outputs are channels-last whatever comes in, so
 // that a network of them turns its images once, at the first layer: there oneDNN needs
@@ -14,7 +14,7 @@ namespace lockstep::model {
 
 class ConvImpl : public torch::nn::Cloneable<ConvImpl> {
  public:
-  ConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride);
+  ConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride, bool bias);
 
   void reset() override;
   // [N, in, H, W] -> [N, out, H/stride, W/stride]
@@ -25,7 +25,9 @@ class ConvImpl : public torch::nn::Cloneable<ConvImpl> {
   int64_t out_;
   int64_t kernel_;  // odd
   int64_t stride_;
+  bool has_bias_;
   at::Tensor weight_;  // [out, in, kernel, kernel]
+  at::Tensor bias_;    // [out], or undefined
 };
 
 using Conv = torch::nn::ModuleHolder<ConvImpl>;

@@ -117,20 +117,26 @@ TEST(SuitsWinograd, OnlyWhatItsKernelsTake) {
 
 struct Layer {
   int64_t in, out, kernel, stride;
+  bool bias;
 };
-const std::vector<Layer> kLayers = {
-    {1, 64, 3, 1}, {64, 64, 3, 1}, {64, 96, 3, 2}, {32, 64, 1, 2}, {3, 7, 5, 1}};
+const std::vector<Layer> kLayers = {{1, 64, 3, 1, false},  {64, 64, 3, 1, false},
+                                    {64, 96, 3, 2, false}, {32, 64, 1, 2, false},
+                                    {3, 7, 5, 1, false},   {1, 16, 5, 1, true},
+                                    {32, 32, 3, 1, true}};
 
-TEST(ConvTest, DrawsTheWeightOfTorchsConv2d) {
+TEST(ConvTest, DrawsTheParametersOfTorchsConv2d) {
   for (const Layer& l : kLayers) {
     torch::manual_seed(3);
-    const Conv ours(l.in, l.out, l.kernel, l.stride);
+    const Conv ours(l.in, l.out, l.kernel, l.stride, l.bias);
     torch::manual_seed(3);
     const torch::nn::Conv2d theirs(
-        torch::nn::Conv2dOptions(l.in, l.out, l.kernel).bias(false));
+        torch::nn::Conv2dOptions(l.in, l.out, l.kernel).bias(l.bias));
     const auto parameters = ours->named_parameters();
-    ASSERT_EQ(parameters.keys(), std::vector<std::string>{"weight"});
-    EXPECT_TRUE(parameters["weight"].equal(theirs->weight));
+    const auto expected = theirs->named_parameters();
+    ASSERT_EQ(parameters.keys(), expected.keys());
+    for (const std::string& name : expected.keys()) {
+      EXPECT_TRUE(parameters[name].equal(expected[name])) << name;
+    }
   }
 }
 
@@ -138,15 +144,18 @@ TEST(ConvTest, DrawsTheWeightOfTorchsConv2d) {
 TEST(ConvTest, IsAtsConv2dInEveryShapeAndType) {
   for (const Layer& l : kLayers) {
     for (const auto type : {at::kFloat, at::kDouble}) {
-      Conv conv(l.in, l.out, l.kernel, l.stride);
+      Conv conv(l.in, l.out, l.kernel, l.stride, l.bias);
       conv->to(type);
       const at::Tensor weight = conv->parameters().front();
       const at::Tensor images = torch::randn({3, l.in, 9, 8}, type).requires_grad_();
       const at::Tensor found = conv->forward(images);
       const at::Tensor wide_images = images.detach().to(at::kDouble).requires_grad_();
       const at::Tensor wide = weight.detach().to(at::kDouble).requires_grad_();
+      at::Tensor bias;
+      if (l.bias)
+        bias = conv->parameters()[1].detach().to(at::kDouble).requires_grad_();
       const at::Tensor expected =
-          at::conv2d(wide_images, wide, {}, l.stride, l.kernel / 2);
+          at::conv2d(wide_images, wide, bias, l.stride, l.kernel / 2);
       const at::Tensor gradient = torch::randn(found.sizes(), type);
       found.backward(gradient);
       expected.backward(gradient.to(at::kDouble));
@@ -154,6 +163,9 @@ TEST(ConvTest, IsAtsConv2dInEveryShapeAndType) {
       EXPECT_LE(relative_error(found, expected), bound);
       EXPECT_LE(relative_error(images.grad(), wide_images.grad()), bound);
       EXPECT_LE(relative_error(weight.grad(), wide.grad()), bound);
+      if (l.bias) {
+        EXPECT_LE(relative_error(conv->parameters()[1].grad(), bias.grad()), bound);
+      }
       const at::NoGradGuard no_grad;
       EXPECT_TRUE(conv->forward(images).equal(found));
     }
@@ -161,7 +173,7 @@ TEST(ConvTest, IsAtsConv2dInEveryShapeAndType) {
 }
 
 TEST(ConvTest, GradientsOnlyWhereTheyAreWanted) {
-  Conv conv(32, 32, 3, 1);
+  Conv conv(32, 32, 3, 1, /*bias=*/false);
   const at::Tensor weight = conv->parameters().front();
   const at::Tensor images = torch::randn({2, 32, 4, 4});
   conv->forward(images).sum().backward();
@@ -177,7 +189,7 @@ TEST(ConvTest, GradientsOnlyWhereTheyAreWanted) {
 
 TEST(ConvTest, GivesChannelsLastWhereThatIsQuicker) {
   for (const Layer& l : kLayers) {
-    Conv conv(l.in, l.out, l.kernel, l.stride);
+    Conv conv(l.in, l.out, l.kernel, l.stride, l.bias);
     const at::Tensor images = torch::rand({2, l.in, 6, 6});
     EXPECT_EQ(conv->forward(images).is_contiguous(kChannelsLast),
               processor_has_avx512());
@@ -187,7 +199,7 @@ TEST(ConvTest, GivesChannelsLastWhereThatIsQuicker) {
 }
 
 TEST(ConvTest, RefusesWhatDoesNotFitAsAtsConv2dDoes) {
-  Conv conv(32, 32, 3, 1);
+  Conv conv(32, 32, 3, 1, /*bias=*/false);
   EXPECT_THROW(conv->forward(torch::rand({2, 64, 4, 4})), c10::Error);
   EXPECT_THROW(conv->forward(torch::rand({2, 32, 4, 4}, at::kDouble)), c10::Error);
   EXPECT_THROW(conv->forward(torch::rand({32})), c10::Error);

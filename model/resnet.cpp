@@ -14,6 +14,10 @@ namespace {
 
 namespace nn = torch::nn;
 
+Conv conv(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+  return Conv(in, out, kernel, stride, /*bias=*/false);
+}
+
 // In place: batch norm, before it, does not look at its output again.
 nn::ReLU relu() { return nn::ReLU(nn::ReLUOptions(/*inplace=*/true)); }
 
@@ -28,11 +32,11 @@ class BasicBlockImpl : public nn::Cloneable<BasicBlockImpl> {
   // Cloneable makes replicas by calling this and copying the parameters over.
   void reset() override {
     body_ = register_module(
-        "body", Network(Conv(in_, out_, 3, stride_), BatchNorm(out_), relu(),
-                        Conv(out_, out_, 3, 1), BatchNorm(out_)));
+        "body", Network(conv(in_, out_, 3, stride_), BatchNorm(out_), relu(),
+                        conv(out_, out_, 3, 1), BatchNorm(out_)));
     shortcut_ = register_module("shortcut", Network());
     if (stride_ != 1 || in_ != out_) {
-      shortcut_->push_back(Conv(in_, out_, 1, stride_));
+      shortcut_->push_back(conv(in_, out_, 1, stride_));
       shortcut_->push_back(BatchNorm(out_));
     }
   }
@@ -54,7 +58,7 @@ TORCH_MODULE(BasicBlock);
 }  // namespace
 
 Network resnet18() {
-  Network network(Conv(1, 64, 3, 1), BatchNorm(64), relu());
+  Network network(conv(1, 64, 3, 1), BatchNorm(64), relu());
   int64_t in = 64;
   for (const int64_t out : {64, 128, 256, 512}) {
     network->push_back(BasicBlock(in, out, /*stride=*/out == 64 ? 1 : 2));
