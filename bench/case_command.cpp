@@ -31,13 +31,14 @@ std::string program_name(const Case& one, const RunPlan& plan) {
 
 // What ours and the Python peer are told alike.
 Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan) {
-  Words arguments = {"--model",      one.model,
-                     "--batch-size", std::to_string(one.local_batch),
-                     "--steps",      std::to_string(plan.steps),
-                     "--precision",  sweep.precision,
-                     "--lr",         shortest(sweep.lr),
-                     "--seed",       std::to_string(sweep.seed),
-                     "--drop-last"};
+  Words arguments = {
+      "--model",      one.model,
+      "--batch-size", std::to_string(one.local_batch),
+      "--steps",      std::to_string(plan.steps),
+      "--precision",  plan.precision.empty() ? sweep.precision : plan.precision,
+      "--lr",         shortest(sweep.lr),
+      "--seed",       std::to_string(sweep.seed),
+      "--drop-last"};
   if (sweep.channels_last) arguments.emplace_back("--channels-last");
   return arguments;
 }

@@ -18,6 +18,7 @@ struct RunPlan {
   // One card that takes the case's local batches in turn and averages their gradients:
   // what the case is checked against.
   bool reference = false;
+  std::string precision = {};  // the sweep's where empty
 };
 
 // A program that lies beside this one.

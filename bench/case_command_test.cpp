@@ -92,5 +92,15 @@ TEST(CaseCommand, TheReferenceIsOneCardThatTakesTheSameSamples) {
   EXPECT_EQ(value(command("bound", 2, quick_sweep(), reference), "--accumulate"), "1");
 }
 
+TEST(CaseCommand, APlanMayAskForAnotherPrecision) {
+  for (const char* mode : {"single", "ddp-python"}) {
+    const Sweep sweep = quick_sweep();
+    EXPECT_EQ(value(command(mode, 1, sweep), "--precision"), sweep.precision) << mode;
+    EXPECT_EQ(value(command(mode, 1, sweep, {.precision = "fp64"}), "--precision"),
+              "fp64")
+        << mode;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::bench

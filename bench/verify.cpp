@@ -1,10 +1,32 @@
 #include "bench/verify.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <exception>
 
 namespace lockstep::bench {
+namespace {
+
+bool near(double loss, double reference, double tolerance) {
+  // An infinite loss is within any part of itself, so that is looked at first.
+  return std::isfinite(loss) && std::isfinite(reference) &&
+         std::abs(loss - reference) <= tolerance * std::abs(reference);
+}
+
+struct Losses {
+  std::vector<double> of_case;
+  std::vector<double> of_reference;
+};
+
+Losses run_both(const Case& one, const Children& children, RunPlan plan) {
+  plan.reference = true;
+  std::vector<double> of_reference = children.run(one, plan).losses;
+  plan.reference = false;
+  return {children.run(one, plan).losses, std::move(of_reference)};
+}
+
+}  // namespace
 
 std::optional<std::string> disagreement(const std::vector<double>& losses,
                                         const std::vector<double>& reference) {
@@ -13,10 +35,7 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
            std::to_string(reference.size());
   }
   for (size_t step = 0; step < losses.size(); ++step) {
-    const double error = std::abs(losses[step] - reference[step]);
-    // An infinite loss is within any part of itself, so that is looked at first.
-    const bool finite = std::isfinite(losses[step]) && std::isfinite(reference[step]);
-    if (finite && error <= kVerifyTolerance * std::abs(reference[step])) continue;
+    if (near(losses[step], reference[step], kVerifyTolerance)) continue;
     char text[160];
     std::snprintf(
         text, sizeof(text),
@@ -28,13 +47,28 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
   return std::nullopt;
 }
 
+bool may_be_rounding(const std::vector<double>& losses,
+                     const std::vector<double>& reference) {
+  if (losses.empty() || losses.size() != reference.size()) return false;
+  return near(losses[0], reference[0], kVerifyTolerance) &&
+         std::equal(losses.begin(), losses.end(), reference.begin(),
+                    [](double loss, double expected) {
+                      return near(loss, expected, kRoundingTolerance);
+                    });
+}
+
 std::optional<std::string> verify(const Case& one, const Children& children) {
   try {
-    const TrainReport reference =
-        children.run(one, {.steps = kVerifySteps, .reference = true});
-    const TrainReport run =
-        children.run(one, {.steps = kVerifySteps, .reference = false});
-    return disagreement(run.losses, reference.losses);
+    const Losses found = run_both(one, children, {.steps = kVerifySteps});
+    const auto reason = disagreement(found.of_case, found.of_reference);
+    // Note [Where rounding alone parts two runs]
+    if (!reason || !one.in_python() ||
+        !may_be_rounding(found.of_case, found.of_reference)) {
+      return reason;
+    }
+    const Losses exact =
+        run_both(one, children, {.steps = kVerifyStepsInFp64, .precision = "fp64"});
+    return disagreement(exact.of_case, exact.of_reference);
   } catch (const Stopped&) {
     throw;
   } catch (const std::exception& error) {

@@ -38,5 +38,15 @@ TEST(Disagreement, AnotherNumberOfStepsIsOne) {
   EXPECT_EQ(disagreement({2.5, 1.25}, {}), "took 2 steps where one card takes 0");
 }
 
+TEST(MayBeRounding, BeginsEqualAndStaysNear) {
+  EXPECT_TRUE(may_be_rounding({2.5, 1.25}, {2.5, 1.25}));
+  EXPECT_TRUE(may_be_rounding({2.5 * (1 + 0.9e-5), 1.25 * 1.04}, {2.5, 1.25}));
+  EXPECT_FALSE(may_be_rounding({2.5 * (1 + 1.1e-5), 1.25}, {2.5, 1.25}));
+  EXPECT_FALSE(may_be_rounding({2.5, 1.25 * 1.06}, {2.5, 1.25}));
+  EXPECT_FALSE(may_be_rounding({2.5, std::nan("")}, {2.5, 1.25}));
+  EXPECT_FALSE(may_be_rounding({2.5}, {2.5, 1.25}));
+  EXPECT_FALSE(may_be_rounding({}, {}));
+}
+
 }  // namespace
 }  // namespace lockstep::bench

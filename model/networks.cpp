@@ -1,12 +1,12 @@
 #include "model/networks.h"
 
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/pooling.h>
 
 #include <unordered_set>
 
+#include "model/batch_norm.h"
+#include "model/conv.h"
 #include "model/linear.h"
 
 namespace lockstep::model {
@@ -16,10 +16,10 @@ namespace nn = torch::nn;
 
 // [N, in, H, W] -> [N, out, H/2, W/2]
 void add_conv_block(Network& network, int64_t in, int64_t out, bool batch_norm) {
-  network->push_back(
-      nn::Conv2d(nn::Conv2dOptions(in, out, /*kernel_size=*/5).padding(2)));
-  if (batch_norm) network->push_back(nn::BatchNorm2d(out));
-  network->push_back(nn::ReLU());
+  network->push_back(Conv(in, out, /*kernel=*/5, /*stride=*/1, /*bias=*/true));
+  if (batch_norm) network->push_back(BatchNorm(out));
+  // In place: neither layer looks at its output again.
+  network->push_back(nn::ReLU(nn::ReLUOptions(/*inplace=*/true)));
   network->push_back(nn::MaxPool2d(2));
 }
 

@@ -1,0 +1,73 @@
+#include "model/conv.h"
+
+#include <torch/autograd.h>
+#include <torch/nn/init.h>
+
+#include <cmath>
+
+#include "model/processor.h"
+#include "model/winograd.h"
+
+namespace lockstep::model {
+namespace {
+
+class WinogradConv : public torch::autograd::Function<WinogradConv> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context,
+                            const at::Tensor& input, const at::Tensor& weight) {
+    context->save_for_backward({input, weight});
+    return winograd_convolution(input, weight);
+  }
+
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext* context,
+      const torch::autograd::variable_list& gradients) {
+    const torch::autograd::variable_list saved = context->get_saved_variables();
+    const at::Tensor& input = saved[0];
+    const at::Tensor& weight = saved[1];
+    torch::autograd::variable_list wanted(2);
+    if (context->needs_input_grad(0)) {
+      wanted[0] = winograd_input_gradient(gradients[0], weight);
+    }
+    if (context->needs_input_grad(1)) {
+      wanted[1] = winograd_weight_gradient(input, gradients[0], weight);
+    }
+    return wanted;
+  }
+};
+
+// One channel is contiguous and channels-last at once, and LibTorch goes by the
+// strides.
+at::Tensor channels_last(const at::Tensor& images) {
+  if (images.suggest_memory_format() == at::MemoryFormat::ChannelsLast) return images;
+  return images.clone(at::MemoryFormat::ChannelsLast);
+}
+
+}  // namespace
+
+ConvImpl::ConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride, bool bias)
+    : in_(in), out_(out), kernel_(kernel), stride_(stride), has_bias_(bias) {
+  ConvImpl::reset();
+}
+
+// As torch/csrc/api/include/torch/nn/modules/conv.h draws them.
+void ConvImpl::reset() {
+  weight_ = register_parameter("weight", torch::empty({out_, in_, kernel_, kernel_}));
+  torch::nn::init::kaiming_uniform_(weight_, std::sqrt(5.0));
+  if (!has_bias_) return;
+  bias_ = register_parameter("bias", torch::empty({out_}));
+  const double bound = 1 / std::sqrt(static_cast<double>(in_ * kernel_ * kernel_));
+  torch::nn::init::uniform_(bias_, -bound, bound);
+}
+
+at::Tensor ConvImpl::forward(const at::Tensor& input) {
+  const bool likes_channels_last =
+      input.is_cpu() && input.scalar_type() == at::kFloat && processor_has_avx512();
+  const at::Tensor images = likes_channels_last ? channels_last(input) : input;
+  if (stride_ == 1 && !has_bias_ && suits_winograd(images, weight_)) {
+    return WinogradConv::apply(images, weight_);
+  }
+  return at::conv2d(images, weight_, bias_, stride_, kernel_ / 2);
+}
+
+}  // namespace lockstep::model
