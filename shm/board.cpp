@@ -144,19 +144,22 @@ void Board::do_share(const Started& started, int rank) const {
   const int64_t begin = first_piece(place.pieces, rank, world_size_);
   const int64_t end = first_piece(place.pieces, rank + 1, world_size_);
   std::atomic<int64_t>& taken = place.share[static_cast<size_t>(rank)].taken;
+  int64_t done = 0;
   // Looked at before it is changed: a share that is done costs nothing more.
   while (begin + taken.load() < end) {
     const int64_t piece = begin + taken.fetch_add(1);
-    if (piece >= end) return;
+    if (piece >= end) break;
     if (started.step) {
       step_piece(place, piece, rank, started);
     } else {
       do_piece(place, piece);
     }
-    if (place.done_pieces.fetch_add(1) + 1 < place.pieces) continue;
-    place.state.store(kDone);
-    wake(place, place.state);
+    ++done;
   }
+  // At once for all of them: every rank writes there.
+  if (done == 0 || place.done_pieces.fetch_add(done) + done < place.pieces) return;
+  place.state.store(kDone);
+  wake(place, place.state);
 }
 
 void Board::finish(uint64_t number) {
