@@ -7,9 +7,9 @@
 #include <random>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
-#include "shm/thread_groups.h"
 #include "device/ledger_allocator.h"
 #include "device/memory_ledger.h"
+#include "shm/thread_groups.h"
 #include "training/options.h"
 
 namespace lockstep::ddp {
