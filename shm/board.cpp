@@ -71,8 +71,9 @@ Board::Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
       rank_(rank),
       world_size_(world_size),
       timeout_(timeout),
-      // Longer than ranks usually differ. With more ranks than cores whoever waits lends
-      // its core to the others; a sleep and a wake-up at every step cost more than that.
+      // Longer than ranks usually differ. With more ranks than cores whoever waits
+      // lends its core to the others; a sleep and a wake-up at every step cost more
+      // than that.
       spin_(world_size <= cores() ? 300 : 2000) {}
 
 void Board::leave() {
