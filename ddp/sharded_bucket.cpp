@@ -102,13 +102,14 @@ std::vector<at::Tensor> ShardedBucket::gradients_of(const Part& part) const {
 
 void ShardedBucket::step_by_messages(comm::ProcessGroup& group, const Part& part) {
   const at::NoGradGuard no_grad;
+  const device::CategoryScope category(device::Category::buckets);
   const int64_t each = (elements_of(part.parameters) + group.size() - 1) / group.size();
-  const at::Tensor all_gradients =
-      side_by_side(gradients_of(part), each * group.size());
-  const at::Tensor all_parameters = side_by_side(part.parameters, each * group.size());
+  at::Tensor all_gradients = side_by_side(gradients_of(part), each * group.size());
   const at::Tensor mean = at::empty({each}, all_gradients.options());
   group.reduce_scatter(mean, all_gradients).wait();
+  all_gradients.reset();  // as large as all_parameters, which need the memory now
   mean.div_(group.size());
+  const at::Tensor all_parameters = side_by_side(part.parameters, each * group.size());
   const at::Tensor mine = all_parameters.narrow(0, group.rank() * each, each).clone();
   step_(mean.mutable_data_ptr(), mine.mutable_data_ptr(),
         part.momentum.defined() ? part.momentum.mutable_data_ptr() : nullptr, each);

@@ -32,8 +32,9 @@ std::string missing(const std::vector<Descriptor>& came) {
 
 }  // namespace
 
-void fail(const std::string& what) {
-  throw std::runtime_error("shared memory: " + what + ": " + std::strerror(errno));
+void fail(const std::string& what, const std::string& way_out) {
+  throw std::runtime_error("shared memory: " + what + ": " + std::strerror(errno) +
+                           "; " + way_out);
 }
 
 bool wait_readable(int fd, Deadline deadline) {

@@ -42,8 +42,9 @@ struct Hello {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-// Throws std::runtime_error: what could not be done, and errno's reason.
-[[noreturn]] void fail(const std::string& what);
+// Throws std::runtime_error: what could not be done, errno's reason, and what to do.
+[[noreturn]] void fail(const std::string& what,
+                       const std::string& way_out = "try --backend gloo");
 
 bool wait_readable(int fd, Deadline deadline);
 

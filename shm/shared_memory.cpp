@@ -73,7 +73,9 @@ SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
     std::vector<Descriptor> hold_ends;
     for (int r = 0; r < world_size; ++r) {
       int ends[2];
-      if (pipe2(ends, O_CLOEXEC) != 0) fail("no pipe for rank " + std::to_string(r));
+      if (pipe2(ends, O_CLOEXEC) != 0) {
+        fail("no pipe for rank " + std::to_string(r), "raise ulimit -n");
+      }
       listen_ends.emplace_back(ends[0]);
       hold_ends.emplace_back(ends[1]);
     }
@@ -116,7 +118,11 @@ void SharedMemory::map(int memory) {
   const size_t bytes = board_bytes_ + static_cast<size_t>(world_size_) * region_bytes_;
   void* room = mmap(nullptr, bytes + kHugePage, PROT_NONE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (room == MAP_FAILED) fail("cannot map it");
+  if (room == MAP_FAILED) {
+    // Of addresses, not of memory: most is never touched.
+    fail("cannot map " + std::to_string(bytes >> 30) + " GiB of addresses",
+         "raise ulimit -v, or try --backend gloo");
+  }
   void* aligned = room;
   size_t space = bytes + kHugePage;
   std::align(kHugePage, bytes, aligned, space);
@@ -124,6 +130,10 @@ void SharedMemory::map(int memory) {
                     MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memory, 0);
   if (base == MAP_FAILED) fail("cannot map it");
   base_ = static_cast<std::byte*>(base);
+  auto* const begin = static_cast<std::byte*>(room);
+  const size_t before = static_cast<size_t>(base_ - begin);
+  if (before > 0) munmap(begin, before);
+  if (before < kHugePage) munmap(base_ + bytes, kHugePage - before);
 }
 
 SharedMemory::~SharedMemory() {

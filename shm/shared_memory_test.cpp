@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -185,6 +186,38 @@ TEST(SharedMemory, NothingRemains) {
   }
   EXPECT_EQ(open_descriptors(), before);
   EXPECT_FALSE(something_is_mapped());
+}
+
+int64_t mapped_bytes() {
+  int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+void join_alone() { join(c10::make_intrusive<c10d::HashStore>(), 0, 1); }
+
+TEST(SharedMemory, NoAddressesRemain) {
+  join_alone();  // whatever is mapped once
+  const int64_t before = mapped_bytes();
+  for (int round = 0; round < 32; ++round) join_alone();
+  EXPECT_LT(mapped_bytes() - before, 16 << 20);
+}
+
+TEST(SharedMemory, TooFewAddressesAreToldWithAWayOut) {
+  rlimit normal{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &normal), 0);
+  rlimit tight = normal;
+  tight.rlim_cur = static_cast<rlim_t>(mapped_bytes()) + (256 << 20);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &tight), 0);
+  std::string error;
+  try {
+    join_alone();
+  } catch (const std::runtime_error& thrown) {
+    error = thrown.what();
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &normal), 0);
+  EXPECT_TRUE(error.starts_with("shared memory: cannot map ")) << error;
+  EXPECT_TRUE(error.ends_with("raise ulimit -v, or try --backend gloo")) << error;
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TrainReport run(const std::string& program, const std::string& model, int cards) {
+TrainReport run(const std::string& program, const std::string& model, int cards,
+                const std::vector<std::string>& more = {}) {
   const fs::path file =
       fs::temp_directory_path() / ("memory_test-" + std::to_string(getpid()) + ".json");
   launch::Command command;
@@ -37,6 +38,7 @@ TrainReport run(const std::string& program, const std::string& model, int cards)
                   "--quiet",
                   "--report-file",
                   file.string()};
+  command.argv.insert(command.argv.end(), more.begin(), more.end());
   launch::Process process(command);
   const auto status = process.wait_for(std::chrono::seconds(60));
   EXPECT_TRUE(status.has_value() && status->code == 0) << program << " " << model;
@@ -84,6 +86,19 @@ TEST(Memory, DdpsCardsPeakAlike) {
                   1.0, 0.05)
           << model << " card " << card.card;
     }
+  }
+}
+
+// Where the step goes by messages what it sends lies side by side in buckets; gradients
+// and parameters are not there at the same time.
+TEST(Memory, AShardedStepsMessagesAreBuckets) {
+  const TrainReport report =
+      run("ddp", "mlp", 2, {"--backend", "gloo", "--shard-optimizer"});
+  expect_complete(report, 2);
+  for (const training::CardMemory& card : report.cards) {
+    const auto& at_peak = card.at_peak_bytes;
+    EXPECT_LT(at_peak.at("activations"), at_peak.at("parameters") / 2);
+    EXPECT_GE(at_peak.at("buckets"), at_peak.at("parameters"));
   }
 }
 
