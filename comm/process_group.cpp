@@ -68,6 +68,12 @@ std::vector<std::vector<at::Tensor>> by_type(const std::vector<at::Tensor>& tens
   return result;
 }
 
+size_t bytes_of(const std::vector<at::Tensor>& tensors) {
+  size_t bytes = 0;
+  for (const at::Tensor& tensor : tensors) bytes += tensor.nbytes();
+  return bytes;
+}
+
 // Names who has gone, where somebody knows.
 CommError lost(const std::string& what, const char* how, const std::string& otherwise,
                const PeerWatchPtr& watch, const std::exception& error) {
@@ -114,10 +120,9 @@ std::optional<double> ProcessGroup::take_busy_ms() {
   return busy_->take_ms();
 }
 
-Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
-                           const Give& give) {
+Work ProcessGroup::started(const char* collective, size_t bytes, const Give& give) {
   std::string what = "rank " + std::to_string(rank()) + ": " + collective;
-  if (tensor.defined()) what += " of " + std::to_string(tensor.nbytes()) + " bytes";
+  if (bytes > 0) what += " of " + std::to_string(bytes) + " bytes";
   try {
     return Work(give(), what, watch_);
   } catch (const std::exception& error) {
@@ -125,12 +130,11 @@ Work ProcessGroup::started(const char* collective, const at::Tensor& tensor,
   }
 }
 
-Work ProcessGroup::timed(const char* collective, const at::Tensor& tensor,
-                         const Give& give) {
-  if (!device_.is_cpu()) return started(collective, tensor, give);
+Work ProcessGroup::timed(const char* collective, size_t bytes, const Give& give) {
+  if (!device_.is_cpu()) return started(collective, bytes, give);
   busy_->start();
   try {
-    return started(collective, tensor, [&] {
+    return started(collective, bytes, [&] {
       auto work = give();
       if (const auto end = future_of(*work)) {
         end->addCallback([busy = busy_](c10::ivalue::Future&) { busy->stop(); });
@@ -154,7 +158,7 @@ Work ProcessGroup::all_reduce_mean(const at::Tensor& tensor) {
 }
 
 Work ProcessGroup::all_reduce_mean(const std::vector<at::Tensor>& tensors) {
-  return timed("all_reduce", tensors.front(), [&] {
+  return timed("all_reduce", bytes_of(tensors), [&] {
     std::vector<at::Tensor> all = tensors;
     c10d::AllreduceCoalescedOptions options;
     options.reduceOp = c10d::ReduceOp::AVG;
@@ -167,7 +171,7 @@ bool ProcessGroup::adds_in_place() const { return backend_name() == "shm"; }
 
 Work ProcessGroup::update_shards(const ShardedUpdate& update) {
   auto& shm = dynamic_cast<UpdatesShards&>(*backend_);
-  return timed("update", update.gradients.front(),
+  return timed("update", bytes_of(update.gradients),
                [&] { return shm.update_shards(update); });
 }
 
@@ -176,7 +180,7 @@ int64_t ProcessGroup::shard_elements(const std::vector<at::Tensor>& parameters) 
 }
 
 Work ProcessGroup::all_reduce_by(const at::Tensor& tensor, int operation) {
-  return timed("all_reduce", tensor, [&] {
+  return timed("all_reduce", tensor.nbytes(), [&] {
     std::vector<at::Tensor> tensors = {tensor};
     c10d::AllreduceOptions options;
     options.reduceOp = static_cast<c10d::ReduceOp::RedOpType>(operation);
@@ -185,7 +189,7 @@ Work ProcessGroup::all_reduce_by(const at::Tensor& tensor, int operation) {
 }
 
 Work ProcessGroup::reduce(const at::Tensor& tensor, int root) {
-  return timed("reduce", tensor, [&] {
+  return timed("reduce", tensor.nbytes(), [&] {
     std::vector<at::Tensor> tensors = {tensor};
     c10d::ReduceOptions options;
     options.rootRank = root;
@@ -194,14 +198,14 @@ Work ProcessGroup::reduce(const at::Tensor& tensor, int root) {
 }
 
 Work ProcessGroup::reduce_scatter(const at::Tensor& output, const at::Tensor& input) {
-  return timed("reduce_scatter", input, [&] {
+  return timed("reduce_scatter", input.nbytes(), [&] {
     at::Tensor to = output, from = input;
     return backend_->_reduce_scatter_base(to, from);
   });
 }
 
 Work ProcessGroup::all_gather(const at::Tensor& output, const at::Tensor& input) {
-  return timed("all_gather", output, [&] {
+  return timed("all_gather", output.nbytes(), [&] {
     at::Tensor to = output, from = input;
     return backend_->_allgather_base(to, from);
   });
@@ -212,19 +216,19 @@ Work ProcessGroup::all_gather(const at::Tensor& output, const at::Tensor& input)
 Work ProcessGroup::send(const at::Tensor& tensor, int to) {
   if (tensor.numel() == 0) return Work();
   std::vector<at::Tensor> tensors = {tensor};
-  return started("send", tensor,
+  return started("send", tensor.nbytes(),
                  [&] { return backend_->send(tensors, to, /*tag=*/0); });
 }
 
 Work ProcessGroup::recv(const at::Tensor& tensor, int from) {
   if (tensor.numel() == 0) return Work();
   std::vector<at::Tensor> tensors = {tensor};
-  return started("recv", tensor,
+  return started("recv", tensor.nbytes(),
                  [&] { return backend_->recv(tensors, from, /*tag=*/0); });
 }
 
 void ProcessGroup::barrier() {
-  started("barrier", at::Tensor(), [&] { return backend_->barrier(); }).wait();
+  started("barrier", 0, [&] { return backend_->barrier(); }).wait();
 }
 
 at::Tensor ProcessGroup::allocate(int64_t elements, const at::TensorOptions& options) {
@@ -241,7 +245,7 @@ void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
     for (const at::Tensor& tensor : group)
       pieces.push_back(tensor.detach().reshape({-1}));
     at::Tensor message = at::cat(pieces);
-    timed("broadcast", message, [&] {
+    timed("broadcast", message.nbytes(), [&] {
       std::vector<at::Tensor> messages = {message};
       c10d::BroadcastOptions options;
       options.rootRank = root;
@@ -263,7 +267,7 @@ std::vector<std::string> ProcessGroup::all_gather(const std::string& text) {
     std::vector<std::vector<at::Tensor>> outputs(1);
     for (int i = 0; i < size(); ++i) outputs[0].push_back(at::empty_like(input));
     std::vector<at::Tensor> inputs = {input};
-    started("all_gather", input, [&] {
+    started("all_gather", input.nbytes(), [&] {
       return backend_->allgather(outputs, inputs);
     }).wait();
     return outputs[0];

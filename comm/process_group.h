@@ -161,11 +161,11 @@ class ProcessGroup {
 
  private:
   Work all_reduce_by(const at::Tensor& tensor, int operation);  // a c10d::ReduceOp
-  // `give` hands the collective to the backend.
+  // `give` hands the collective to the backend; the bytes are for the error's text.
   using Give = std::function<c10::intrusive_ptr<c10d::Work>()>;
-  Work started(const char* collective, const at::Tensor& tensor, const Give& give);
+  Work started(const char* collective, size_t bytes, const Give& give);
   // The same, under the clock, on the CPU.
-  Work timed(const char* collective, const at::Tensor& tensor, const Give& give);
+  Work timed(const char* collective, size_t bytes, const Give& give);
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   at::Device device_;

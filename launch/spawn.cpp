@@ -97,7 +97,10 @@ class Group {
   }
 
   void send_all(int signal) {
-    for (int rank : running_) ranks_[rank].send_signal(signal);
+    for (int rank : running_) {
+      ranks_[rank].send_signal(signal);
+      ranks_[rank].send_signal(SIGCONT);  // a stopped one would not hear it
+    }
   }
 
   // One write, so that it is one line among those of the ranks.

@@ -135,6 +135,18 @@ TEST_F(SpawnTest, ADeafRankIsKilledAfterTheGrace) {
   EXPECT_EQ(job.status(), 5);
 }
 
+TEST_F(SpawnTest, AStoppedRankGoesOnToHearThatItShallEnd) {
+  // Rank 1 fails when rank 0 has stopped.
+  Launcher job(
+      2,
+      "if [ $RANK = 0 ]; then trap 'echo heard > $PIPE; exit 1' TERM; "
+      "echo $$ > $PIPE; kill -STOP $$; while :; do :; done; fi; "
+      "read pid < $PIPE; until grep -q '^State:.T' /proc/$pid/status; do :; done; "
+      "exit 5");
+  EXPECT_EQ(job.status(), 5);
+  EXPECT_EQ(job.line(), "heard");
+}
+
 TEST_F(SpawnTest, ARankThatFailsBecauseItWasStoppedIsNotTheFirst) {
   Launcher job(3, "--rank exit-7-when-stopped");
   EXPECT_EQ(job.status(), 4);

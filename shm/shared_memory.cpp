@@ -33,9 +33,13 @@ constexpr size_t round_up(size_t bytes, size_t to) {
 }
 
 // Each rank's region, of which it uses what it needs: nothing is there until touched.
-size_t as_large_as_the_machine() {
-  return std::bit_ceil(static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) *
-                       static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+// All regions together take at most half of a process's addresses.
+size_t as_large_as_the_machine(int world_size) {
+  constexpr size_t kAddresses = size_t{1} << 46;
+  const size_t machine = std::bit_ceil(static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) *
+                                       static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  return std::min(machine,
+                  std::bit_floor(kAddresses / static_cast<size_t>(world_size)));
 }
 
 }  // namespace
@@ -43,7 +47,7 @@ size_t as_large_as_the_machine() {
 SharedMemory::SharedMemory(c10d::Store& store, int rank, int world_size,
                            size_t board_bytes, std::chrono::milliseconds timeout)
     : board_bytes_(round_up(board_bytes + kPage, kHugePage)),
-      region_bytes_(as_large_as_the_machine()),
+      region_bytes_(as_large_as_the_machine(world_size)),
       rank_(rank),
       world_size_(world_size),
       lifelines_(static_cast<size_t>(world_size), -1) {
