@@ -5,14 +5,14 @@
 namespace lockstep::model::winograd {
 namespace {
 
-// What stands for the pixels outside the image: zeros to read, a place to write.
+// What is read for a pixel outside the image.
 alignas(64) const float kOutside[kMaxChannels] = {};
 
 // The pixels of a tile of `side` x `side`, whose first is `lead` to the left of and
 // above its two by two outputs.
 template <long side, long lead>
 struct Tile {
-  Tile(const Images& images, long index) {
+  Tile(const Images& images, long index, const float* outside) {
     const long across = images.tiles_across();
     const long x = index % across * 2 - lead;
     const long y = index / across % images.tiles_down() * 2 - lead;
@@ -22,7 +22,7 @@ struct Tile {
         const bool inside =
             y + i >= 0 && y + i < images.height && x + j >= 0 && x + j < images.width;
         const long pixel = (image * images.height + y + i) * images.width + x + j;
-        pixels[i][j] = inside ? images.data + pixel * images.channels : nullptr;
+        pixels[i][j] = inside ? images.data + pixel * images.channels : outside;
       }
     }
   }
@@ -187,10 +187,7 @@ void gradient_of_filters(const float* points, const Filters& filters, float* gra
 void transform_input(const Images& images, long first, long count, const Points& to) {
   const long step = to.step();
   for (long t = 0; t < count; ++t) {
-    Tile<4, 1> tile(images, first + t);
-    for (auto& row : tile.pixels) {
-      for (const float*& pixel : row) pixel = pixel == nullptr ? kOutside : pixel;
-    }
+    const Tile<4, 1> tile(images, first + t, kOutside);
     for (long c = 0; c < images.channels; c += kLanes) {
       Lanes from[16];
       for (long i = 0; i < 16; ++i) from[i] = load(tile.pixels[i / 4][i % 4] + c);
@@ -206,7 +203,7 @@ void transform_output(const Points& from, const Images& images, long first,
                       long count) {
   const long step = from.step();
   for (long t = 0; t < count; ++t) {
-    const Tile<2, 0> tile(images, first + t);
+    const Tile<2, 0> tile(images, first + t, /*outside=*/nullptr);
     for (long c = 0; c < images.channels; c += kLanes) {
       Lanes points[kPoints];
       const float* row = from.data + t * from.channels + c;
@@ -225,10 +222,7 @@ void transform_gradient(const Images& images, long first, long count,
                         const Points& to) {
   const long step = to.step();
   for (long t = 0; t < count; ++t) {
-    Tile<2, 0> tile(images, first + t);
-    for (auto& row : tile.pixels) {
-      for (const float*& pixel : row) pixel = pixel == nullptr ? kOutside : pixel;
-    }
+    const Tile<2, 0> tile(images, first + t, kOutside);
     for (long c = 0; c < images.channels; c += kLanes) {
       Lanes from[4];
       for (long i = 0; i < 4; ++i) from[i] = load(tile.pixels[i / 2][i % 2] + c);

@@ -169,15 +169,14 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
 
   void add_span(const at::Tensor& tensor, Call& call, Tensors& held, Copies& copies) {
     check_dense(tensor);
-    if (is_shared(tensor)) {
-      held.push_back(tensor);
-    } else {
+    const at::Tensor place = shared(tensor);
+    if (!place.is_same(tensor)) {
       const at::Tensor numbers = flat(tensor);
-      held.push_back(allocateTensor(numbers.numel(), numbers.options()));
-      held.back().copy_(numbers);
-      copies.emplace_back(held.back(), numbers);
+      place.copy_(numbers);
+      copies.emplace_back(place, numbers);
     }
-    call.spans.push_back(span_of(held.back()));
+    held.push_back(place);
+    call.spans.push_back(span_of(place));
   }
 
   bool is_shared(const at::Tensor& tensor) const {
@@ -196,12 +195,12 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
     return {tensor.const_data_ptr(), tensor.numel()};
   }
 
-  // The elements in the order of memory: what is dense has the same order on all ranks.
   static void check_dense(const at::Tensor& tensor) {
     TORCH_CHECK(tensor.is_non_overlapping_and_dense(),
                 "a collective takes dense tensors, not strides ", tensor.strides(),
                 " of sizes ", tensor.sizes(), "; call contiguous() before");
   }
+  // The elements in the order of memory: what is dense has the same order on all ranks.
   static at::Tensor flat(const at::Tensor& tensor) {
     check_dense(tensor);
     return tensor.detach().as_strided({tensor.numel()}, {1});
