@@ -31,8 +31,8 @@ CardLedger& ledger_of(int card) {
 
 std::string_view to_string(Category category) {
   static constexpr std::array<std::string_view, kCategories> kNames = {
-      "parameters", "gradients",        "optimizer_state", "activations", "input",
-      "replicas",   "gathered_outputs", "buckets",         "other"};
+      "parameters", "gradients", "optimizer_state",  "activations", "input",
+      "replicas",   "outputs",   "gathered_outputs", "buckets",     "other"};
   return kNames.at(static_cast<size_t>(category));
 }
 

@@ -22,11 +22,12 @@ enum class Category : uint8_t {
   activations,
   input,
   replicas,
+  outputs,  // logits, loss and their gradients, where they come from
   gathered_outputs,
   buckets,
   other,
 };
-inline constexpr int kCategories = 9;
+inline constexpr int kCategories = 10;
 std::string_view to_string(Category category);
 
 inline constexpr int kHost = -1;  // the "card" of what is allocated outside any scope

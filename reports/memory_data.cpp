@@ -17,7 +17,8 @@ using nlohmann::json;
 std::vector<std::pair<std::string, double>> stack_of(const CardRow& card) {
   const std::vector<std::string> order = {
       "parameters",      "replicas",    "gradients", "buckets",
-      "optimizer state", "activations", "input",     "gathered outputs"};
+      "optimizer state", "activations", "input",     "outputs",
+      "gathered outputs"};
   std::vector<std::pair<std::string, double>> stack;
   double named = 0;
   for (const auto& [category, bytes] : card.at_peak_bytes) {

@@ -3,13 +3,41 @@
 #include <torch/nn/functional/loss.h>
 
 #include "data/loader.h"
+#include "device/ledger_allocator.h"
+#include "device/stage.h"
 #include "training/step_meter.h"
 
 namespace lockstep::training {
 
+using device::Category;
+
+// Note [What the loss costs]
+// What lies between the logits and the loss, and the same backwards, is memory of its
+// own kind: as large as the logits and, in DataParallel, on the primary card alone. Its
+// backward pass begins with the loss's gradient and ends with the logits', and hooks on
+// both tell the calling thread's ledger so.
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels) {
+  const device::StageScope stage("loss");
+  const device::CategoryScope category(Category::outputs);
+  device::retag(logits, Category::activations, Category::outputs);
+  at::Tensor loss = torch::nn::functional::cross_entropy(
+      logits.dim() > 2 ? logits.flatten(0, -2) : logits, labels.flatten());
+  if (!loss.requires_grad()) return loss;
+  loss.register_hook([](const at::Tensor& gradient) {
+    device::set_stage("loss_backward");
+    device::set_category(Category::outputs);
+    device::retag(gradient, Category::activations, Category::outputs);
+  });
+  logits.register_hook([](const at::Tensor& /*gradient*/) {
+    device::set_stage("backward");
+    device::set_category(Category::activations);
+  });
+  return loss;
+}
+
 at::Tensor CrossEntropy::operator()(const at::Tensor& logits,
                                     const at::Tensor& labels) const {
-  at::Tensor loss = torch::nn::functional::cross_entropy(logits, labels);
+  at::Tensor loss = cross_entropy(logits, labels);
   meter_.enter(Phase::backward);
   return loss;
 }
@@ -26,8 +54,8 @@ Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
   for (const data::Batch& batch : loader) {
     const at::Tensor labels = card.put(batch.labels);
     const at::Tensor logits = model->forward(card.put(batch.images));
-    accuracy.correct += logits.argmax(1).eq(labels).sum().item<int64_t>();
-    accuracy.evaluated += labels.size(0);
+    accuracy.correct += logits.argmax(-1).eq(labels).sum().item<int64_t>();
+    accuracy.evaluated += labels.numel();
   }
   model->train();
   return accuracy;

@@ -16,7 +16,11 @@ namespace lockstep::training {
 
 class StepMeter;
 
-// Mean cross entropy of logits [n, classes] and labels [n].
+// Mean cross entropy of logits [..., classes] and labels [...]. Logits, loss and their
+// gradients count as outputs, gathered logits as what they are.
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels);
+
+// The same in a loop.
 class CrossEntropy {
  public:
   explicit CrossEntropy(StepMeter& meter) : meter_(meter) {}

@@ -74,12 +74,14 @@ void StepMeter::start(int64_t batches) {
   phase_ = Phase::data;
   begin_ = device::Mark(cards_.front());
   device::set_category(category_of(phase_));
+  stage_.emplace(to_string(phase_));
   for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
 }
 
 Phase StepMeter::enter(Phase next) {
   ends_.emplace_back(phase_, cards_.front());
   device::set_category(category_of(next));
+  stage_.emplace(to_string(next));
   return std::exchange(phase_, next);
 }
 
@@ -200,6 +202,7 @@ void StepMeter::read_cards() {
     report_.cards.push_back(std::move(memory));
   }
   device::set_category(Category::other);
+  stage_.reset();
 }
 
 TrainReport StepMeter::report(const Network& model, const Accuracy& accuracy) {

@@ -12,12 +12,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "comm/process_group.h"
 #include "device/card.h"
 #include "device/mark.h"
+#include "device/stage.h"
 #include "launch/world.h"
 #include "model/networks.h"
 #include "training/evaluate.h"
@@ -84,6 +86,7 @@ class StepMeter {
   comm::ProcessGroup* group_ = nullptr;
 
   Phase phase_ = Phase::data;
+  std::optional<device::StageScope> stage_;
   device::Mark begin_;                                // of the step under way
   std::vector<std::pair<Phase, device::Mark>> ends_;  // of its phases so far
   std::vector<Step> unread_;
