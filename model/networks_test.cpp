@@ -12,10 +12,13 @@ namespace {
 
 struct Case {
   std::string name;
-  std::function<Network()> make;
+  Inputs inputs;
+  std::function<Network(const Inputs&)> network;
   std::vector<int64_t> sample;  // one input's shape
   int64_t parameters;           // numbers, counted by hand below
   int64_t buffers;
+
+  Network make() const { return network(inputs); }
 };
 
 // Convolution in*out*k*k (+ out), batch norm 2*out and buffers 2*out + 1, linear in*out
@@ -26,8 +29,8 @@ int64_t batch_norms(std::vector<int64_t> widths, int64_t each, int64_t more) {
   return numbers;
 }
 
-int64_t resnet18_parameters() {
-  int64_t numbers = 1 * 64 * 9 + 2 * 64;  // stem
+int64_t resnet18_parameters(int64_t channels) {
+  int64_t numbers = channels * 64 * 9 + 2 * 64;  // stem
   int64_t in = 64;
   for (const int64_t out : {64, 128, 256, 512}) {
     numbers += in * out * 9 + 3 * out * out * 9 + 4 * 2 * out;  // two blocks of two
@@ -37,24 +40,42 @@ int64_t resnet18_parameters() {
   return numbers + 512 * 10 + 10;
 }
 
+const Inputs kCifar = {.channels = 3, .height = 32, .width = 32};
+
 std::vector<Case> cases() {
   const int64_t blocks = 16 * 25 + 16 + 16 * 32 * 25 + 32;
-  return {{"linear", linear, {100}, 1010, 0},
-          {"mlp", mlp, {1, 28, 28}, 203530, 0},
-          {"mlp-wide", mlp_wide, {1, 28, 28}, 5824522, 0},
-          {"convnet-plain", convnet_plain, {1, 28, 28}, blocks + 15690, 0},
-          {"convnet",
-           convnet,
-           {1, 28, 28},
-           blocks + 15690 + batch_norms({16, 32}, 2, 0),
-           batch_norms({16, 32}, 2, 1)},
-          {"resnet18",
-           resnet18,
-           {1, 28, 28},
-           resnet18_parameters(),
-           batch_norms({64,  64,  64,  64,  64,  128, 128, 128, 128, 128,
-                        256, 256, 256, 256, 256, 512, 512, 512, 512, 512},
-                       2, 1)}};
+  const int64_t more_channels = 2 * 16 * 25;        // of three, before the first block
+  const int64_t more_pixels = (64 - 49) * 32 * 10;  // of 32 x 32, behind the second
+  const std::vector<int64_t> images = {1, 28, 28};
+  const std::vector<int64_t> cifar = {3, 32, 32};
+  const std::vector<int64_t> resnet18_norms = {64,  64,  64,  64,  64,  128, 128,
+                                               128, 128, 128, 256, 256, 256, 256,
+                                               256, 512, 512, 512, 512, 512};
+  return {
+      {"linear", {}, linear, {100}, 1010, 0},
+      {"mlp", {}, mlp, images, 203530, 0},
+      {"mlp-on-cifar", kCifar, mlp, cifar, 203530 + (3072 - 784) * 256, 0},
+      {"mlp-wide", {}, mlp_wide, images, 5824522, 0},
+      {"convnet-plain", {}, convnet_plain, images, blocks + 15690, 0},
+      {"convnet-plain-on-cifar", kCifar, convnet_plain, cifar,
+       blocks + 15690 + more_channels + more_pixels, 0},
+      {"convnet",
+       {},
+       convnet,
+       images,
+       blocks + 15690 + batch_norms({16, 32}, 2, 0),
+       batch_norms({16, 32}, 2, 1)},
+      {"resnet18",
+       {},
+       resnet18,
+       images,
+       resnet18_parameters(1),
+       batch_norms(resnet18_norms, 2, 1)},
+      {"resnet18-on-cifar", kCifar, resnet18, cifar, resnet18_parameters(3),
+       batch_norms(resnet18_norms, 2, 1)},
+      // As reproductions of it on CIFAR-10 count them; its 53 batch norms have 26,560
+      // channels.
+      {"resnet50-on-cifar", kCifar, resnet50, cifar, 23520842, 2 * 26560 + 53}};
 }
 
 int64_t numbers(const std::vector<at::Tensor>& tensors) {
@@ -139,22 +160,22 @@ INSTANTIATE_TEST_SUITE_P(All, NetworksTest, testing::ValuesIn(cases()),
 
 TEST(NetworkNames, AreThoseOfPythonsSequential) {
   using Names = std::vector<std::string>;
-  EXPECT_EQ(linear()->named_parameters().keys(), (Names{"0.weight", "0.bias"}));
-  EXPECT_EQ(mlp()->named_parameters().keys(),
+  EXPECT_EQ(linear({})->named_parameters().keys(), (Names{"0.weight", "0.bias"}));
+  EXPECT_EQ(mlp({})->named_parameters().keys(),
             (Names{"1.weight", "1.bias", "3.weight", "3.bias"}));
-  EXPECT_EQ(convnet()->named_parameters().keys(),
+  EXPECT_EQ(convnet({})->named_parameters().keys(),
             (Names{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias",
                    "5.weight", "5.bias", "9.weight", "9.bias"}));
-  EXPECT_EQ(convnet()->named_buffers().keys(),
+  EXPECT_EQ(convnet({})->named_buffers().keys(),
             (Names{"1.running_mean", "1.running_var", "1.num_batches_tracked",
                    "5.running_mean", "5.running_var", "5.num_batches_tracked"}));
-  EXPECT_EQ(convnet_plain()->named_parameters().keys(),
+  EXPECT_EQ(convnet_plain({})->named_parameters().keys(),
             (Names{"0.weight", "0.bias", "3.weight", "3.bias", "7.weight", "7.bias"}));
 }
 
 // The last of its images, before they are averaged: 28, 28, 14, 7, 4 rows.
 TEST(Resnet18, HalvesTheImageInEveryStageButTheFirst) {
-  const Network network = resnet18();
+  const Network network = resnet18({});
   Network body;
   for (size_t i = 0; i + 3 < network->size(); ++i) body->push_back(network->begin()[i]);
   EXPECT_EQ(body->forward(torch::rand({2, 1, 28, 28})).sizes(),
@@ -164,7 +185,7 @@ TEST(Resnet18, HalvesTheImageInEveryStageButTheFirst) {
 // From Python: torch.manual_seed(0), then nn.Sequential(Flatten, Linear, ReLU, Linear).
 TEST(NetworkValues, AreThoseOfPythonsSequential) {
   torch::manual_seed(0);
-  const auto parameters = mlp()->parameters();
+  const auto parameters = mlp({})->parameters();
   EXPECT_TRUE(parameters[0][0].narrow(0, 0, 3).equal(at::tensor(
       {-0.00026738643646240234F, 0.019158700481057167F, -0.029394470155239105F})));
   EXPECT_TRUE(parameters[3].narrow(0, 0, 3).equal(at::tensor(

@@ -82,13 +82,15 @@ ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) 
 
 }  // namespace
 
-Registry<Network()>& models() {
-  static Registry<Network()> known("model", {{"linear", &model::linear},
-                                             {"mlp", &model::mlp},
-                                             {"mlp-wide", &model::mlp_wide},
-                                             {"convnet", &model::convnet},
-                                             {"convnet-plain", &model::convnet_plain},
-                                             {"resnet18", &model::resnet18}});
+Registry<Network(const model::Inputs&)>& models() {
+  static Registry<Network(const model::Inputs&)> known(
+      "model", {{"linear", &model::linear},
+                {"mlp", &model::mlp},
+                {"mlp-wide", &model::mlp_wide},
+                {"convnet", &model::convnet},
+                {"convnet-plain", &model::convnet_plain},
+                {"resnet18", &model::resnet18},
+                {"resnet50", &model::resnet50}});
   return known;
 }
 
@@ -140,6 +142,15 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
                             options.ranks_per_gpu);
 }
 
+model::Inputs inputs_of(const TrainOptions& options) {
+  model::Inputs inputs;
+  if (options.dataset == "cifar10") {
+    inputs.channels = 3;
+    inputs.height = inputs.width = 32;
+  }
+  return inputs;
+}
+
 Network make_model(const TrainOptions& options, const Card& card) {
   const auto& factory = models().at(options.model);
   Network network{nullptr};
@@ -149,7 +160,7 @@ Network make_model(const TrainOptions& options, const Card& card) {
     static std::mutex drawing;
     const std::lock_guard lock(drawing);
     torch::manual_seed(options.seed);
-    network = factory();
+    network = factory(inputs_of(options));
   }
   network->to(card.torch_device(), scalar_type(options));
   if (options.channels_last) {

@@ -8,7 +8,7 @@ namespace {
 
 void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--model", options.model,
-                 "linear, mlp, mlp-wide, convnet, convnet-plain or resnet18")
+                 "linear, mlp, mlp-wide, convnet, convnet-plain, resnet18 or resnet50")
       ->capture_default_str();
   app.add_option("--dataset", options.dataset,
                  "fashion-mnist, mnist, synthetic or features100")

@@ -52,7 +52,7 @@ TEST(RegistryTest, ASecondOneOfTheSameNameReplacesTheFirst) {
 TEST(RegistryTest, EveryPartIsKnownByTheNameOfTheOptions) {
   EXPECT_EQ(models().names(),
             (std::vector<std::string>{"convnet", "convnet-plain", "linear", "mlp",
-                                      "mlp-wide", "resnet18"}));
+                                      "mlp-wide", "resnet18", "resnet50"}));
   EXPECT_EQ(
       datasets().names(),
       (std::vector<std::string>{"fashion-mnist", "features100", "mnist", "synthetic"}));
