@@ -50,6 +50,11 @@ Network convnet_plain(const Inputs& inputs);
 // With a 3x3 stem without pooling, as for CIFAR-sized images (resnet.cpp).
 Network resnet18(const Inputs& inputs);
 Network resnet50(const Inputs& inputs);
+// A small GPT, 29 M parameters, 26 M of them in the embedding and the head
+// (transformer.cpp).
+Network transformer(const Inputs& inputs);
+// The head's weight is the embedding's: 16 M parameters.
+Network transformer_tied(const Inputs& inputs);
 
 }  // namespace lockstep::model
 

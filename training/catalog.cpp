@@ -90,16 +90,20 @@ Registry<Network(const model::Inputs&)>& models() {
                 {"convnet", &model::convnet},
                 {"convnet-plain", &model::convnet_plain},
                 {"resnet18", &model::resnet18},
-                {"resnet50", &model::resnet50}});
+                {"resnet50", &model::resnet50},
+                {"transformer", &model::transformer},
+                {"transformer-tied", &model::transformer_tied}});
   return known;
 }
 
-Registry<data::Dataset(const std::string&)>& datasets() {
-  static Registry<data::Dataset(const std::string&)> known(
+Registry<data::Dataset(const data::Source&)>& datasets() {
+  static Registry<data::Dataset(const data::Source&)> known(
       "dataset", {{"fashion-mnist", &data::load_fashion_mnist},
                   {"mnist", &data::load_mnist},
+                  {"cifar10", &data::load_cifar10},
                   {"synthetic", &data::make_synthetic_images},
-                  {"features100", &data::make_features100}});
+                  {"features100", &data::make_features100},
+                  {"tokens", &data::load_tokens}});
   return known;
 }
 
@@ -148,6 +152,7 @@ model::Inputs inputs_of(const TrainOptions& options) {
     inputs.channels = 3;
     inputs.height = inputs.width = 32;
   }
+  inputs.vocabulary = options.vocab_size;
   return inputs;
 }
 
@@ -181,7 +186,10 @@ Network make_model(const TrainOptions& options, const Card& card) {
 
 data::Dataset load_dataset(const TrainOptions& options) {
   const device::HostScope host;
-  data::Dataset dataset = datasets().at(options.dataset)(options.data_dir);
+  data::Source source;
+  source.data_dir = options.data_dir;
+  source.vocabulary = options.vocab_size;
+  data::Dataset dataset = datasets().at(options.dataset)(source);
   dataset.set_type(scalar_type(options));
   return dataset;
 }

@@ -22,7 +22,7 @@ using SamplerPtr = std::unique_ptr<data::Sampler>;
 using ProcessGroupPtr = std::shared_ptr<comm::ProcessGroup>;
 
 Registry<Network(const model::Inputs&)>& models();
-Registry<data::Dataset(const std::string& data_dir)>& datasets();
+Registry<data::Dataset(const data::Source&)>& datasets();
 Registry<SamplerPtr(int64_t size, const TrainOptions&, const World&)>& samplers();
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups();
 
