@@ -188,7 +188,7 @@ void StepMeter::read_cards() {
     const device::CardBytes bytes = device::card_bytes(card.index());
     const device::AllocatorPeaks peaks = card.allocator_peaks();
     CardMemory memory{
-        card.index(),
+        static_cast<int>(report_.cards.size()),  // the first is the primary card
         bytes.peak,
         {},
         {{"allocated", peaks.allocated_bytes}, {"reserved", peaks.reserved_bytes}}};
