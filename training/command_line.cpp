@@ -49,6 +49,8 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_flag("--drop-last", options.drop_last,
                "leave out the last, incomplete batch");
   app.add_flag("--eval", options.eval, "accuracy on the test set at the end");
+  app.add_flag("--memory-timeline", options.memory_timeline,
+               "the cards' memory over the last step, into the report file");
 }
 
 void bind_accumulate(CLI::App& app, TrainOptions& options) {

@@ -105,6 +105,9 @@ struct TrainOptions {
   // Accuracy on the test set at the end.
   bool eval = false;
 
+  // Every card's memory over the last step planned, into the report.
+  bool memory_timeline = false;
+
   DataParallelOptions data_parallel;
   DdpOptions ddp;
   // "auto", "gloo", "nccl" or "shm".
