@@ -42,12 +42,28 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
                  {"lr", text_of(sweep.lr)},
                  {"seed", std::to_string(sweep.seed)}};
   if (sweep.channels_last) row.options["channels-last"] = "yes";
+  if (one.loop() == "dp") {
+    row.options["dp-reduce"] = one.dp.reduce;
+    row.options["replicate"] = one.dp.replicate;
+    row.options["dp-loss"] = one.dp.loss;
+    row.options["primary-share"] = text_of(one.dp.primary_share);
+  }
   if (one.loop() == "ddp") {
     const bool peer = one.mode == "ddp-c10d" || one.in_python();
     row.options["reducer"] = peer ? "c10d" : sweep.reducer;
     row.options["backend"] = peer ? "gloo" : sweep.backend;
     row.options["bucket-cap-mb"] = text_of(sweep.bucket_cap_mb);
     if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
+  }
+  return row;
+}
+
+reports::CardRow card_row(const training::CardMemory& card) {
+  reports::CardRow row = {card.card, card.peak_bytes, card.at_peak_bytes,
+                          card.highest_bytes, card.allocator_peak_bytes};
+  if (card.timeline) {
+    const auto& [ms, category, stage, bytes, categories, stages] = *card.timeline;
+    row.timeline = {ms, category, stage, bytes, categories, stages};
   }
   return row;
 }
@@ -80,8 +96,7 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.phases_ms = report.phases_ms;
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
-    row.memory.push_back(
-        {card.card, card.peak_bytes, card.at_peak_bytes, card.allocator_peak_bytes});
+    row.memory.push_back(card_row(card));
   }
   row.rss_peak_bytes = report.rss_peak_bytes;
   row.accuracy = report.accuracy();

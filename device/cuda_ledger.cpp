@@ -62,7 +62,9 @@ void cuda_block_allocated(int device, size_t address, size_t bytes) {
   if (account.card == kHost) {
     const auto card = blocks().card_of_device.find(device);
     if (card == blocks().card_of_device.end()) return;
-    account = {card->second, Category::activations};
+    // Of a category where a hook named one (training/evaluate.cpp).
+    const bool named = account.category != Category::other;
+    account = {card->second, named ? account.category : Category::activations};
   }
   const Block block{account, static_cast<int64_t>(bytes)};
   charge(block.account, block.bytes);

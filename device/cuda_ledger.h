@@ -3,7 +3,8 @@
 // rounds) stand beside them in a report.
 //
 // Backward on CUDA runs on autograd's own threads, which stand in no card's scope: what
-// they allocate counts to the card that works on that device, as activations.
+// they allocate counts to the card that works on that device, as activations where
+// nobody named another category.
 #pragma once
 
 #include <cstddef>

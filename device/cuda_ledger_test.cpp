@@ -35,9 +35,15 @@ TEST(CudaLedgerTest, OutsideAnyScopeTheDevicesCardPays) {
   set_card_of_device(1, 4);
   cuda_block_allocated(1, 0x3000, 1000);
   EXPECT_EQ(live(4, Category::activations), 1000) << "nobody's device counts nowhere";
+  std::thread([] {
+    set_category(Category::outputs);
+    cuda_block_allocated(1, 0x3800, 10);
+  }).join();
+  EXPECT_EQ(live(4, Category::outputs), 10) << "the thread had named a category";
   cuda_block_freed(1, 0x2000);
   cuda_block_freed(1, 0x3000);
   cuda_block_freed(1, 0x3000);  // unknown by now
+  cuda_block_freed(1, 0x3800);
   EXPECT_EQ(card_bytes(4).live, 0);
 }
 

@@ -1,5 +1,6 @@
 #include "device/memory_ledger.h"
 
+#include <algorithm>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -14,6 +15,15 @@ thread_local Account thread_account;
 struct CardLedger {
   std::mutex mutex;
   CardBytes bytes;
+  LedgerListener* listener = nullptr;
+
+  void change(Category category, int64_t by) {
+    const auto i = static_cast<size_t>(category);
+    bytes.live_by_category[i] += by;
+    bytes.highest_by_category[i] =
+        std::max(bytes.highest_by_category[i], bytes.live_by_category[i]);
+    if (listener != nullptr) listener->changed(category, by);
+  }
 };
 
 CardLedger& ledger_of(int card) {
@@ -47,9 +57,12 @@ void reset_peak(int card) {
   const std::lock_guard lock(ledger.mutex);
   ledger.bytes.peak = ledger.bytes.live;
   ledger.bytes.at_peak_by_category = ledger.bytes.live_by_category;
+  ledger.bytes.highest_by_category = ledger.bytes.live_by_category;
 }
 
 Account current_account() { return thread_account; }
+
+void set_account(Account account) { thread_account = account; }
 
 void set_category(Category category) { thread_account.category = category; }
 
@@ -58,7 +71,7 @@ void charge(Account account, int64_t bytes) {
   const std::lock_guard lock(ledger.mutex);
   CardBytes& card = ledger.bytes;
   card.live += bytes;
-  card.live_by_category[static_cast<size_t>(account.category)] += bytes;
+  ledger.change(account.category, bytes);
   if (card.live > card.peak) {
     card.peak = card.live;
     card.at_peak_by_category = card.live_by_category;
@@ -69,14 +82,29 @@ void credit(Account account, int64_t bytes) {
   CardLedger& ledger = ledger_of(account.card);
   const std::lock_guard lock(ledger.mutex);
   ledger.bytes.live -= bytes;
-  ledger.bytes.live_by_category[static_cast<size_t>(account.category)] -= bytes;
+  ledger.change(account.category, -bytes);
 }
 
 void recategorise(Account from, Category to, int64_t bytes) {
   CardLedger& ledger = ledger_of(from.card);
   const std::lock_guard lock(ledger.mutex);
-  ledger.bytes.live_by_category[static_cast<size_t>(from.category)] -= bytes;
-  ledger.bytes.live_by_category[static_cast<size_t>(to)] += bytes;
+  ledger.change(from.category, -bytes);
+  ledger.change(to, bytes);
+}
+
+bool listen(int card, LedgerListener& listener) {
+  CardLedger& ledger = ledger_of(card);
+  const std::lock_guard lock(ledger.mutex);
+  if (ledger.listener != nullptr) return false;
+  ledger.listener = &listener;
+  listener.begins(ledger.bytes);
+  return true;
+}
+
+void stop_listening(int card) {
+  CardLedger& ledger = ledger_of(card);
+  const std::lock_guard lock(ledger.mutex);
+  ledger.listener = nullptr;
 }
 
 AccountScope::AccountScope(Account account) : before_(thread_account) {

@@ -38,10 +38,13 @@ struct CardBytes {
   int64_t peak = 0;  // the largest `live` since reset_peak()
   std::array<int64_t, kCategories> live_by_category{};
   std::array<int64_t, kCategories> at_peak_by_category{};  // sums to `peak`
+  // Each category's own largest since reset_peak(), whenever that was: outputs are gone
+  // when a card's peak comes with the optimizer's work.
+  std::array<int64_t, kCategories> highest_by_category{};
 };
 
 CardBytes card_bytes(int card);
-// The peak starts again from what is live now.
+// The peaks start again from what is live now.
 void reset_peak(int card);
 
 // Where an allocation is charged: part of each block's header.
@@ -49,13 +52,28 @@ struct Account {
   int32_t card = kHost;
   Category category = Category::other;
 };
-Account current_account();             // of the calling thread
-void set_category(Category category);  // of the calling thread's account, from here on
+Account current_account();  // of the calling thread
+// The calling thread's, from here on; of a category alone: on the same card.
+void set_account(Account account);
+void set_category(Category category);
 
 void charge(Account account, int64_t bytes);
 void credit(Account account, int64_t bytes);
 // Moves bytes between two categories of one card; the peak stays what it was.
 void recategorise(Account from, Category to, int64_t bytes);
+
+// Hears of every change of one card's ledger (timeline.h): in its order, inside its
+// lock.
+class LedgerListener {
+ public:
+  virtual ~LedgerListener() = default;
+  virtual void begins(const CardBytes& bytes) = 0;
+  // Charged; negative: credited.
+  virtual void changed(Category category, int64_t bytes) = 0;
+};
+// False where somebody listens to that card already.
+bool listen(int card, LedgerListener& listener);
+void stop_listening(int card);
 
 // What the calling thread allocates counts to `account` until the scope ends. Scopes
 // nest.

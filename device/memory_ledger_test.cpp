@@ -77,6 +77,11 @@ TEST_F(MemoryLedgerTest, CategoriesAtThePeakAreThoseOfThatMoment) {
   at_peak[static_cast<size_t>(Category::parameters)] = 100;
   at_peak[static_cast<size_t>(Category::activations)] = 50;
   EXPECT_EQ(card.at_peak_by_category, at_peak);
+  // Its own largest is each category's, peak or not.
+  at_peak[static_cast<size_t>(Category::gradients)] = 30;
+  EXPECT_EQ(card.highest_by_category, at_peak);
+  reset_peak(2);
+  EXPECT_EQ(sum(card_bytes(2).highest_by_category), 100) << "the parameters alone";
 }
 
 TEST_F(MemoryLedgerTest, RandomAllocationsAgreeWithACountKeptByHand) {

@@ -18,6 +18,15 @@ json machine_to_json(const MachineRow& machine) {
           {"build", machine.build}};
 }
 
+json timeline_to_json(const TimelineRow& timeline) {
+  return {{"ms", timeline.ms},
+          {"category", timeline.category},
+          {"stage", timeline.stage},
+          {"bytes", timeline.bytes},
+          {"categories", timeline.categories},
+          {"stages", timeline.stages}};
+}
+
 std::vector<double> after_warmup(const std::vector<double>& values, int64_t warmup) {
   std::vector<double> kept;
   for (size_t i = static_cast<size_t>(warmup); i < values.size(); ++i) {
@@ -57,8 +66,14 @@ std::string to_json_line(const Row& row) {
     line["memory"].push_back({{"card", card.card},
                               {"peak_bytes", card.peak_bytes},
                               {"at_peak_bytes", card.at_peak_bytes}});
+    if (!card.highest_bytes.empty()) {
+      line["memory"].back()["highest_bytes"] = card.highest_bytes;
+    }
     if (!card.allocator_peak_bytes.empty()) {
       line["memory"].back()["allocator_peak_bytes"] = card.allocator_peak_bytes;
+    }
+    if (card.timeline) {
+      line["memory"].back()["timeline"] = timeline_to_json(*card.timeline);
     }
   }
   if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;

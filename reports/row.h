@@ -16,15 +16,29 @@ namespace lockstep::reports {
 
 inline constexpr int kSchema = 1;
 
+// A card's memory over one step, one entry a change: their sum so far is what was live.
+struct TimelineRow {
+  std::vector<double> ms;  // since the step began; they do not fall
+  // Indices of the names below. Stage "before": what was live as the step began.
+  std::vector<int> category;
+  std::vector<int> stage;
+  std::vector<int64_t> bytes;  // charged; negative: freed
+  std::vector<std::string> categories;
+  std::vector<std::string> stages;
+};
+
 // Memory of one card, in bytes, as its ledger told it.
 struct CardRow {
   int card = 0;  // 0 is the primary card
   int64_t peak_bytes = 0;
   std::map<std::string, int64_t>
       at_peak_bytes;  // by category, at the moment of the peak
+  // Each category's own largest, whenever that was. Empty in older rows.
+  std::map<std::string, int64_t> highest_bytes{};
   // The caching allocator's own peaks, as it rounds them: "allocated", "reserved".
   // Empty where it was not asked.
   std::map<std::string, int64_t> allocator_peak_bytes{};
+  std::optional<TimelineRow> timeline{};  // of one step, where it was asked for
 };
 
 struct MachineRow {

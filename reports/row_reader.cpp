@@ -74,6 +74,15 @@ class Reader {
     return at(key);
   }
 
+  std::vector<std::string> texts(const std::string& key) const {
+    std::vector<std::string> result;
+    for (const json& entry : list(key)) {
+      if (!entry.is_string()) refuse_kind(key, "a list of texts", entry);
+      result.push_back(entry.get<std::string>());
+    }
+    return result;
+  }
+
   [[noreturn]] void refuse_kind(const std::string& key, const std::string& wanted,
                                 const json& value) const {
     std::string shown = value.dump(-1, ' ', true, json::error_handler_t::replace);
@@ -105,6 +114,46 @@ MachineRow read_machine(const Reader& in) {
   return machine;
 }
 
+std::vector<int> read_indices(const Reader& in, const std::string& key, size_t names) {
+  std::vector<int> indices;
+  for (const json& entry : in.list(key)) {
+    const auto last = static_cast<int64_t>(names) - 1;
+    indices.push_back(static_cast<int>(in.whole(entry, "timeline." + key, 0, last)));
+  }
+  return indices;
+}
+
+TimelineRow read_timeline(const Reader& in) {
+  TimelineRow timeline;
+  timeline.categories = in.texts("categories");
+  timeline.stages = in.texts("stages");
+  timeline.ms = in.numbers(in.at("ms"), "timeline.ms");
+  timeline.category = read_indices(in, "category", timeline.categories.size());
+  timeline.stage = read_indices(in, "stage", timeline.stages.size());
+  constexpr int64_t kMost = int64_t{1} << 60;  // their sums stay far from overflowing
+  for (const json& entry : in.list("bytes")) {
+    timeline.bytes.push_back(in.whole(entry, "timeline.bytes", -kMost, kMost));
+  }
+  const size_t changes = timeline.ms.size();
+  if (timeline.category.size() != changes || timeline.stage.size() != changes ||
+      timeline.bytes.size() != changes) {
+    in.refuse("the lists of \"timeline\" are not of one length");
+  }
+  std::vector<int64_t> live(timeline.categories.size(), 0);
+  double before = 0;
+  for (size_t i = 0; i < changes; ++i) {
+    if (!(timeline.ms[i] >= before)) in.refuse("the times of \"timeline\" fall");
+    before = timeline.ms[i];
+    int64_t& bytes = live[static_cast<size_t>(timeline.category[i])];
+    bytes += timeline.bytes[i];
+    if (bytes < 0 || bytes > kMost) {
+      in.refuse("change " + std::to_string(i) + " of \"timeline\" leaves " +
+                std::to_string(bytes) + " bytes");
+    }
+  }
+  return timeline;
+}
+
 CardRow read_card(const json& entry, const Reader& row) {
   if (!entry.is_object()) row.refuse_kind("memory", "a list of cards", entry);
   Reader in(entry, row.where());
@@ -118,7 +167,11 @@ CardRow read_card(const json& entry, const Reader& row) {
     }
   };
   read_bytes("at_peak_bytes", card.at_peak_bytes);
+  read_bytes("highest_bytes", card.highest_bytes);
   read_bytes("allocator_peak_bytes", card.allocator_peak_bytes);
+  if (in.has("timeline")) {
+    card.timeline = read_timeline(Reader(in.object("timeline"), row.where()));
+  }
   return card;
 }
 
@@ -199,12 +252,7 @@ Row from_json_line(const std::string& line, const std::string& where) {
   if (in.has("repetition")) {
     row.repetition = static_cast<int>(in.whole("repetition", 0, kMaxCount));
   }
-  if (in.has("flags")) {
-    for (const json& flag : in.list("flags")) {
-      if (!flag.is_string()) in.refuse_kind("flags", "a list of texts", flag);
-      row.flags.push_back(flag.get<std::string>());
-    }
-  }
+  if (in.has("flags")) row.flags = in.texts("flags");
   if (in.has("date")) row.date = in.text("date");
   if (in.has("commit")) row.commit = in.text("commit");
   if (in.has("machine"))

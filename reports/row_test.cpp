@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -41,6 +42,7 @@ TEST(Row, ComesBackAsItWasWritten) {
   row.rss_peak_bytes = 123456789012345;
   row.accuracy = 0.875;
   row.losses[4] = 0.1 + 0.2;  // needs all 17 digits
+  row.memory[1].highest_bytes = {{"activations", 5}, {"outputs", 7}};
   const std::string line = to_json_line(row);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const Row back = from_json_line(line, "here");
@@ -53,6 +55,46 @@ TEST(Row, ComesBackAsItWasWritten) {
   EXPECT_EQ(back.accuracy, row.accuracy);
   ASSERT_EQ(back.memory.size(), 2u);
   EXPECT_EQ(back.memory[0].at_peak_bytes, row.memory[0].at_peak_bytes);
+  EXPECT_TRUE(back.memory[0].highest_bytes.empty()) << "as older rows have it";
+  EXPECT_EQ(back.memory[1].highest_bytes, row.memory[1].highest_bytes);
+}
+
+Row with_timeline() {
+  Row row = sample_row("dp", "mlp", 2, 3);
+  row.memory[1].timeline = {.ms = {0, 0.5, 0.5, 2},
+                            .category = {0, 1, 1, 0},
+                            .stage = {0, 1, 1, 1},
+                            .bytes = {600, 400, -400, -100},
+                            .categories = {"parameters", "input"},
+                            .stages = {"before", "data"}};
+  return row;
+}
+
+TEST(Row, ATimelineComesBackAsItWasWritten) {
+  const Row back = from_json_line(to_json_line(with_timeline()), "here");
+  EXPECT_FALSE(back.memory[0].timeline.has_value());
+  ASSERT_TRUE(back.memory[1].timeline.has_value());
+  EXPECT_EQ(back.memory[1].timeline->bytes,
+            (std::vector<int64_t>{600, 400, -400, -100}));
+  EXPECT_EQ(to_json_line(back), to_json_line(with_timeline()));
+}
+
+TEST(Row, ATimelineThatCannotBeIsRefused) {
+  const auto refused = [](const std::function<void(TimelineRow&)>& spoil) {
+    Row row = with_timeline();
+    spoil(*row.memory[1].timeline);
+    return refusal(to_json_line(row));
+  };
+  EXPECT_TRUE(contains(refused([](auto& line) { line.bytes.pop_back(); }),
+                       "lists of \"timeline\" are not of one length"));
+  EXPECT_TRUE(contains(refused([](auto& line) { line.ms[3] = 0.25; }), "fall"));
+  EXPECT_TRUE(contains(refused([](auto& line) { line.ms[3] = std::nan(""); }), "fall"));
+  EXPECT_TRUE(contains(refused([](auto& line) { line.category[1] = 2; }),
+                       "\"timeline.category\" is 2, outside 0 to 1"));
+  EXPECT_TRUE(contains(refused([](auto& line) { line.stage[1] = -1; }), "outside 0"));
+  EXPECT_TRUE(contains(refused([](auto& line) { line.bytes[2] = -401; }),
+                       "change 2 of \"timeline\" leaves -1 bytes"));
+  EXPECT_TRUE(contains(refused([](auto& line) { line.stages.clear(); }), "outside 0"));
 }
 
 TEST(Row, NotANumberIsNullAndBack) {

@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 
@@ -11,7 +12,6 @@
 #include "comm/quiet_log.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
-#include "device/ledger_allocator.h"
 #include "launch/listener.h"
 #include "shm/shm.h"
 
@@ -142,8 +142,15 @@ at::ScalarType scalar_type(const TrainOptions& options) {
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
-  return device::make_cards(options.device, count, options.threads_per_card,
-                            options.ranks_per_gpu);
+  const std::vector<int>& ids = options.data_parallel.device_ids;
+  const int threads = device::threads_of_card(options.threads_per_card, count);
+  const int all = ids.empty() ? count : 1 + *std::max_element(ids.begin(), ids.end());
+  const std::vector<Card> cards =
+      device::make_cards(options.device, all, threads, options.ranks_per_gpu);
+  if (ids.empty()) return cards;
+  std::vector<Card> chosen;
+  for (const int id : ids) chosen.push_back(cards.at(static_cast<size_t>(id)));
+  return chosen;
 }
 
 model::Inputs inputs_of(const TrainOptions& options) {
@@ -158,6 +165,7 @@ model::Inputs inputs_of(const TrainOptions& options) {
 
 Network make_model(const TrainOptions& options, const Card& card) {
   const auto& factory = models().at(options.model);
+  const device::CategoryScope category(device::Category::parameters);
   Network network{nullptr};
   {
     // Seeding and drawing are one act: ranks that are threads share LibTorch's
@@ -174,12 +182,6 @@ Network make_model(const TrainOptions& options, const Card& card) {
       // A clone, for contiguous() lets one input channel pass as either format.
       parameter.set_data(parameter.detach().clone(at::MemoryFormat::ChannelsLast));
     }
-  }
-  for (const at::Tensor& tensor : network->parameters()) {
-    device::retag(tensor, device::Category::parameters);
-  }
-  for (const at::Tensor& tensor : network->buffers()) {
-    device::retag(tensor, device::Category::parameters);
   }
   return network;
 }

@@ -26,7 +26,9 @@ Registry<data::Dataset(const data::Source&)>& datasets();
 Registry<SamplerPtr(int64_t size, const TrainOptions&, const World&)>& samplers();
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups();
 
-// The cards of this machine, as the options ask for them.
+// The cards of this machine, as the options ask for them: the first `count`, or those
+// of
+// --device-ids in that order.
 std::vector<Card> make_cards(const TrainOptions& options, int count);
 
 // The shape of the data set's samples. Its name alone says it, for a model is made

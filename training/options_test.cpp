@@ -130,6 +130,7 @@ TEST(CommandLineTest, EveryOptionArrives) {
                                   "3",
                                   "--drop-last",
                                   "--eval",
+                                  "--memory-timeline",
                                   "--reducer",
                                   "flat",
                                   "--backend",
@@ -156,7 +157,7 @@ TEST(CommandLineTest, EveryOptionArrives) {
   EXPECT_EQ(o.threads_per_card, 2);
   EXPECT_EQ(o.device + o.precision, "cpufp64");
   EXPECT_EQ(o.num_workers, 3);
-  EXPECT_TRUE(o.drop_last && o.eval && line.quiet);
+  EXPECT_TRUE(o.drop_last && o.eval && o.memory_timeline && line.quiet);
   EXPECT_EQ(o.ddp.reducer + o.backend, "flatgloo");
   EXPECT_EQ(o.ddp.bucket_cap_mb, 0.5);
   EXPECT_FALSE(o.ddp.broadcast_buffers);

@@ -40,6 +40,24 @@ std::string target_of(const std::string& path) {
   return missing ? path : target.string();
 }
 
+Json timeline_to_json(const MemoryTimeline& timeline) {
+  return {{"ms", timeline.ms},
+          {"category", timeline.category},
+          {"stage", timeline.stage},
+          {"bytes", timeline.bytes},
+          {"categories", timeline.categories},
+          {"stages", timeline.stages}};
+}
+
+MemoryTimeline timeline_from_json(const Json& json) {
+  return {.ms = json.at("ms"),
+          .category = json.at("category"),
+          .stage = json.at("stage"),
+          .bytes = json.at("bytes"),
+          .categories = json.at("categories"),
+          .stages = json.at("stages")};
+}
+
 }  // namespace
 
 const char* to_string(Phase phase) {
@@ -92,7 +110,9 @@ std::string to_json(const TrainReport& report) {
     cards.push_back({{"card", card.card},
                      {"peak_bytes", card.peak_bytes},
                      {"at_peak_bytes", card.at_peak_bytes},
+                     {"highest_bytes", card.highest_bytes},
                      {"allocator_peak_bytes", card.allocator_peak_bytes}});
+    if (card.timeline) cards.back()["timeline"] = timeline_to_json(*card.timeline);
   }
   return Json{{"epochs", report.epochs},
               {"losses", report.losses},
@@ -118,8 +138,16 @@ TrainReport report_from_json(const std::string& text) {
   json.at("step_ms").get_to(report.step_ms);
   json.at("phases_ms").get_to(report.phases_ms);
   for (const Json& card : json.at("cards")) {
-    report.cards.push_back({card.at("card"), card.at("peak_bytes"),
-                            card.at("at_peak_bytes"), card.at("allocator_peak_bytes")});
+    report.cards.push_back(
+        {.card = card.at("card"),
+         .peak_bytes = card.at("peak_bytes"),
+         .at_peak_bytes = card.at("at_peak_bytes"),
+         // The Python peers' reports know no ledger.
+         .highest_bytes = card.value("highest_bytes", std::map<std::string, int64_t>{}),
+         .allocator_peak_bytes = card.at("allocator_peak_bytes")});
+    if (card.contains("timeline")) {
+      report.cards.back().timeline = timeline_from_json(card.at("timeline"));
+    }
   }
   json.at("threads_per_card").get_to(report.threads_per_card);
   json.at("device").get_to(report.device);

@@ -15,12 +15,27 @@ enum class Phase : uint8_t { data, forward, backward, exposed_comm, optimizer };
 inline constexpr int kPhases = 5;
 const char* to_string(Phase phase);
 
+// A card's memory over one step, one entry a change: their sum so far is what was live.
+struct MemoryTimeline {
+  std::vector<double> ms;  // since the step began
+  // Of the names below. Stage 0 is "before": what was live as the step began.
+  std::vector<int> category;
+  std::vector<int> stage;
+  std::vector<int64_t> bytes;  // charged; negative: freed
+  std::vector<std::string> categories;
+  std::vector<std::string> stages;
+};
+
 struct CardMemory {
   int card = 0;
   int64_t peak_bytes = 0;
   std::map<std::string, int64_t> at_peak_bytes;  // by category
+  // Each category's own largest during training, whenever that was.
+  std::map<std::string, int64_t> highest_bytes{};
   // The caching allocator's own peaks, as it rounds: "allocated", "reserved".
   std::map<std::string, int64_t> allocator_peak_bytes{};
+  // The last step's, where it was asked for.
+  std::optional<MemoryTimeline> timeline{};
 };
 
 struct TrainReport {

@@ -31,6 +31,13 @@ TrainReport sample(double scale = 1) {
   report.phases_ms["comm"] = {0.25, 0.5};
   report.cards = {
       {0, static_cast<int64_t>(1000 * scale), {{"parameters", 600}, {"input", 400}}}};
+  report.cards[0].highest_bytes = {{"parameters", 600}, {"outputs", 500}};
+  report.cards[0].timeline = {.ms = {0, 0.125, 2},
+                              .category = {0, 1, 1},
+                              .stage = {0, 1, 1},
+                              .bytes = {600, 400, -400},
+                              .categories = {"parameters", "input"},
+                              .stages = {"before", "data"}};
   report.threads_per_card = 2;
   report.device = "cpu";
   report.rss_peak_bytes = static_cast<int64_t>(5'000'000'000 * scale);
@@ -60,6 +67,9 @@ TEST(ReportTest, JsonRoundTripKeepsEveryField) {
   EXPECT_EQ(back.cards[0].card, 0);
   EXPECT_EQ(back.cards[0].peak_bytes, 1000);
   EXPECT_EQ(back.cards[0].at_peak_bytes, report.cards[0].at_peak_bytes);
+  EXPECT_EQ(back.cards[0].highest_bytes, report.cards[0].highest_bytes);
+  ASSERT_TRUE(back.cards[0].timeline.has_value());
+  EXPECT_EQ(back.cards[0].timeline->bytes, report.cards[0].timeline->bytes);
   EXPECT_EQ(back.threads_per_card, 2);
   EXPECT_EQ(back.device, "cpu");
   EXPECT_EQ(back.rss_peak_bytes, 5'000'000'000);

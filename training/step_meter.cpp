@@ -30,7 +30,38 @@ Category category_of(Phase phase) {
     case Phase::exposed_comm:
       break;
   }
-  return Category::other;
+  return Category::buckets;  // messages
+}
+
+// Those that are not 0.
+std::map<std::string, int64_t> by_name(
+    const std::array<int64_t, device::kCategories>& bytes) {
+  std::map<std::string, int64_t> named;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] == 0) continue;
+    named.emplace(device::to_string(static_cast<Category>(i)), bytes[i]);
+  }
+  return named;
+}
+
+int index_of(const std::string& name, std::vector<std::string>& names) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  const auto index = static_cast<int>(found - names.begin());
+  if (found == names.end()) names.push_back(name);
+  return index;
+}
+
+MemoryTimeline timeline_of(const device::CardEvents& card) {
+  MemoryTimeline timeline;
+  timeline.stages = {"before"};
+  for (const device::MemoryEvent& event : card.events) {
+    timeline.ms.push_back(std::round(event.ms * 1000) / 1000);  // microseconds will do
+    timeline.category.push_back(
+        index_of(std::string(to_string(event.category)), timeline.categories));
+    timeline.stage.push_back(index_of(event.stage, timeline.stages));
+    timeline.bytes.push_back(event.bytes);
+  }
+  return timeline;
 }
 
 int64_t peak_rss_bytes() {
@@ -66,15 +97,16 @@ void StepMeter::start(int64_t batches) {
   const double all_epochs = static_cast<double>(options_.epochs) *
                             static_cast<double>(batches) /
                             static_cast<double>(options_.accumulate);
-  const int64_t planned = all_epochs < static_cast<double>(options_.steps)
-                              ? static_cast<int64_t>(all_epochs)
-                              : options_.steps;
-  for (const auto& observer : options_.observers) observer->planned(planned);
+  planned_ = all_epochs < static_cast<double>(options_.steps)
+                 ? static_cast<int64_t>(all_epochs)
+                 : options_.steps;
+  for (const auto& observer : options_.observers) observer->planned(planned_);
   if (group_ != nullptr) group_->take_busy_ms();
   phase_ = Phase::data;
   begin_ = device::Mark(cards_.front());
   device::set_category(category_of(phase_));
   stage_.emplace(to_string(phase_));
+  begin_recording();
   for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
 }
 
@@ -112,6 +144,7 @@ void StepMeter::end_step(int64_t samples) {
   const Step step = {begin_, std::exchange(ends_, {}),
                      std::exchange(card_loss_of_step_, at::Tensor())};
   begin_ = step.ends.back().second;
+  end_recording();
   if (group_ != nullptr) {
     if (const auto busy_ms = group_->take_busy_ms()) {
       report_.phases_ms["comm"].push_back(*busy_ms);
@@ -136,6 +169,20 @@ void StepMeter::end_step(int64_t samples) {
   ++steps_;
   batch_of_step_ = samples_of_step_ = 0;
   loss_of_step_ = 0;
+  begin_recording();
+}
+
+void StepMeter::begin_recording() {
+  if (!options_.memory_timeline || steps_ + 1 != planned_) return;
+  std::vector<int> cards;
+  for (const Card& card : cards_) cards.push_back(card.index());
+  recording_.emplace(cards);
+}
+
+void StepMeter::end_recording() {
+  if (!recording_) return;
+  recorded_ = recording_->take();
+  recording_.reset();
 }
 
 double StepMeter::read_times(const Step& step) {
@@ -187,19 +234,16 @@ void StepMeter::read_cards() {
   for (const Card& card : cards_) {
     const device::CardBytes bytes = device::card_bytes(card.index());
     const device::AllocatorPeaks peaks = card.allocator_peaks();
-    CardMemory memory{
-        card.index(),
-        bytes.peak,
-        {},
-        {{"allocated", peaks.allocated_bytes}, {"reserved", peaks.reserved_bytes}}};
-    for (int i = 0; i < device::kCategories; ++i) {
-      const auto category = static_cast<Category>(i);
-      const int64_t at_peak = bytes.at_peak_by_category[static_cast<size_t>(i)];
-      if (at_peak != 0) {
-        memory.at_peak_bytes.emplace(device::to_string(category), at_peak);
-      }
-    }
-    report_.cards.push_back(std::move(memory));
+    report_.cards.push_back(
+        {.card = static_cast<int>(report_.cards.size()),  // the first is the primary
+         .peak_bytes = bytes.peak,
+         .at_peak_bytes = by_name(bytes.at_peak_by_category),
+         .highest_bytes = by_name(bytes.highest_by_category),
+         .allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
+                                  {"reserved", peaks.reserved_bytes}}});
+  }
+  for (size_t i = 0; i < recorded_.size(); ++i) {
+    report_.cards[i].timeline = timeline_of(recorded_[i]);
   }
   device::set_category(Category::other);
   stage_.reset();

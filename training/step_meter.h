@@ -20,6 +20,7 @@
 #include "device/card.h"
 #include "device/mark.h"
 #include "device/stage.h"
+#include "device/timeline.h"
 #include "launch/world.h"
 #include "model/networks.h"
 #include "training/evaluate.h"
@@ -79,6 +80,10 @@ class StepMeter {
   // own.
   void end_training();
   void read_cards();
+  // Where options.memory_timeline asks for it: the last step planned, from the end of
+  // the one before it to its own.
+  void begin_recording();
+  void end_recording();
 
   TrainOptions options_;
   int rank_;
@@ -90,6 +95,10 @@ class StepMeter {
   device::Mark begin_;                                // of the step under way
   std::vector<std::pair<Phase, device::Mark>> ends_;  // of its phases so far
   std::vector<Step> unread_;
+
+  int64_t planned_ = 0;  // steps
+  std::optional<device::TimelineRecording> recording_;
+  std::vector<device::CardEvents> recorded_;  // a card each; empty: none
 
   int64_t steps_ = 0;
   int64_t epoch_ = 0;

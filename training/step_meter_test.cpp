@@ -152,7 +152,7 @@ TEST_F(StepMeterTest, EachPhaseChargesItsCategory) {
   meter.enter(Phase::backward);
   EXPECT_EQ(category(), Category::activations);
   meter.enter(Phase::exposed_comm);
-  EXPECT_EQ(category(), Category::other);
+  EXPECT_EQ(category(), Category::buckets);
   meter.enter(Phase::optimizer);
   EXPECT_EQ(category(), Category::optimizer_state);
   const at::Tensor state = torch::zeros({10});
@@ -168,6 +168,47 @@ TEST_F(StepMeterTest, EachPhaseChargesItsCategory) {
   EXPECT_EQ(
       report.cards[0].at_peak_bytes,
       (std::map<std::string, int64_t>{{"activations", 400}, {"optimizer_state", 44}}));
+}
+
+// From the end of the step before to its own end, and no other step's.
+TEST_F(StepMeterTest, TheLastPlannedStepsMemoryIsRecorded) {
+  options_.steps = 3;
+  options_.memory_timeline = true;
+  const CardScope scope(cards_[0]);
+  StepMeter meter = this->meter();
+  meter.start(kBatches);
+  const at::Tensor kept = torch::zeros({10});
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor input = torch::zeros({100 + i});
+    meter.enter(Phase::forward);
+    { const at::Tensor activation = torch::zeros({1000 + i}); }
+    meter.step(loss(1), 1);
+  }
+  const at::Tensor evaluation = torch::zeros({5000});
+  const TrainReport report = meter.report(model_, {});
+  ASSERT_TRUE(report.cards[0].timeline.has_value());
+  const MemoryTimeline& timeline = *report.cards[0].timeline;
+  std::string all;
+  for (size_t i = 0; i < timeline.bytes.size(); ++i) {
+    all += timeline.stages[static_cast<size_t>(timeline.stage[i])] + " " +
+           timeline.categories[static_cast<size_t>(timeline.category[i])] + " " +
+           std::to_string(timeline.bytes[i]) + "\n";
+  }
+  // The second step's input goes after its end, as its scope ends; the loss is 4 bytes.
+  EXPECT_EQ(all,
+            "before activations 4\n"
+            "before input 444\n"
+            "data activations -4\n"
+            "data input -404\n"
+            "data input 408\n"
+            "forward activations 4008\n"
+            "forward activations -4008\n"
+            "forward activations 4\n");
+  options_.memory_timeline = false;
+  StepMeter without = this->meter();
+  without.start(kBatches);
+  for (int i = 0; i < 3; ++i) without.step(loss(1), 1);
+  EXPECT_FALSE(without.report(model_, {}).cards[0].timeline.has_value());
 }
 
 TEST_F(StepMeterTest, TheReportSaysWhatItRanOn) {
