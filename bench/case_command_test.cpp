@@ -56,8 +56,9 @@ TEST(CaseCommand, TheC10dPeerKeepsItsReducerAndBackend) {
 
 TEST(CaseCommand, PythonIsToldTheSame) {
   const launch::Command ours = command("ddp", 2), python = command("ddp-python", 2);
-  for (const char* option : {"--model", "--batch-size", "--steps", "--precision",
-                             "--lr", "--seed", "--bucket-cap-mb"}) {
+  for (const char* option :
+       {"--model", "--dataset", "--vocab-size", "--batch-size", "--steps",
+        "--precision", "--lr", "--seed", "--bucket-cap-mb"}) {
     EXPECT_NE(value(ours, option), "") << option;
     EXPECT_EQ(value(python, option), value(ours, option)) << option;
   }

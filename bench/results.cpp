@@ -29,7 +29,7 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
   row.machine = stamp.machine;
   row.mode = one.mode;
   row.model = one.model;
-  row.dataset = sweep.dataset;
+  row.dataset = sweep.dataset_of(one.model);
   row.device = sweep.device;
   row.scaling = sweep.scaling;
   row.cards = one.cards;
@@ -41,6 +41,9 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
                  {"precision", sweep.precision},
                  {"lr", text_of(sweep.lr)},
                  {"seed", std::to_string(sweep.seed)}};
+  if (row.dataset == "tokens") {
+    row.options["vocab-size"] = std::to_string(sweep.vocab_size);
+  }
   if (sweep.channels_last) row.options["channels-last"] = "yes";
   if (one.loop() == "dp") {
     row.options["dp-reduce"] = one.dp.reduce;

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "training/options.h"
 #include "training/registry.h"
 
 namespace lockstep::bench {
@@ -121,6 +122,12 @@ std::string DpWay::mode() const {
     mode += "-share-" + share.str();
   }
   return mode;
+}
+
+std::string Sweep::dataset_of(const std::string& model) const {
+  if (!dataset.empty()) return dataset;
+  const std::string usual = training::usual_dataset(model);
+  return usual == "fashion-mnist" ? images : usual;
 }
 
 std::string Case::name() const {

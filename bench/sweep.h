@@ -27,8 +27,11 @@ struct Sweep {
   std::vector<double> primary_share = {1};
   std::vector<int> gpus;  // empty: 1, 2, 4 .. up to the cores, at most 8
   std::vector<std::string> models = {"mlp", "convnet"};
-  std::string dataset = "fashion-mnist";
+  std::string dataset;                   // empty: each model's own
+  std::string images = "fashion-mnist";  // of the models whose own are images
+  std::string dataset_of(const std::string& model) const;
   std::string data_dir;
+  int64_t vocab_size = 50257;
   std::string scaling =
       "weak";               // weak: the local batch is fixed; strong: the global batch
   int64_t batch_size = 64;  // local; under strong scaling that of the most cards
