@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <mutex>
 
@@ -135,8 +136,11 @@ at::ScalarType scalar_type(const TrainOptions& options) {
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
-  return device::make_cards(options.device, count, options.threads_per_card,
-                            options.ranks_per_gpu);
+  auto cards = device::make_cards(options.device, count, options.threads_per_card,
+                                  options.ranks_per_gpu);
+  const double bytes = options.card_memory_gib * (int64_t{1} << 30);
+  for (Card& card : cards) card.limit_memory(std::llround(std::ceil(bytes)));
+  return cards;
 }
 
 Network make_model(const TrainOptions& options, const Card& card) {

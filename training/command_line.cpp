@@ -36,6 +36,9 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--threads-per-card", options.threads_per_card,
                  "threads of an emulated card; 0: cores / cards")
       ->capture_default_str();
+  app.add_option("--card-memory", options.card_memory_gib,
+                 "GiB that a card holds at most; 0: as much as there is")
+      ->capture_default_str();
   app.add_option("--precision", options.precision, "fp32 or fp64")
       ->check(CLI::IsMember({"fp32", "fp64"}))
       ->capture_default_str();

@@ -79,6 +79,8 @@ void try_first_sample(const TrainOptions& options) {
   model->eval();  // batch norm takes no statistics of one sample
   try {
     model->forward(card.put(batch.images));
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
   } catch (const c10::Error& error) {
     throw std::invalid_argument(
         "--model " + options.model + " does not take the samples of " + "--dataset " +
@@ -95,6 +97,8 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
   TrainReport report;
   try {
     report = train(line.options, world);
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
   } catch (const c10::Error&) {
     try_first_sample(line.options);  // says it better, if that is what is wrong
     throw;
