@@ -161,6 +161,8 @@ CommandLine parse_command_line(const std::string& program,
                  "JSON lines, one a step, written at the end");
   app.add_option("--report-file", line.report_file,
                  "everything measured, as one JSON object");
+  app.add_option("--trace", line.trace_file,
+                 "a Chrome trace of three steps; of each rank one");
   app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");
   app.add_flag("--dry-run", line.dry_run,
                "look at options, data and model; train nothing");
