@@ -70,6 +70,7 @@ void expect_the_step_in(const training::CardMemory& card) {
   int64_t peak = 0;
   std::map<std::string, int64_t> by_category;
   for (size_t i = 0; i < timeline.bytes.size(); ++i) {
+    if (timeline.bytes[i] == 0) continue;  // a stage begins
     const auto category = static_cast<size_t>(timeline.category[i]);
     int64_t& bytes = by_category[timeline.categories[category]];
     bytes += timeline.bytes[i];
