@@ -55,6 +55,7 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   add("--threads-per-card", std::to_string(one.threads_per_card));
   add("--device", sweep.device);
   arguments.emplace_back("--quiet");
+  if (plan.memory_timeline) arguments.emplace_back("--memory-timeline");
   const bool alone = one.loop() == "single" || one.mode == "bound";
   if (plan.reference) {
     add("--accumulate", std::to_string(alone ? 1 : one.cards));

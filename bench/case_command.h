@@ -20,6 +20,7 @@ struct RunPlan {
   bool reference = false;
   std::string precision = {};  // the sweep's where empty
   bool equal_shares = false;   // DataParallel's, whatever the case says
+  bool memory_timeline = false;
 };
 
 // A program that lies beside this one.

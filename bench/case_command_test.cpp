@@ -103,5 +103,17 @@ TEST(CaseCommand, APlanMayAskForAnotherPrecision) {
   }
 }
 
+TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
+  for (const char* mode : {"single", "dp", "ddp", "ddp-sharded"}) {
+    EXPECT_TRUE((Case{mode, "mlp"}.ours())) << mode;
+    EXPECT_FALSE(has(command(mode, 1), "--memory-timeline"));
+    EXPECT_TRUE(has(command(mode, 1, quick_sweep(), {.memory_timeline = true}),
+                    "--memory-timeline"));
+  }
+  for (const char* mode : {"single-python", "ddp-python", "ddp-c10d", "bound"}) {
+    EXPECT_FALSE((Case{mode, "mlp"}.ours())) << mode;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::bench

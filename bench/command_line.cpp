@@ -98,6 +98,8 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
          "(DistributedDataParallel, and the plain loop), bound (so many single "
          "cards at once; there with any peer)")
       ->delimiter(',');
+  app.add_flag("--memory-timeline", sweep.memory_timeline,
+               "one more run of each case of ours: its cards' memory over a step");
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
   app.add_flag("!--no-page", line.page,
                "draw no page and no charts: `report` can, later and elsewhere");

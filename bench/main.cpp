@@ -77,13 +77,14 @@ int run(int argc, char** argv) {
   for (const std::string& warning : warnings(plan.cases)) warn(warning);
 
   plan.refused = verify_all(plan.cases, children);
-  const std::vector<reports::Row> rows = measure(benchmark, plan, sweep, children);
+  std::vector<reports::Row> rows = measure(benchmark, plan, sweep, children);
   const auto ok = [](const reports::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
     std::cout << table(rows);
     throw std::runtime_error("no case could be measured; " + sweep.out +
                              " is as it was");
   }
+  if (sweep.memory_timeline) record_timelines(plan, children, rows);
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << std::flush;

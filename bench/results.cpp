@@ -61,16 +61,6 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
   return row;
 }
 
-reports::CardRow card_row(const training::CardMemory& card) {
-  reports::CardRow row = {card.card, card.peak_bytes, card.at_peak_bytes,
-                          card.highest_bytes, card.allocator_peak_bytes};
-  if (card.timeline) {
-    const auto& [ms, category, stage, bytes, categories, stages] = *card.timeline;
-    row.timeline = {ms, category, stage, bytes, categories, stages};
-  }
-  return row;
-}
-
 std::optional<double> median_throughput(const std::vector<Row>& rows,
                                         const std::string& name) {
   std::vector<double> values;
@@ -99,11 +89,21 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.phases_ms = report.phases_ms;
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
-    row.memory.push_back(card_row(card));
+    row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes,
+                          card.highest_bytes, card.allocator_peak_bytes});
   }
   row.rss_peak_bytes = report.rss_peak_bytes;
   row.accuracy = report.accuracy();
   return row;
+}
+
+void add_timelines(Row& row, const TrainReport& report) {
+  for (const training::CardMemory& card : report.cards) {
+    if (!card.timeline) continue;
+    const auto& [ms, category, stage, bytes, categories, stages] = *card.timeline;
+    row.memory.at(static_cast<size_t>(card.card)).timeline = {
+        ms, category, stage, bytes, categories, stages};
+  }
 }
 
 Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,

@@ -138,6 +138,10 @@ std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
 
 bool Case::in_python() const { return mode == "single-python" || mode == "ddp-python"; }
 
+bool Case::ours() const {
+  return !in_python() && mode != "ddp-c10d" && mode != "bound";
+}
+
 void validate(const Sweep& sweep) {
   for (const std::string& mode : sweep.modes) {
     if (mode == "all") continue;

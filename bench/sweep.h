@@ -53,6 +53,8 @@ struct Sweep {
   uint64_t seed = 0;
   // Measured beside ours: "c10d", "python", "bound". The bound is there with any.
   std::vector<std::string> peers;
+  // Once more a case of ours, after the timed runs: its cards' memory over a step.
+  bool memory_timeline = false;
   std::string out = "reports/out";
 };
 
@@ -72,6 +74,7 @@ struct Case {
   std::string name() const;  // "ddp/mlp/cards:2"
   std::string loop() const;  // "ddp" of "ddp-python"
   bool in_python() const;
+  bool ours() const;  // no peer, no bound
 };
 
 // Throws std::invalid_argument naming the value that cannot be.

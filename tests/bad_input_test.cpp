@@ -23,8 +23,7 @@ TEST(BadInputTest, UnderALauncherTheFirstRankSpeaks) {
                                {"MASTER_ADDR", "127.0.0.1"},
                                {"MASTER_PORT", "1"}};
   };
-  ProgramRun second("ddp", arguments, place(1));
-  ProgramRun first("ddp", arguments, place(0));
+  ProgramRun second("ddp", arguments, place(1)), first("ddp", arguments, place(0));
   expect_refusal(first, 2, {"ddp: ", "--lrr"});
   // As launchers do once a rank failed; rank 1 has waited for it.
   second.process().stop(std::chrono::seconds(1));
@@ -82,6 +81,7 @@ const std::vector<BadInput>& of_every_training() {
       {{"--batch-size", "100000", "--drop-last"},
        1,
        {"100000", "smaller", "--drop-last"}},
+      {{"--card-memory", "2e-5"}, 1, {"cpu card 0: out of memory: 25.00 KiB more"}},
   };
   return table;
 }
