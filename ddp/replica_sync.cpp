@@ -7,6 +7,7 @@ namespace lockstep::ddp {
 ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
                          const TrainOptions& options, StepMeter& meter)
     : group_(group), meter_(meter) {
+  const device::CategoryScope category(device::Category::buckets);  // messages
   check_same_model(model, group);
   meter.watch(group);
   std::vector<at::Tensor> everything = model->parameters();

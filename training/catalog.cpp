@@ -11,7 +11,6 @@
 #include "comm/quiet_log.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
-#include "device/ledger_allocator.h"
 #include "launch/listener.h"
 #include "shm/shm.h"
 
@@ -142,6 +141,7 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
 
 Network make_model(const TrainOptions& options, const Card& card) {
   const auto& factory = models().at(options.model);
+  const device::CategoryScope category(device::Category::parameters);
   Network network{nullptr};
   {
     // Seeding and drawing are one act: ranks that are threads share LibTorch's
@@ -158,12 +158,6 @@ Network make_model(const TrainOptions& options, const Card& card) {
       // A clone, for contiguous() lets one input channel pass as either format.
       parameter.set_data(parameter.detach().clone(at::MemoryFormat::ChannelsLast));
     }
-  }
-  for (const at::Tensor& tensor : network->parameters()) {
-    device::retag(tensor, device::Category::parameters);
-  }
-  for (const at::Tensor& tensor : network->buffers()) {
-    device::retag(tensor, device::Category::parameters);
   }
   return network;
 }

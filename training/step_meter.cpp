@@ -30,7 +30,7 @@ Category category_of(Phase phase) {
     case Phase::exposed_comm:
       break;
   }
-  return Category::other;
+  return Category::buckets;  // messages
 }
 
 // Those that are not 0.

@@ -152,7 +152,7 @@ TEST_F(StepMeterTest, EachPhaseChargesItsCategory) {
   meter.enter(Phase::backward);
   EXPECT_EQ(category(), Category::activations);
   meter.enter(Phase::exposed_comm);
-  EXPECT_EQ(category(), Category::other);
+  EXPECT_EQ(category(), Category::buckets);
   meter.enter(Phase::optimizer);
   EXPECT_EQ(category(), Category::optimizer_state);
   const at::Tensor state = torch::zeros({10});
