@@ -1,5 +1,8 @@
 // A thread for each card, alive as long as training: work runs on all cards side by
 // side.
+//
+// Who has nothing to do looks for work for a moment, yielding its core, before it
+// sleeps: a step of a small model is shorter than ten wake-ups.
 #pragma once
 
 #include <functional>
@@ -16,11 +19,13 @@ class CardThreads {
   ~CardThreads();
 
   // Runs work(0) .. work(count-1), each on its card's thread and in its CardScope, and
-  // returns when all are done. Card 0's runs on the calling thread. What they allocate
-  // counts as activations. Autograd's thread-local state (grad mode) is the caller's.
-  // The first error, in the order of cards, comes out naming the card, after all others
-  // have ended.
-  void run(size_t count, const std::function<void(size_t card)>& work);
+  // returns when all are done. Card 0's runs on the calling thread. `stage` is a
+  // literal, the name in a trace and in memory over time (device/stage.h). What they
+  // allocate counts as activations. Autograd's thread-local state (grad mode, profiler)
+  // is the caller's. The first error, in the order of cards, comes out naming replica
+  // and card, after all others have ended.
+  void run(const char* stage, size_t count,
+           const std::function<void(size_t card)>& work);
 
  private:
   class Worker;

@@ -1,49 +1,131 @@
 #include "data_parallel/data_parallel.h"
 
-#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/variable.h>
 
-#include "data_parallel/scatter_gather.h"
+#include <algorithm>
+#include <stdexcept>
 
 namespace lockstep::data_parallel {
+namespace {
 
 using device::Category;
+using torch::autograd::edge_list;
 using training::Phase;
 
-DataParallel::DataParallel(const Network& model, const std::vector<Card>& cards,
-                           StepMeter& meter)
-    : cards_(cards), meter_(meter), replicas_(model, cards), threads_(cards) {}
-
-at::Tensor DataParallel::forward(const at::Tensor& images) {
-  meter_.enter(Phase::exposed_comm);
-  const std::vector<at::Tensor> inputs = scatter(images, cards_, Category::input);
-  replicas_.refresh();
-
-  meter_.enter(Phase::forward);
-  outputs_.assign(inputs.size(), at::Tensor());
-  threads_.run(inputs.size(), [&](size_t card) {
-    outputs_[card] = replicas_[card]->forward(inputs[card]);
-  });
-
-  meter_.enter(Phase::exposed_comm);
-  at::Tensor logits = gather(outputs_, cards_.front());
-  meter_.enter(Phase::forward);
-  return logits.requires_grad_();
+// The rows of all inputs, which must agree.
+int64_t common_rows(const Tensors& inputs, int64_t dim) {
+  TORCH_CHECK(!inputs.empty(), "DataParallel has no input to scatter; give one");
+  const int64_t rows = inputs.front().size(dim);
+  for (size_t i = 1; i < inputs.size(); ++i) {
+    TORCH_CHECK(inputs[i].size(dim) == rows, "input ", i, " has ", inputs[i].size(dim),
+                " rows in dimension ", dim, " and input 0 has ", rows,
+                "; all inputs are cut alike");
+  }
+  return rows;
 }
 
-void DataParallel::backward(const at::Tensor& logits_grad) {
-  meter_.enter(Phase::exposed_comm);
-  std::vector<at::Tensor> grads =
-      scatter(logits_grad, cards_, Category::gathered_outputs);
+// Where the backward passes of these outputs begin; nowhere for those without history.
+edge_list graphs_of(const Tensors& outputs) {
+  edge_list edges;
+  for (const at::Tensor& output : outputs) {
+    edges.push_back(output.requires_grad()
+                        ? torch::autograd::impl::gradient_edge(output)
+                        : torch::autograd::Edge());
+  }
+  return edges;
+}
 
-  meter_.enter(Phase::backward);
-  threads_.run(outputs_.size(), [&](size_t card) {
-    torch::autograd::backward({outputs_[card]}, {grads[card]});
-    outputs_[card].reset();
-    grads[card].reset();
+// One replica's backward pass from those outputs that have both history and gradient.
+void run_backward(const edge_list& graphs, Tensors grads) {
+  edge_list roots;
+  Tensors root_grads;
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    at::Tensor grad = std::move(grads.at(i));
+    if (!grad.defined() || !graphs[i].is_valid()) continue;
+    const auto& output = graphs[i].function->input_metadata(graphs[i].input_nr);
+    // An output [] was gathered as a row.
+    root_grads.push_back(grad.view_symint(output.shape_as_dim_vector()));
+    roots.push_back(graphs[i]);
+  }
+  if (roots.empty()) return;
+  torch::autograd::Engine::get_default_engine().execute(
+      roots, root_grads, /*keep_graph=*/false, /*create_graph=*/false,
+      /*accumulate_grad=*/true);
+}
+
+}  // namespace
+
+Card find_output_card(const std::vector<Card>& cards, int index) {
+  if (index < 0) return cards.front();
+  const auto found =
+      std::find_if(cards.begin(), cards.end(),
+                   [index](const Card& card) { return card.index() == index; });
+  if (found != cards.end()) return *found;
+  throw std::invalid_argument("--output-device " + std::to_string(index) +
+                              " is none of the cards that compute; name one of them");
+}
+
+Tensors forward_network(torch::nn::Module& replica, const Tensors& inputs) {
+  return {dynamic_cast<torch::nn::SequentialImpl&>(replica).forward(inputs.at(0))};
+}
+
+DataParallel::DataParallel(const ModulePtr& module, Forward forward,
+                           const std::vector<Card>& cards,
+                           const training::DataParallelOptions& options,
+                           StepMeter& meter, int64_t dim)
+    : cards_(cards),
+      output_card_(find_output_card(cards, options.output_device)),
+      dim_(dim),
+      primary_share_(options.primary_share),
+      forward_(std::move(forward)),
+      reduce_(reductions().at(resolve_reduction(options.reduce, cards.front()))),
+      meter_(meter),
+      threads_(cards),
+      replicas_(module, cards, options.replicate == "every-step", threads_) {}
+
+Tensors DataParallel::forward(const Tensors& inputs) {
+  graphs_.clear();
+  meter_.enter(Phase::exposed_comm);
+  const Rows rows = shares(common_rows(inputs, dim_), cards_.size(), primary_share_);
+  std::vector<Tensors> pieces = scatter(inputs, std::vector<Rows>(inputs.size(), rows),
+                                        inputs_route(), Category::input);
+  replicas_.refresh(rows.size());
+
+  meter_.enter(Phase::forward);
+  std::vector<Tensors> outputs(rows.size());
+  threads_.run("forward", rows.size(), [&](size_t replica) {
+    outputs[replica] = forward_(replicas_[replica], pieces[replica]);
+    pieces[replica].clear();
   });
 
   meter_.enter(Phase::exposed_comm);
-  replicas_.reduce_gradients();
+  Tensors gathered = gather(outputs, outputs_route());
+  for (size_t i = 0; i < gathered.size(); ++i) {
+    gathered[i].requires_grad_(outputs[0][i].requires_grad());
+  }
+  output_rows_ = rows_of(outputs, dim_);
+  for (const Tensors& of_replica : outputs) graphs_.push_back(graphs_of(of_replica));
+  meter_.enter(Phase::forward);
+  return gathered;
+}
+
+void DataParallel::backward(const Tensors& output_grads) {
+  meter_.enter(Phase::exposed_comm);
+  std::vector<edge_list> graphs = std::exchange(graphs_, {});
+  TORCH_CHECK(!graphs.empty(), "backward() without a forward() before it");
+  std::vector<Tensors> grads =
+      scatter(output_grads, output_rows_, outputs_route(), Category::gathered_outputs);
+
+  meter_.enter(Phase::backward);
+  threads_.run("backward", graphs.size(), [&](size_t replica) {
+    const edge_list mine = std::exchange(graphs[replica], {});
+    run_backward(mine, std::exchange(grads[replica], {}));
+  });
+
+  meter_.enter(Phase::exposed_comm);
+  reduce_(replicas_.trained(graphs.size()), cards_, threads_);
+  replicas_.finish_step();
 }
 
 }  // namespace lockstep::data_parallel

@@ -1,39 +1,80 @@
 // DataParallel's two halves, as the loop calls them: forward over all cards up to the
-// gathered logits, and, once the loss's backward has stopped there, backward over all
+// gathered outputs, and, once the loss's backward has stopped there, backward over all
 // cards. After torch/nn/parallel/data_parallel.py; there the second half hides inside
 // autograd.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <torch/csrc/autograd/edge.h>
+#include <torch/csrc/autograd/function.h>
 
+#include <functional>
 #include <vector>
 
 #include "data_parallel/card_threads.h"
+#include "data_parallel/reduce.h"
 #include "data_parallel/replicas.h"
+#include "data_parallel/scatter_gather.h"
 #include "device/card.h"
 #include "model/networks.h"
+#include "training/options.h"
 #include "training/step_meter.h"
 
 namespace lockstep::data_parallel {
 
+// A replica's forward pass over its pieces of the inputs; any number of outputs. Runs
+// on that card's thread, for several replicas at once.
+using Forward =
+    std::function<Tensors(torch::nn::Module& replica, const Tensors& inputs)>;
+
+// A network's: one input, one output.
+Tensors forward_network(torch::nn::Module& replica, const Tensors& inputs);
+
+// The card that --output-device names, the first where it is -1. Throws
+// std::invalid_argument where it is none of them.
+Card find_output_card(const std::vector<Card>& cards, int index);
+
 class DataParallel {
  public:
-  // The model is the primary card's replica and stays the caller's.
-  DataParallel(const Network& model, const std::vector<Card>& cards, StepMeter& meter);
+  // `module` lies on the first of `cards`, the primary card (PyTorch's device_ids[0]),
+  // and stays the caller's; it can clone() itself. Inputs are cut and outputs joined
+  // along `dim`. Throws std::invalid_argument naming a parameter on another card, and
+  // options that the cards cannot follow.
+  DataParallel(const ModulePtr& module, Forward forward, const std::vector<Card>& cards,
+               const training::DataParallelOptions& options, StepMeter& meter,
+               int64_t dim = 0);
 
-  // images [n, ...] on the primary card -> logits [n, classes] there, a fresh leaf.
-  at::Tensor forward(const at::Tensor& images);
+  DataParallel(const DataParallel&) = delete;
+  DataParallel& operator=(const DataParallel&) = delete;
 
-  // logits_grad [n, classes] on the primary card; afterwards the model's gradients
-  // there are the sum over cards.
-  void backward(const at::Tensor& logits_grad);
+  // Inputs on the primary card, all with as many rows -> outputs [all rows, ...] on the
+  // output card, fresh leaves; an output [] of a replica is one row. With fewer rows
+  // than cards there are fewer replicas. An exception in a replica's pass comes out
+  // naming the replica and its card; the next forward is as if this one had not been.
+  Tensors forward(const Tensors& inputs);
+
+  // The outputs' gradients on the output card, undefined where the loss did not depend
+  // on one; afterwards the module's gradients have grown by the sum over cards.
+  void backward(const Tensors& output_grads);
 
  private:
+  Route inputs_route() { return {cards_, threads_, cards_.front(), dim_}; }
+  Route outputs_route() { return {cards_, threads_, output_card_, dim_}; }
+
   std::vector<Card> cards_;
+  Card output_card_;
+  int64_t dim_;
+  double primary_share_;
+  Forward forward_;
+  std::function<Reduction> reduce_;
   StepMeter& meter_;
-  Replicas replicas_;
   CardThreads threads_;
-  std::vector<at::Tensor> outputs_;  // of the last forward, each on its card
+  Replicas replicas_;
+  // Of the last forward: each output's rows of each replica, and where the backward
+  // passes begin. The outputs themselves are not kept: their memory is free once they
+  // are gathered.
+  std::vector<Rows> output_rows_;
+  std::vector<torch::autograd::edge_list> graphs_;  // [replica][output]
 };
 
 }  // namespace lockstep::data_parallel

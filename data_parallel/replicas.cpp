@@ -1,92 +1,176 @@
 #include "data_parallel/replicas.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
+#include <stdexcept>
+#include <unordered_map>
+
 #include "comm/nccl.h"
+#include "device/ledger_allocator.h"
 
 namespace lockstep::data_parallel {
+namespace {
 
-Replicas::Replicas(const Network& model, const std::vector<Card>& cards)
+using device::Category;
+
+// Cloneable::clone() makes a new module first, and its layers draw parameters that
+// nobody wants: the generator stands afterwards where it stood before.
+class SameRandomness {
+ public:
+  SameRandomness() : generator_(at::detail::getDefaultCPUGenerator()) {
+    const std::lock_guard lock(generator_.mutex());
+    state_ = generator_.get_state();
+  }
+  ~SameRandomness() {
+    const std::lock_guard lock(generator_.mutex());
+    generator_.set_state(state_);
+  }
+  SameRandomness(const SameRandomness&) = delete;
+  SameRandomness& operator=(const SameRandomness&) = delete;
+
+ private:
+  at::Generator generator_;
+  at::Tensor state_;
+};
+
+}  // namespace
+
+Replicas::Replicas(ModulePtr module, const std::vector<Card>& cards, bool every_step,
+                   CardThreads& threads)
     : cards_(cards),
-      over_nccl_(cards.size() > 1 && !cards.front().emulated()),
-      replicas_({model}) {
-  for (size_t i = 1; i < cards_.size(); ++i) {
-    const device::AccountScope account({cards_[i].index(), device::Category::replicas});
-    replicas_.emplace_back(std::dynamic_pointer_cast<torch::nn::SequentialImpl>(
-        model->clone(cards_[i].torch_device())));
-    // What is frozen is frozen on every card: clone() forgets it.
-    const std::vector<at::Tensor> originals = model->parameters();
-    std::vector<at::Tensor> copies = replicas_[i]->parameters();
-    for (size_t p = 0; p < copies.size(); ++p) {
-      copies[p].requires_grad_(originals[p].requires_grad());
-    }
-    tags_.push_back(std::make_unique<device::GradientTags>(replicas_[i]->parameters()));
-  }
+      every_step_(every_step),
+      threads_(threads),
+      layout_(state_of(*module)),
+      copies_(cards.size()) {
+  copies_[0].module = std::move(module);
+  check_card();
 }
 
-void Replicas::refresh() {
+// On the CPU every card is the same device to LibTorch; its ledger knows better.
+void Replicas::check_card() const {
+  const Card& primary = cards_.front();
+  const auto check = [&](const std::string& kind, const auto& named) {
+    for (const auto& item : named) {
+      const std::optional<int> card = device::card_of(item.value());
+      if (!card || *card == primary.index()) continue;
+      const std::string place =
+          *card == device::kHost ? "the host" : "card " + std::to_string(*card);
+      throw std::invalid_argument(kind + " " + item.key() + " is on " + place +
+                                  ", and DataParallel wants the module on " +
+                                  primary.name() +
+                                  ", the first of its cards; make it "
+                                  "there, or name that card first");
+    }
+  };
+  check("parameter", copies_[0].module->named_parameters());
+  check("buffer", copies_[0].module->named_buffers());
+}
+
+void Replicas::refresh(size_t count) {
   const at::NoGradGuard no_grad;
-  for (Network& replica : replicas_) replica->train(replicas_[0]->is_training());
-  broadcast(&torch::nn::Module::parameters);
-  broadcast(&torch::nn::Module::buffers);
-}
-
-void Replicas::broadcast(Tensors tensors_of) {
-  std::vector<std::vector<at::Tensor>> on_card;
-  for (const Network& replica : replicas_) {
-    on_card.push_back((replica.get()->*tensors_of)(/*recurse=*/true));
+  if (count == 1) return;
+  if (every_step_) {
+    const SameRandomness randomness;
+    threads_.run("replicate", count, [this](size_t replica) {
+      if (replica > 0) make_copy(replica);
+    });
+    return;
   }
-  for (size_t i = 0; i < on_card.front().size(); ++i) {
-    if (over_nccl_) {
-      std::vector<at::Tensor> copies;
-      for (const auto& tensors : on_card) copies.push_back(tensors[i].detach());
-      comm::nccl_broadcast(copies);
-      continue;
-    }
-    for (size_t card = 1; card < on_card.size(); ++card) {
-      on_card[card][i].copy_(on_card[0][i], /*non_blocking=*/true);
-    }
-  }
-}
-
-void Replicas::reduce_gradients() {
-  const at::NoGradGuard no_grad;
-  std::vector<std::vector<at::Tensor>> parameters;
-  for (const Network& replica : replicas_) parameters.push_back(replica->parameters());
-  for (size_t i = 0; i < parameters.front().size(); ++i) {
-    if (!over_nccl_ || !reduce_over_nccl(parameters, i)) add_in_turn(parameters, i);
-    for (size_t card = 1; card < parameters.size(); ++card) {
-      parameters[card][i].mutable_grad().reset();
-    }
-  }
-}
-
-bool Replicas::reduce_over_nccl(const std::vector<std::vector<at::Tensor>>& parameters,
-                                size_t i) {
-  std::vector<at::Tensor> grads;
-  for (const auto& of_card : parameters) {
-    const at::Tensor& grad = of_card[i].grad();
-    if (!grad.defined() || !grad.is_contiguous()) return false;
-    grads.push_back(grad);
-  }
-  comm::nccl_reduce(grads);
-  return true;
-}
-
-void Replicas::add_in_turn(const std::vector<std::vector<at::Tensor>>& parameters,
-                           size_t i) {
-  at::Tensor& sum = parameters[0][i].mutable_grad();
-  for (size_t card = 1; card < parameters.size(); ++card) {
-    const at::Tensor& grad = parameters[card][i].grad();
-    if (!grad.defined()) continue;
-    // Really moved to the primary card before it is added: its memory and its time.
-    const at::Tensor arrived = cards_[0].put(grad, device::Category::gradients);
-    if (sum.defined()) {
-      sum.add_(arrived);
+  flatten_module();
+  const SameRandomness randomness;
+  const bool over_nccl = !cards_[0].emulated();
+  threads_.run("replicate", count, [&](size_t replica) {
+    if (replica == 0) return;
+    const device::CategoryScope category(Category::replicas);
+    Copy& copy = copies_[replica];
+    if (copy.module) {
+      take_modes(replica);
     } else {
-      sum = arrived;
+      make_copy(replica);
+      copy.flat = layout_.flatten(state_of(*copy.module));
+    }
+    if (!over_nccl) copy.flat.copy_(copies_[0].flat, /*non_blocking=*/true);
+  });
+  if (!over_nccl) return;
+  Tensors flats;
+  for (size_t i = 0; i < count; ++i) flats.push_back(copies_[i].flat);
+  comm::nccl_broadcast(flats);
+}
+
+void Replicas::flatten_module() {
+  const Tensors state = state_of(*copies_[0].module);
+  at::Tensor& flat = copies_[0].flat;
+  if (flat.defined() && layout_.lies_in(flat, state)) return;
+  check_card();
+  for (Copy& copy : copies_) {
+    if (&copy != copies_.data()) copy = Copy();  // of what the module was before
+  }
+  layout_ = FlatLayout(state);
+  const device::AccountScope account({cards_[0].index(), Category::parameters});
+  flat = layout_.flatten(state);
+}
+
+void Replicas::make_copy(size_t replica) {
+  const at::NoGradGuard no_grad;
+  const device::CategoryScope category(Category::replicas);
+  Copy& copy = copies_[replica];
+  copy.module = copies_[0].module->clone(cards_[replica].torch_device());
+  take_modes(replica);  // clone() forgets them
+  copy.tags = std::make_unique<device::GradientTags>(copy.module->parameters());
+}
+
+void Replicas::take_modes(size_t replica) {
+  const auto originals = copies_[0].module->modules();
+  const auto modules = copies_[replica].module->modules();
+  for (size_t i = 0; i < modules.size(); ++i) {
+    // From the outside in: train() reaches what lies inside as well.
+    if (modules[i]->is_training() != originals[i]->is_training()) {
+      modules[i]->train(originals[i]->is_training());
     }
   }
+  const Tensors wanted = copies_[0].module->parameters();
+  Tensors parameters = copies_[replica].module->parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    parameters[i].mutable_grad().reset();
+    if (parameters[i].requires_grad() != wanted[i].requires_grad()) {
+      parameters[i].requires_grad_(wanted[i].requires_grad());
+    }
+  }
+}
+
+std::vector<Tensors> Replicas::trained(size_t count) const {
+  const at::NoGradGuard no_grad;
+  const Tensors originals = copies_[0].module->parameters();
+  std::vector<Tensors> trained(count);
+  for (size_t replica = 0; replica < count; ++replica) {
+    const Tensors parameters = copies_[replica].module->parameters();
+    std::unordered_map<const void*, at::Tensor> first;  // by the original
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (!originals[i].requires_grad()) continue;
+      const auto [known, fresh] =
+          first.emplace(originals[i].unsafeGetTensorImpl(), parameters[i]);
+      if (fresh) {
+        trained[replica].push_back(parameters[i]);
+      } else if (!known->second.is_same(parameters[i])) {
+        const at::Tensor second = std::exchange(parameters[i].mutable_grad(), {});
+        at::Tensor& sum = known->second.mutable_grad();
+        if (!second.defined()) continue;
+        sum = sum.defined() ? sum.add_(second) : second;
+      }
+    }
+  }
+  return trained;
+}
+
+void Replicas::finish_step() {
+  threads_.run("reduce", copies_.size(), [this](size_t replica) {
+    if (replica == 0 || !copies_[replica].module) return;
+    for (at::Tensor& parameter : copies_[replica].module->parameters()) {
+      parameter.mutable_grad().reset();
+    }
+    if (every_step_) copies_[replica] = Copy();
+  });
 }
 
 }  // namespace lockstep::data_parallel

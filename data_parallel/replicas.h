@@ -1,44 +1,64 @@
-// The model on every card. The primary card's replica is the model itself; the others
-// are copies, made once and refreshed before each forward pass. Only the primary card's
-// buffers survive a step (batch norm's running statistics), as in PyTorch.
+// The module on every card. The primary card's replica is the module itself; the others
+// are copies, refreshed before each forward pass: made once and kept, or made anew for
+// every step and dropped after it, as PyTorch does. Only the primary card's buffers
+// survive a step (batch norm's running statistics), as in PyTorch.
 #pragma once
+
+#include <torch/nn/module.h>
 
 #include <memory>
 #include <vector>
 
+#include "data_parallel/card_threads.h"
+#include "data_parallel/flat_tensors.h"
 #include "device/card.h"
 #include "device/gradient_tags.h"
-#include "model/networks.h"
 
 namespace lockstep::data_parallel {
 
+using ModulePtr = std::shared_ptr<torch::nn::Module>;
+
 class Replicas {
  public:
-  Replicas(const Network& model, const std::vector<Card>& cards);
+  // The module must be able to clone() itself (torch::nn::Cloneable) and lie on the
+  // first card: throws std::invalid_argument naming the parameter that does not. Unless
+  // replicas are made for every step, its parameters and buffers become views of one
+  // piece of memory. `threads` must outlive this.
+  Replicas(ModulePtr module, const std::vector<Card>& cards, bool every_step,
+           CardThreads& threads);
 
-  // Replicate: the primary card's parameters and buffers to every card.
-  void refresh();
+  // Replicate: the primary card's parameters, buffers and modes (training, frozen) to
+  // the first `count` cards. What a step that failed left behind is forgotten.
+  void refresh(size_t count);
 
-  // Reduce: adds every replica's gradients to the primary card's and forgets them on
-  // their cards. Between CUDA devices NCCL does it, between emulated cards one replica
-  // comes after the other, as LibTorch adds them.
-  void reduce_gradients();
+  torch::nn::Module& operator[](size_t replica) { return *copies_[replica].module; }
 
-  Network& operator[](size_t card) { return replicas_[card]; }
+  // The parameters that gradients reach, [replica][parameter], of the first `count`:
+  // the same ones in the same order on all cards, each once. A copy that lost a tie
+  // has two gradients for one parameter: they have become one.
+  std::vector<Tensors> trained(size_t count) const;
+
+  // After a step: its gradients on other cards than the primary are forgotten, and so
+  // are replicas that are made for every step.
+  void finish_step();
 
  private:
-  using Tensors = std::vector<at::Tensor> (torch::nn::Module::*)(bool) const;
-  void broadcast(Tensors tensors_of);
-  // The i-th parameter's gradients, of all cards' parameters. False where NCCL cannot:
-  // a card has none, or it is not contiguous.
-  static bool reduce_over_nccl(const std::vector<std::vector<at::Tensor>>& parameters,
-                               size_t i);
-  void add_in_turn(const std::vector<std::vector<at::Tensor>>& parameters, size_t i);
+  struct Copy {
+    ModulePtr module;
+    at::Tensor flat;
+    std::unique_ptr<device::GradientTags> tags;
+  };
+
+  void check_card() const;
+  void flatten_module();
+  void make_copy(size_t replica);
+  void take_modes(size_t replica);
 
   std::vector<Card> cards_;
-  bool over_nccl_;
-  std::vector<Network> replicas_;
-  std::vector<std::unique_ptr<device::GradientTags>> tags_;
+  bool every_step_;
+  CardThreads& threads_;
+  FlatLayout layout_;
+  std::vector<Copy> copies_;  // the first is the module itself
 };
 
 }  // namespace lockstep::data_parallel

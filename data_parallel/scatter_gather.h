@@ -1,23 +1,46 @@
-// Moving a batch out to the cards and what comes of it back to the primary card.
+// Moving a batch out to the cards and what comes of it back to one of them. Both work
+// on all cards at once, each card's thread moving its own piece.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <vector>
 
+#include "data_parallel/card_threads.h"
 #include "device/card.h"
 
 namespace lockstep::data_parallel {
 
-// `tensor` [n, ...] on the primary card, cut along its first dimension as Tensor.chunk
-// cuts it: one piece a card, fewer where there are too few rows. The primary card's
-// piece is a view, the others are copies on their cards.
-std::vector<at::Tensor> scatter(const at::Tensor& tensor,
-                                const std::vector<Card>& cards,
-                                device::Category category);
+using Tensors = std::vector<at::Tensor>;
 
-// The pieces side by side on the primary card: [sum of n, ...], without autograd
-// history.
-at::Tensor gather(const std::vector<at::Tensor>& pieces, const Card& primary);
+// How many rows of a tensor each card takes.
+using Rows = std::vector<int64_t>;
+
+// How many of `rows` each card takes: as Tensor.chunk cuts them, fewer cards where
+// there are too few rows. With `primary_share` below 1 the first card takes that part
+// of an equal share (one row at least), and the others share the rest.
+Rows shares(int64_t rows, size_t cards, double primary_share);
+
+// The cards of a scatter or a gather.
+struct Route {
+  const std::vector<Card>& cards;
+  CardThreads& threads;
+  Card whole;   // where the whole batch lies
+  int64_t dim;  // along which it is cut
+};
+
+// Each tensor [.., n, ..] on the card `whole`, cut as its rows[tensor] say: piece
+// [card][tensor] on its card. The card that has the whole gets views, the others
+// copies. Undefined tensors stay so.
+std::vector<Tensors> scatter(const Tensors& tensors, const std::vector<Rows>& rows,
+                             const Route& route, device::Category category);
+
+// The pieces [card][tensor] side by side on the card `whole`, without autograd history;
+// numbers [] become [cards]. Throws c10::Error naming the replica whose piece does not
+// fit the first one's.
+Tensors gather(const std::vector<Tensors>& pieces, const Route& route);
+// Of each gathered tensor, the rows that came from each card.
+std::vector<Rows> rows_of(const std::vector<Tensors>& pieces, int64_t dim);
 
 }  // namespace lockstep::data_parallel

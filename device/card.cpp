@@ -50,6 +50,11 @@ std::string Card::name() const {
   return emulated() ? "cpu card " + std::to_string(index_) : device_.str();
 }
 
+int threads_of_card(int asked, int cards) {
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  return asked > 0 ? asked : std::max(1, cores / cards);
+}
+
 std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card,
                              int cards_per_device) {
   if (count < 1 || count > kMaxCards) {
@@ -75,9 +80,7 @@ std::vector<Card> make_cards(const std::string& kind, int count, int threads_per
                                 ": only CUDA cards can be shared; try --gpus " +
                                 std::to_string(count));
   }
-  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  const int threads =
-      threads_per_card > 0 ? threads_per_card : std::max(1, cores / count);
+  const int threads = threads_of_card(threads_per_card, count);
   std::vector<Card> cards;
   for (int i = 0; i < count; ++i) {
     const auto index = static_cast<at::DeviceIndex>(i / cards_per_device);

@@ -43,10 +43,13 @@ class Card {
   int threads_;
 };
 
+// 0 asked for means cores / cards, at least 1.
+int threads_of_card(int asked, int cards);
+
 // The cards of this machine: `count` of them, all alike. `kind` is "cpu", "cuda" or
 // "auto" (CUDA where there is one). Throws std::invalid_argument when there are not so
-// many. threads_per_card 0 means cores / count, at least 1. Several cards may share a
-// CUDA device: they are then the ranks' shares of it, in order.
+// many. threads_per_card as above. Several cards may share a CUDA device: they are then
+// the ranks' shares of it, in order.
 std::vector<Card> make_cards(const std::string& kind, int count, int threads_per_card,
                              int cards_per_device = 1);
 

@@ -96,4 +96,11 @@ void retag(const at::Tensor& tensor, Category from, Category to) {
   retag_if(tensor, from, to);
 }
 
+std::optional<int> card_of(const at::Tensor& tensor) {
+  if (tensor.is_cuda()) return tensor.get_device();
+  const c10::DataPtr& data = tensor.storage().data_ptr();
+  if (data.get() == nullptr || data.get_deleter() != &free_block) return std::nullopt;
+  return header_of(data.get_context())->card;
+}
+
 }  // namespace lockstep::device

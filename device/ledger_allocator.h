@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
 #include "device/memory_ledger.h"
 
 namespace lockstep::device {
@@ -20,5 +22,9 @@ void retag(const at::Tensor& tensor, Category to);
 
 // The same, but only for storage that is still of category `from`.
 void retag(const at::Tensor& tensor, Category from, Category to);
+
+// The card whose memory it lies in, kHost for the host's; nothing where nobody counted
+// it (from_blob, shared memory, what was allocated before).
+std::optional<int> card_of(const at::Tensor& tensor);
 
 }  // namespace lockstep::device

@@ -62,6 +62,8 @@ void reset_peak(int card) {
 
 Account current_account() { return thread_account; }
 
+void set_account(Account account) { thread_account = account; }
+
 void set_category(Category category) { thread_account.category = category; }
 
 void charge(Account account, int64_t bytes) {

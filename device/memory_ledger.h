@@ -53,7 +53,9 @@ struct Account {
   Category category = Category::other;
 };
 Account current_account();             // of the calling thread
-void set_category(Category category);  // of the calling thread's account, from here on
+// The calling thread's, from here on; of a category alone: on the same card.
+void set_account(Account account);
+void set_category(Category category);
 
 void charge(Account account, int64_t bytes);
 void credit(Account account, int64_t bytes);

@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 
@@ -135,8 +136,15 @@ at::ScalarType scalar_type(const TrainOptions& options) {
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
-  return device::make_cards(options.device, count, options.threads_per_card,
-                            options.ranks_per_gpu);
+  const std::vector<int>& ids = options.data_parallel.device_ids;
+  const int threads = device::threads_of_card(options.threads_per_card, count);
+  const int all = ids.empty() ? count : 1 + *std::max_element(ids.begin(), ids.end());
+  const std::vector<Card> cards =
+      device::make_cards(options.device, all, threads, options.ranks_per_gpu);
+  if (ids.empty()) return cards;
+  std::vector<Card> chosen;
+  for (const int id : ids) chosen.push_back(cards.at(static_cast<size_t>(id)));
+  return chosen;
 }
 
 Network make_model(const TrainOptions& options, const Card& card) {

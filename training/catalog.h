@@ -26,7 +26,8 @@ Registry<data::Dataset(const std::string& data_dir)>& datasets();
 Registry<SamplerPtr(int64_t size, const TrainOptions&, const World&)>& samplers();
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups();
 
-// The cards of this machine, as the options ask for them.
+// The cards of this machine, as the options ask for them: the first `count`, or those of
+// --device-ids in that order.
 std::vector<Card> make_cards(const TrainOptions& options, int count);
 
 // The model by its name, initialised from the seed as the Python twin is, on the card,

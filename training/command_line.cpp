@@ -66,6 +66,37 @@ void bind_single(CLI::App& app, TrainOptions& options) {
       "random, distributed, or ranks-in-turn (as --accumulate ranks would take it)");
 }
 
+void bind_data_parallel(CLI::App& app, TrainOptions& options) {
+  DataParallelOptions& dp = options.data_parallel;
+  app.add_option("--device-ids", dp.device_ids,
+                 "cards to compute on, the primary card first; 0,1,.. if not given")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 63));
+  app.add_option(
+         "--output-device", dp.output_device,
+         "card that gathers the outputs and computes the loss; the primary card "
+         "if not given")
+      ->check(CLI::Range(0, 63));
+  app.add_option("--dp-reduce", dp.reduce,
+                 "how gradients come to the primary card: serial (one card after the "
+                 "other, as LibTorch adds), tree, nccl or auto")
+      ->check(CLI::IsMember({"auto", "serial", "tree", "nccl"}))
+      ->capture_default_str();
+  app.add_option("--replicate", dp.replicate,
+                 "cached (copies of the model are kept and refreshed) or every-step "
+                 "(made anew, as PyTorch does)")
+      ->check(CLI::IsMember({"cached", "every-step"}))
+      ->capture_default_str();
+  app.add_option(
+         "--dp-loss", dp.loss,
+         "primary (computed from the gathered logits) or replica (on each card)")
+      ->check(CLI::IsMember({"primary", "replica"}))
+      ->capture_default_str();
+  app.add_option("--primary-share", dp.primary_share,
+                 "the primary card's part of the batch; 1: as much as the others")
+      ->capture_default_str();
+}
+
 void bind_ddp(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
   app.add_option("--backend", options.backend, "auto, gloo, nccl or shm")
@@ -120,6 +151,25 @@ void bind_machines(CLI::App& app, CommandLine& line) {
       ->group("");
 }
 
+// So many ids, so many cards.
+void take_device_ids(TrainOptions& options, bool gpus_given) {
+  std::vector<int> ids = options.data_parallel.device_ids;
+  if (ids.empty()) return;
+  const int cards = static_cast<int>(ids.size());
+  if (gpus_given && options.gpus != cards) {
+    throw std::invalid_argument("--gpus " + std::to_string(options.gpus) + " and " +
+                                std::to_string(cards) +
+                                " --device-ids; leave one of them out");
+  }
+  options.gpus = cards;
+  std::sort(ids.begin(), ids.end());
+  const auto twice = std::adjacent_find(ids.begin(), ids.end());
+  if (twice != ids.end()) {
+    throw std::invalid_argument("--device-ids names card " + std::to_string(*twice) +
+                                " twice; a card holds one replica");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> normalised(std::vector<std::string> arguments) {
@@ -152,6 +202,7 @@ CommandLine parse_command_line(const std::string& program,
   app.add_option("--global-batch-size", line.global_batch_size,
                  "samples a step over all cards, instead of --batch-size");
   if (ranks == Ranks::one) bind_single(app, line.options);
+  if (ranks == Ranks::one_process) bind_data_parallel(app, line.options);
   if (has_ranks(ranks)) bind_ddp(app, line);
   if (ranks == Ranks::many_machines) bind_machines(app, line);
   app.add_option("--metrics-file", line.metrics_file,
@@ -175,6 +226,7 @@ CommandLine parse_command_line(const std::string& program,
   if (app.count("--steps") > 0 && app.count("--epochs") == 0) {
     options.epochs = std::numeric_limits<int64_t>::max();
   }
+  take_device_ids(options, app.count("--gpus") > 0);
   validate(options);
   if (ranks == Ranks::one && options.gpus != 1) {
     throw std::invalid_argument("--gpus " + std::to_string(options.gpus) + ": " +

@@ -59,6 +59,9 @@ void validate(const TrainOptions& options) {
   require(options.accumulate <= kMost, "--accumulate",
           std::to_string(options.accumulate),
           "must be at most " + std::to_string(kMost));
+  const double share = options.data_parallel.primary_share;
+  require(share > 0 && share <= 1, "--primary-share", shown(share),
+          "must be more than 0 and at most 1, an equal share");
   require_not_negative("--bucket-cap-mb", options.ddp.bucket_cap_mb);
   require(options.ddp.bucket_cap_mb <= static_cast<double>(kMost), "--bucket-cap-mb",
           shown(options.ddp.bucket_cap_mb), "must be at most " + std::to_string(kMost));

@@ -39,6 +39,24 @@ struct DdpOptions {
   bool broadcast_buffers = true;
 };
 
+struct DataParallelOptions {
+  // The cards to compute on, the primary card first, and the one where outputs are
+  // gathered and the loss is computed; empty and -1: 0 .. gpus-1, and the primary card.
+  std::vector<int> device_ids;
+  int output_device = -1;
+
+  // How gradients come to the primary card: "serial", "tree", "nccl" (between CUDA
+  // devices) or "auto".
+  std::string reduce = "auto";
+  // "cached": copies of the model are kept and refreshed; "every-step": they are made
+  // anew, as PyTorch does.
+  std::string replicate = "cached";
+  // Where the loss is computed: "primary", from the gathered logits, or "replica".
+  std::string loss = "primary";
+  // The primary card's part of the batch, relative to an equal share.
+  double primary_share = 1;
+};
+
 struct TrainOptions {
   std::string model = "mlp";
   std::string dataset = "fashion-mnist";
@@ -90,6 +108,7 @@ struct TrainOptions {
   // Every card's memory over the last step planned, into the report.
   bool memory_timeline = false;
 
+  DataParallelOptions data_parallel;
   DdpOptions ddp;
   // "auto", "gloo", "nccl" or "shm".
   std::string backend = "auto";

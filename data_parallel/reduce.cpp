@@ -1,0 +1,99 @@
+#include "data_parallel/reduce.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <stdexcept>
+
+#include "comm/nccl.h"
+
+namespace lockstep::data_parallel {
+namespace {
+
+// Really moved to the receiving card before it is added: its memory and its time.
+void add_gradient(const at::Tensor& from, const at::Tensor& to, const Card& card) {
+  const at::Tensor& grad = from.grad();
+  if (!grad.defined()) return;
+  const at::Tensor arrived = card.put(grad, device::Category::gradients);
+  at::Tensor& sum = to.mutable_grad();
+  sum = sum.defined() ? sum.add_(arrived) : arrived;
+}
+
+void reduce_serial(const std::vector<Tensors>& parameters,
+                   const std::vector<Card>& cards, CardThreads& threads) {
+  threads.run("reduce", 1, [&](size_t /*primary*/) {
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < parameters[0].size(); ++i) {
+      for (size_t replica = 1; replica < parameters.size(); ++replica) {
+        add_gradient(parameters[replica][i], parameters[0][i], cards[0]);
+      }
+    }
+  });
+}
+
+void reduce_tree(const std::vector<Tensors>& parameters, const std::vector<Card>& cards,
+                 CardThreads& threads) {
+  const size_t count = parameters.size();
+  for (size_t step = 1; step < count; step *= 2) {
+    threads.run("reduce", count, [&](size_t replica) {
+      if (replica % (2 * step) != 0 || replica + step >= count) return;
+      const at::NoGradGuard no_grad;
+      for (size_t i = 0; i < parameters[0].size(); ++i) {
+        add_gradient(parameters[replica + step][i], parameters[replica][i],
+                     cards[replica]);
+      }
+    });
+  }
+}
+
+// Empty where a replica has no such gradient, or NCCL could not take it as it lies.
+Tensors alike(const std::vector<Tensors>& parameters, size_t i) {
+  Tensors grads;
+  for (const Tensors& of_replica : parameters) {
+    const at::Tensor& grad = of_replica[i].grad();
+    if (!grad.defined() || !grad.is_non_overlapping_and_dense() ||
+        grad.strides() != parameters[0][i].grad().strides()) {
+      return {};
+    }
+    grads.push_back(grad);
+  }
+  return grads;
+}
+
+void reduce_nccl(const std::vector<Tensors>& parameters, const std::vector<Card>& cards,
+                 CardThreads& threads) {
+  threads.run("reduce", 1, [&](size_t /*primary*/) {
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < parameters[0].size(); ++i) {
+      const Tensors grads = alike(parameters, i);
+      if (!grads.empty()) {
+        comm::nccl_reduce(grads);
+        continue;
+      }
+      for (size_t replica = 1; replica < parameters.size(); ++replica) {
+        add_gradient(parameters[replica][i], parameters[0][i], cards[0]);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+training::Registry<Reduction>& reductions() {
+  static training::Registry<Reduction> known(
+      "reduction",
+      {{"serial", &reduce_serial}, {"tree", &reduce_tree}, {"nccl", &reduce_nccl}});
+  return known;
+}
+
+std::string resolve_reduction(const std::string& name, const Card& primary) {
+  if (name == "auto") return primary.emulated() ? "serial" : "nccl";
+  reductions().at(name);
+  if (name == "nccl" && primary.emulated()) {
+    throw std::invalid_argument("--dp-reduce nccl adds between CUDA cards and " +
+                                primary.name() +
+                                " is an emulated one; try --dp-reduce tree");
+  }
+  return name;
+}
+
+}  // namespace lockstep::data_parallel
