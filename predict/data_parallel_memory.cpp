@@ -22,20 +22,25 @@ const std::string kOutputs = "outputs";
 const std::string kGathered = "gathered_outputs";
 const std::string kActivations = "activations";
 
-// Samples of each card. An equal part each; or the primary card's is so many times
-// that, and the others share what is left.
-std::vector<int64_t> pieces_of(int64_t whole, int cards, double primary_share) {
-  std::vector<int64_t> pieces;
-  int64_t left = whole;
-  for (int card = 0; card < cards; ++card) {
-    const int64_t equal = (left + cards - card - 1) / (cards - card);
-    const int64_t piece =
-        card > 0 || primary_share == 1
-            ? equal
-            : std::llround(primary_share * static_cast<double>(whole) / cards);
-    pieces.push_back(std::min(piece, left));
-    left -= pieces.back();
+// `samples` cut as Tensor.chunk cuts them: all pieces but the last alike.
+void add_chunks(std::vector<int64_t>& pieces, int64_t samples, int64_t cards) {
+  const int64_t most = (samples + cards - 1) / cards;
+  for (int64_t card = 0; card < cards; ++card) {
+    pieces.push_back(std::clamp<int64_t>(samples - card * most, 0, most));
   }
+}
+
+// Samples of each card: an equal part each; or the primary card's is that much smaller,
+// and the others share what is left.
+std::vector<int64_t> pieces_of(int64_t whole, int64_t cards, double primary_share) {
+  std::vector<int64_t> pieces;
+  if (primary_share >= 1 || cards == 1) {
+    add_chunks(pieces, whole, cards);
+    return pieces;
+  }
+  const double part = primary_share * static_cast<double>(whole) / cards;
+  pieces.push_back(std::max<int64_t>(1, std::llround(part)));
+  add_chunks(pieces, whole - pieces[0], cards - 1);
   return pieces;
 }
 
@@ -52,10 +57,14 @@ class DataParallelStep {
 
   std::vector<CardPeak> peaks() {
     bring_the_batch();
-    forward();
-    if (!way_.loss_in_replicas) loss_of_the_whole();
-    backward();
-    way_.tree ? reduce_by_pairs() : reduce_in_turn();
+    for (size_t card = 0; card < cards_.size(); ++card) {
+      if (pieces_[card] > 0) forward(card);
+    }
+    if (!way_.loss_in_replicas) loss();
+    for (size_t card = 0; card < cards_.size(); ++card) {
+      if (pieces_[card] > 0) backward(card);
+    }
+    reduce();
     primary_.change(step_.part(Part::optimizer, whole_));
     std::vector<CardPeak> peaks;
     for (const CardReplay& card : cards_) peaks.push_back(card.peak());
@@ -64,11 +73,8 @@ class DataParallelStep {
 
  private:
   // The logits and what came of them go with the step before; the logits' gradient is
-  // kept as long as they are.
+  // kept as long as they are. Replicas' losses went with their backward passes.
   void bring_the_batch() {
-    for (size_t card = 1; card < cards_.size(); ++card) {
-      cards_[card].change("replicas", step_.parameters());
-    }
     for (const Part part : {Part::before, Part::data, Part::zero_grad}) {
       for (const auto& [category, bytes] : step_.part(part, whole_)) {
         if (*category != kOutputs) {
@@ -83,93 +89,84 @@ class DataParallelStep {
     }
   }
 
-  void forward() {
-    for (size_t card = 0; card < cards_.size(); ++card) {
-      const int64_t samples = pieces_[card];
-      if (samples == 0) continue;
-      if (card > 0) cards_[card].change(kInput, step_.images(samples));
-      if (card > 0 && way_.loss_in_replicas) {
-        cards_[card].change(kInput, step_.labels(samples));
-      }
-      cards_[card].change(step_.part(Part::forward, samples));
-      if (card > 0 && step_.copies_images()) {
-        cards_[card].change(kInput, -step_.images(samples));
-      }
+  // Its own logits are free once they are gathered; with the loss in the replica, once
+  // that is computed.
+  void forward(size_t index) {
+    CardReplay& card = cards_[index];
+    const int64_t samples = pieces_[index];
+    if (index > 0) {
+      card.change("replicas", step_.parameters());
+      card.change(kInput, step_.images(samples));
+      if (way_.loss_in_replicas) card.change(kInput, step_.labels(samples));
     }
+    card.change(step_.part(Part::forward, samples));
+    if (index > 0 && step_.copies_images()) {
+      card.change(kInput, -step_.images(samples));
+    }
+    if (way_.loss_in_replicas) {
+      card.change(step_.part(Part::loss, samples));
+      card.change(kOutputs, -step_.logits(samples));
+      return;
+    }
+    if (&card == &output_) card.change(kGathered, step_.logits(whole_));
+    card.change(kActivations, -step_.logits(samples));
   }
 
-  // Gathered logits are nobody's activations: they do not change category, and nothing
-  // before them is freed with their gradient.
-  void loss_of_the_whole() {
+  // Gathered logits are nobody's activations: they do not change category.
+  void loss() {
     const int64_t logits = step_.logits(whole_);
-    output_.change(kGathered, logits);
-    if (way_.output_card != 0) output_.change(kInput, step_.labels(whole_));
+    const int64_t labels = &output_ == &primary_ ? 0 : step_.labels(whole_);
+    output_.change(kInput, labels);
     const std::vector<StepMemory::Change> changes = step_.part(Part::loss, whole_);
     for (size_t i = 0; i < changes.size(); ++i) {
-      const bool retagged = i + 1 < changes.size() &&
-                            *changes[i].category == kActivations &&
-                            changes[i].bytes == -logits;
-      if (retagged) {
+      const auto& [category, bytes] = changes[i];
+      if (*category == kActivations && bytes == -logits) {
         ++i;
       } else {
-        output_.change(*changes[i].category, changes[i].bytes);
+        output_.change(*category, bytes);
       }
     }
     output_.change(step_.part(Part::loss_backward, whole_));
+    output_.change(kInput, -labels);
+    // What else of the loss goes when all of backward is over; but the logits' gradient
+    // stays.
     for (const auto& [category, bytes] : step_.part(Part::backward, whole_)) {
       if (*category == kOutputs && bytes != -logits) output_.change(kOutputs, bytes);
     }
-    if (way_.output_card != 0) output_.change(kInput, -step_.labels(whole_));
   }
 
-  void backward() {
-    for (size_t card = 0; card < cards_.size(); ++card) {
-      if (pieces_[card] > 0) backward_of(card);
-    }
-  }
-
-  void backward_of(size_t index) {
+  void backward(size_t index) {
     CardReplay& card = cards_[index];
     const int64_t samples = pieces_[index];
-    const int64_t logits = step_.logits(samples);
-    const bool copied = static_cast<int>(index) != way_.output_card;
     if (way_.loss_in_replicas) {
-      card.change(step_.part(Part::loss, samples));
       card.change(step_.part(Part::loss_backward, samples));
+      if (index > 0) card.change(kInput, -step_.labels(samples));
       card.change(step_.part(Part::backward, samples));
       card.change(kOutputs, -card.live(kOutputs));
     } else {
-      if (copied) card.change(kGathered, logits);
+      const int64_t copy = &card == &output_ ? 0 : step_.logits(samples);
+      card.change(kGathered, copy);
       for (const auto& [category, bytes] : step_.part(Part::backward, samples)) {
         if (*category != kOutputs) card.change(*category, bytes);
       }
-      card.change(kActivations, -logits);
-      if (copied) card.change(kGathered, -logits);
+      card.change(kGathered, -copy);
     }
     if (index > 0) card.change(kInput, -card.live(kInput));
   }
 
-  // Parameter by parameter, and card by card.
-  void reduce_in_turn() {
-    for (const int64_t gradient : step_.gradients()) {
-      for (size_t card = 1; card < cards_.size(); ++card) {
-        if (pieces_[card] == 0) continue;
-        primary_.pass_by(kGradients, gradient);
-        cards_[card].change(kGradients, -gradient);
-      }
-    }
-  }
-
-  // 1 to 0 and 3 to 2, then 2 to 0: each pair parameter by parameter.
-  void reduce_by_pairs() {
+  // Every receiver has one gradient of another card beside its own; the others forget
+  // theirs when all is added up.
+  void reduce() {
     for (size_t apart = 1; apart < cards_.size(); apart *= 2) {
       for (size_t to = 0; to + apart < cards_.size(); to += 2 * apart) {
-        if (pieces_[to + apart] == 0) continue;
+        if ((to > 0 && !way_.tree) || pieces_[to + apart] == 0) continue;
         for (const int64_t gradient : step_.gradients()) {
           cards_[to].pass_by(kGradients, gradient);
-          cards_[to + apart].change(kGradients, -gradient);
         }
       }
+    }
+    for (CardReplay& card : cards_) {
+      if (&card != &primary_) card.change(kGradients, -card.live(kGradients));
     }
   }
 

@@ -29,12 +29,13 @@ enum class DdpGradients : uint8_t {
   sharded,   // in place, and forgotten when their parameters were stepped
 };
 
+// Whether replicas are kept or made for every step makes no difference to a peak: they
+// are there when it comes.
 struct DataParallelWay {
-  bool tree = false;              // reduce by pairs; otherwise one card after the other
-  bool loss_in_replicas = false;  // each card's loss of its own part
-  bool replicate_every_step = false;
-  double primary_share = 1;  // of an equal part
-  int output_card = 0;
+  bool tree = false;              // reduce by pairs; else all to the primary card
+  bool loss_in_replicas = false;  // each card's loss, of its own part
+  double primary_share = 1;       // of an equal part
+  int output_card = 0;            // where the loss is otherwise
 };
 
 // One card.
