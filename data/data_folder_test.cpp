@@ -64,6 +64,39 @@ TEST_F(DataFolderTest, AMissingFileIsNamed) {
                 "the four IDX files");
 }
 
+TEST_F(DataFolderTest, FindsCifar10WithOrWithoutItsArchivesFolder) {
+  const auto touch_in = [&](const std::string& in) {
+    for (const char* name :
+         {"data_batch_1.bin", "data_batch_2.bin.gz", "data_batch_3.bin",
+          "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}) {
+      touch(in + name);
+    }
+  };
+  touch_in("");
+  const CifarFiles files = find_cifar10_files(folder_.path());
+  ASSERT_EQ(files.train.size(), 5u);
+  EXPECT_EQ(files.train[1], folder_ / "data_batch_2.bin.gz");
+  EXPECT_EQ(files.train[4], folder_ / "data_batch_5.bin");
+  EXPECT_EQ(files.test, folder_ / "test_batch.bin");
+
+  fs::create_directory(folder_ / "cifar-10-batches-bin");
+  touch_in("cifar-10-batches-bin/");
+  EXPECT_EQ(find_cifar10_files(folder_.path()).test,
+            folder_ / "cifar-10-batches-bin/test_batch.bin");
+}
+
+TEST_F(DataFolderTest, AMissingFileOfCifar10IsNamed) {
+  try {
+    find_cifar10_files(folder_.path());
+    FAIL() << "found";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(error.what(), "no file " + folder_ / "data_batch_1.bin" +
+                                "[.gz]: give --data-dir with the six files of its "
+                                "binary version (data_batch_1.bin[.gz], ...)");
+  }
+  EXPECT_THROW(find_cifar10_files(folder_ / "missing"), std::runtime_error);
+}
+
 TEST_F(DataFolderTest, DefaultsAreDebians) {
   EXPECT_EQ(default_data_dir("fashion-mnist"), "/usr/share/datasets/fashion-mnist");
   EXPECT_EQ(default_data_dir("mnist"), "/usr/share/datasets/mnist");

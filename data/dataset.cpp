@@ -2,11 +2,12 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
-#include <ATen/TensorIndexing.h>
+#include <ATen/ops/from_blob.h>
 
 #include <cstring>
 #include <stdexcept>
 
+#include "data/cifar.h"
 #include "data/data_folder.h"
 #include "data/gzip.h"
 #include "data/idx.h"
@@ -15,18 +16,36 @@
 namespace lockstep::data {
 namespace {
 
-// The tutorials' mean and standard deviation of MNIST, used there for Fashion-MNIST
-// too.
-constexpr float kMean = 0.1307F;
-constexpr float kStd = 0.3081F;
 constexpr int kClasses = 10;
 
-// As torchvision's ToTensor and Normalize round it: three divisions and a subtraction
-// in fp32.
-void normalise(const uint8_t* from, float* to, int64_t count) {
+// The tutorials' mean and standard deviation of MNIST, used there for Fashion-MNIST
+// too.
+Normalisation of_mnist() { return {{0.1307F}, {0.3081F}}; }
+
+Normalisation of_cifar10() {
+  return {{0.4914F, 0.4822F, 0.4465F}, {0.2470F, 0.2435F, 0.2616F}};
+}
+
+// As torchvision's ToTensor and Normalize round it: two divisions and a subtraction in
+// fp32.
+void normalise(const uint8_t* from, float* to, int64_t count, float mean, float std) {
   for (int64_t i = 0; i < count; ++i) {
-    to[i] = (static_cast<float>(from[i]) / 255.0F - kMean) / kStd;
+    to[i] = (static_cast<float>(from[i]) / 255.0F - mean) / std;
   }
+}
+
+// Row `index` of one to row `i` of the other, both of `width` numbers.
+template <class From, class To>
+void copy_row(const at::Tensor& from, int64_t index, at::Tensor& to, int64_t i,
+              int64_t width) {
+  std::copy_n(from.const_data_ptr<From>() + index * width, width,
+              to.mutable_data_ptr<To>() + i * width);
+}
+
+at::Tensor empty_rows(const at::Tensor& like, int64_t count, at::ScalarType type) {
+  std::vector<int64_t> shape = like.sizes().vec();
+  shape[0] = count;
+  return at::empty(shape, type);
 }
 
 Samples read_idx(const IdxFiles& files, bool train) {
@@ -44,9 +63,29 @@ Samples read_idx(const IdxFiles& files, bool train) {
   return {inputs, targets.to(at::kLong)};
 }
 
-Dataset load_idx(const std::string& name, const std::string& data_dir) {
-  const IdxFiles files = find_idx_files(name, data_dir);
+Dataset load_idx(const std::string& name, const Source& source) {
+  const IdxFiles files = find_idx_files(name, source.data_dir);
   return {read_idx(files, /*train=*/true), read_idx(files, /*train=*/false)};
+}
+
+Samples read_cifar10(const std::vector<std::filesystem::path>& files) {
+  std::vector<at::Tensor> inputs;
+  std::vector<at::Tensor> targets;
+  for (const std::filesystem::path& file : files) {
+    const auto bytes = read_maybe_gzip(file);
+    const CifarRecords records = parse_cifar10(bytes, file.string());
+    // [count, 1 + 3072]
+    const at::Tensor rows =
+        at::from_blob(const_cast<uint8_t*>(records.bytes.data()),
+                      {static_cast<int64_t>(records.count()),
+                       static_cast<int64_t>(CifarRecords::kRecordBytes)},
+                      at::kByte);
+    targets.push_back(rows.select(1, 0).to(at::kLong));
+    inputs.push_back(rows.narrow(1, 1, CifarRecords::kImageBytes).clone());
+  }
+  constexpr int64_t kSide = CifarRecords::kSide;
+  return {at::cat(inputs).view({-1, CifarRecords::kChannels, kSide, kSide}),
+          at::cat(targets), of_cifar10()};
 }
 
 Samples noisy_patterns(int64_t size, const at::Tensor& patterns,
@@ -67,7 +106,12 @@ Samples noisy_patterns(int64_t size, const at::Tensor& patterns,
 }  // namespace
 
 Samples::Samples(at::Tensor inputs, at::Tensor labels)
-    : inputs_(std::move(inputs)), labels_(std::move(labels)) {
+    : Samples(std::move(inputs), std::move(labels), of_mnist()) {}
+
+Samples::Samples(at::Tensor inputs, at::Tensor labels, Normalisation normalisation)
+    : inputs_(std::move(inputs)),
+      labels_(std::move(labels)),
+      normalisation_(std::move(normalisation)) {
   if (inputs_.size(0) != labels_.size(0)) {
     throw std::runtime_error(std::to_string(inputs_.size(0)) + " inputs and " +
                              std::to_string(labels_.size(0)) +
@@ -78,40 +122,53 @@ Samples::Samples(at::Tensor inputs, at::Tensor labels)
 Batch Samples::take(std::span<const int64_t> indices, at::ScalarType type) const {
   const auto count = static_cast<int64_t>(indices.size());
   const int64_t width = size() == 0 ? 0 : inputs_.numel() / size();
-  std::vector<int64_t> shape = inputs_.sizes().vec();
-  shape[0] = count;
-  Batch batch = {at::empty(shape, at::kFloat), at::empty({count}, at::kLong)};
-  auto* images = batch.images.mutable_data_ptr<float>();
-  auto* labels = batch.labels.mutable_data_ptr<int64_t>();
-  const auto* all_labels = labels_.const_data_ptr<int64_t>();
+  const at::ScalarType kept = inputs_.scalar_type();
+  const bool tokens = kept == at::kInt;
+  Batch batch = {empty_rows(inputs_, count, tokens ? at::kLong : at::kFloat),
+                 empty_rows(labels_, count, at::kLong)};
   for (int64_t i = 0; i < count; ++i) {
     const int64_t index = indices[static_cast<size_t>(i)];
     if (index < 0 || index >= size()) {
       throw std::out_of_range("sample " + std::to_string(index) + " of " +
                               std::to_string(size()));
     }
-    labels[i] = all_labels[index];
-    if (inputs_.scalar_type() == at::kByte) {
-      normalise(inputs_.const_data_ptr<uint8_t>() + index * width, images + i * width,
-                width);
+    if (labels_.scalar_type() == at::kInt) {
+      copy_row<int32_t, int64_t>(labels_, index, batch.labels, i, labels_each());
     } else {
-      std::memcpy(images + i * width, inputs_.const_data_ptr<float>() + index * width,
-                  static_cast<size_t>(width) * sizeof(float));
+      copy_row<int64_t, int64_t>(labels_, index, batch.labels, i, labels_each());
+    }
+    if (tokens) {
+      copy_row<int32_t, int64_t>(inputs_, index, batch.images, i, width);
+    } else if (kept == at::kByte) {
+      const auto channels = static_cast<int64_t>(normalisation_.mean.size());
+      const int64_t each = width / channels;
+      for (int64_t c = 0; c < channels; ++c) {
+        normalise(inputs_.const_data_ptr<uint8_t>() + index * width + c * each,
+                  batch.images.mutable_data_ptr<float>() + i * width + c * each, each,
+                  normalisation_.mean[c], normalisation_.std[c]);
+      }
+    } else {
+      copy_row<float, float>(inputs_, index, batch.images, i, width);
     }
   }
   // Normalised in fp32 and widened then, as a Python loop with `images.double()` has
   // it.
-  if (type != at::kFloat) batch.images = batch.images.to(type);
+  if (!tokens && type != at::kFloat) batch.images = batch.images.to(type);
   return batch;
 }
 
-Dataset load_fashion_mnist(const std::string& data_dir) {
-  return load_idx("fashion-mnist", data_dir);
+Dataset load_fashion_mnist(const Source& source) {
+  return load_idx("fashion-mnist", source);
 }
 
-Dataset load_mnist(const std::string& data_dir) { return load_idx("mnist", data_dir); }
+Dataset load_mnist(const Source& source) { return load_idx("mnist", source); }
 
-Dataset make_synthetic_images(const std::string& /*data_dir*/) {
+Dataset load_cifar10(const Source& source) {
+  const CifarFiles files = find_cifar10_files(source.data_dir);
+  return {read_cifar10(files.train), read_cifar10({files.test})};
+}
+
+Dataset make_synthetic_images(const Source& /*source*/) {
   const at::Generator random = at::detail::createCPUGenerator(/*seed=*/28);
   const at::Tensor patterns = at::rand({kClasses, 1, 28, 28}, random);
   Samples train = noisy_patterns(60000, patterns, random);
@@ -119,7 +176,7 @@ Dataset make_synthetic_images(const std::string& /*data_dir*/) {
   return {std::move(train), std::move(test)};
 }
 
-Dataset make_features100(const std::string& /*data_dir*/) {
+Dataset make_features100(const Source& /*source*/) {
   const at::Generator random = at::detail::createCPUGenerator(/*seed=*/100);
   const at::Tensor hidden = at::randn({100, kClasses}, random, at::TensorOptions());
   const auto draw = [&](int64_t size) {

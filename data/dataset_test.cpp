@@ -23,7 +23,7 @@ Batch first(const Samples& samples, int64_t count, at::ScalarType type = at::kFl
 // Debian's package, which the README asks for. torchvision's ToTensor and Normalize, in
 // LibTorch's own operators, must give the same bits.
 TEST(DatasetTest, FashionMnistIsNormalisedAsTorchvisionDoes) {
-  const Dataset dataset = load_fashion_mnist("");
+  const Dataset dataset = load_fashion_mnist({});
   ASSERT_EQ(dataset.train.size(), 60000);
   ASSERT_EQ(dataset.test.size(), 10000);
   const IdxFiles files = find_idx_files("fashion-mnist");
@@ -64,7 +64,7 @@ TEST(DatasetTest, WhatIsNotThereIsRefused) {
   EXPECT_THROW(samples.take(std::vector<int64_t>{-1}, at::kFloat), std::out_of_range);
   EXPECT_THROW(Samples(torch::zeros({2, 3}), torch::zeros({3}, at::kLong)),
                std::runtime_error);
-  EXPECT_THROW(load_mnist("/no/such/folder"), std::runtime_error);
+  EXPECT_THROW(load_mnist({"/no/such/folder"}), std::runtime_error);
 }
 
 // The share that a straight line through the training samples gets right of the test
@@ -87,9 +87,9 @@ double linear_accuracy(const Dataset& dataset, int64_t train_size) {
 
 TEST(DatasetTest, SyntheticImagesAreAlwaysTheSameAndLearnable) {
   torch::manual_seed(1);
-  const Dataset once = make_synthetic_images("");
+  const Dataset once = make_synthetic_images({});
   torch::manual_seed(2);
-  const Dataset again = make_synthetic_images("");
+  const Dataset again = make_synthetic_images({});
   EXPECT_EQ(once.train.size(), 60000);
   EXPECT_EQ(once.test.size(), 10000);
   for (const auto& [a, b] :
@@ -110,9 +110,9 @@ TEST(DatasetTest, SyntheticImagesAreAlwaysTheSameAndLearnable) {
 
 TEST(DatasetTest, Features100AreAlwaysTheSameAndLearnable) {
   torch::manual_seed(1);
-  const Dataset once = make_features100("");
+  const Dataset once = make_features100({});
   torch::manual_seed(2);
-  const Dataset again = make_features100("");
+  const Dataset again = make_features100({});
   EXPECT_EQ(once.train.size(), 8192);
   EXPECT_EQ(once.test.size(), 2048);
   const Batch all = first(once.train, 8192);

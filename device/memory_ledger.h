@@ -52,7 +52,7 @@ struct Account {
   int32_t card = kHost;
   Category category = Category::other;
 };
-Account current_account();             // of the calling thread
+Account current_account();  // of the calling thread
 // The calling thread's, from here on; of a category alone: on the same card.
 void set_account(Account account);
 void set_category(Category category);

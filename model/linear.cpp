@@ -29,8 +29,9 @@ class OneDnnLinear : public torch::autograd::Function<OneDnnLinear> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& input, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+                            const std::optional<at::Tensor>& bias) {
     context->save_for_backward({input, weight});
+    context->saved_data["has_bias"] = bias.has_value();
     return product(input, weight, bias);
   }
 
@@ -48,37 +49,50 @@ class OneDnnLinear : public torch::autograd::Function<OneDnnLinear> {
     if (context->needs_input_grad(1)) {
       wanted[1] = product(gradient.t(), input.t(), std::nullopt);
     }
-    if (context->needs_input_grad(2)) wanted[2] = gradient.sum(0);
+    if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)) {
+      wanted[2] = gradient.sum(0);
+    }
     return wanted;
   }
 };
 
 bool suits_one_dnn(const at::Tensor& input, const at::Tensor& weight) {
   // What does not fit together is at::linear()'s to refuse, in its own words.
-  return input.is_cpu() && input.dim() == 2 && input.numel() > 0 &&
-         input.size(1) == weight.size(1) && input.scalar_type() == at::kFloat &&
+  return input.is_cpu() && input.dim() >= 2 && input.numel() > 0 &&
+         input.size(-1) == weight.size(1) && input.scalar_type() == at::kFloat &&
          weight.scalar_type() == at::kFloat && at::hasMKLDNN() &&
          at::globalContext().userEnabledMkldnn();
 }
 
 }  // namespace
 
-LinearImpl::LinearImpl(int64_t in, int64_t out) : in_(in), out_(out) {
+at::Tensor linear_product(const at::Tensor& input, const at::Tensor& weight,
+                          const std::optional<at::Tensor>& bias) {
+  if (!suits_one_dnn(input, weight)) return at::linear(input, weight, bias);
+  if (input.dim() == 2) return OneDnnLinear::apply(input, weight, bias);
+  std::vector<int64_t> shape = input.sizes().vec();
+  shape.back() = weight.size(0);
+  return OneDnnLinear::apply(input.flatten(0, -2), weight, bias).view(shape);
+}
+
+LinearImpl::LinearImpl(int64_t in, int64_t out, bool bias)
+    : in_(in), out_(out), has_bias_(bias) {
   LinearImpl::reset();
 }
 
 // As torch/csrc/api/src/nn/modules/linear.cpp draws them.
 void LinearImpl::reset() {
   weight_ = register_parameter("weight", torch::empty({out_, in_}));
-  bias_ = register_parameter("bias", torch::empty({out_}));
   torch::nn::init::kaiming_uniform_(weight_, std::sqrt(5.0));
+  if (!has_bias_) return;
+  bias_ = register_parameter("bias", torch::empty({out_}));
   const double bound = 1 / std::sqrt(static_cast<double>(in_));
   torch::nn::init::uniform_(bias_, -bound, bound);
 }
 
 at::Tensor LinearImpl::forward(const at::Tensor& input) {
-  if (!suits_one_dnn(input, weight_)) return at::linear(input, weight_, bias_);
-  return OneDnnLinear::apply(input, weight_, bias_);
+  return linear_product(input, weight_,
+                        has_bias_ ? std::optional(bias_) : std::nullopt);
 }
 
 }  // namespace lockstep::model

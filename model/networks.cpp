@@ -23,13 +23,19 @@ void add_conv_block(Network& network, int64_t in, int64_t out, bool batch_norm) 
   network->push_back(nn::MaxPool2d(2));
 }
 
-Network two_block_convnet(bool batch_norm) {
+// Sizes as of [1, 28, 28].
+Network two_block_convnet(const Inputs& inputs, bool batch_norm) {
   Network network;
-  add_conv_block(network, 1, 16, batch_norm);   // [N, 16, 14, 14]
-  add_conv_block(network, 16, 32, batch_norm);  // [N, 32, 7, 7]
-  network->push_back(nn::Flatten());            // [N, 1568]
-  network->push_back(Linear(32 * 7 * 7, 10));
+  add_conv_block(network, inputs.channels, 16, batch_norm);  // [N, 16, 14, 14]
+  add_conv_block(network, 16, 32, batch_norm);               // [N, 32, 7, 7]
+  network->push_back(nn::Flatten());                         // [N, 1568]
+  network->push_back(
+      Linear(32 * (inputs.height / 4) * (inputs.width / 4), inputs.classes));
   return network;
+}
+
+int64_t pixels(const Inputs& inputs) {
+  return inputs.channels * inputs.height * inputs.width;
 }
 
 }  // namespace
@@ -54,19 +60,24 @@ std::vector<NamedParameter> named_trained_parameters(const Network& network) {
   return trained;
 }
 
-Network linear() { return Network(Linear(100, 10)); }
+Network linear(const Inputs& inputs) { return Network(Linear(100, inputs.classes)); }
 
-Network mlp() {
-  return Network(nn::Flatten(), Linear(784, 256), nn::ReLU(), Linear(256, 10));
+Network mlp(const Inputs& inputs) {
+  return Network(nn::Flatten(), Linear(pixels(inputs), 256), nn::ReLU(),
+                 Linear(256, inputs.classes));
 }
 
-Network mlp_wide() {
-  return Network(nn::Flatten(), Linear(784, 2048), nn::ReLU(), Linear(2048, 2048),
-                 nn::ReLU(), Linear(2048, 10));
+Network mlp_wide(const Inputs& inputs) {
+  return Network(nn::Flatten(), Linear(pixels(inputs), 2048), nn::ReLU(),
+                 Linear(2048, 2048), nn::ReLU(), Linear(2048, inputs.classes));
 }
 
-Network convnet() { return two_block_convnet(/*batch_norm=*/true); }
+Network convnet(const Inputs& inputs) {
+  return two_block_convnet(inputs, /*batch_norm=*/true);
+}
 
-Network convnet_plain() { return two_block_convnet(/*batch_norm=*/false); }
+Network convnet_plain(const Inputs& inputs) {
+  return two_block_convnet(inputs, /*batch_norm=*/false);
+}
 
 }  // namespace lockstep::model

@@ -12,10 +12,14 @@ namespace {
 
 struct Case {
   std::string name;
-  std::function<Network()> make;
+  Inputs inputs;
+  std::function<Network(const Inputs&)> network;
   std::vector<int64_t> sample;  // one input's shape
   int64_t parameters;           // numbers, counted by hand below
   int64_t buffers;
+
+  Network make() const { return network(inputs); }
+  bool of_tokens() const { return sample.size() == 1 && sample[0] == inputs.length; }
 };
 
 // Convolution in*out*k*k (+ out), batch norm 2*out and buffers 2*out + 1, linear in*out
@@ -26,8 +30,8 @@ int64_t batch_norms(std::vector<int64_t> widths, int64_t each, int64_t more) {
   return numbers;
 }
 
-int64_t resnet18_parameters() {
-  int64_t numbers = 1 * 64 * 9 + 2 * 64;  // stem
+int64_t resnet18_parameters(int64_t channels) {
+  int64_t numbers = channels * 64 * 9 + 2 * 64;  // stem
   int64_t in = 64;
   for (const int64_t out : {64, 128, 256, 512}) {
     numbers += in * out * 9 + 3 * out * out * 9 + 4 * 2 * out;  // two blocks of two
@@ -37,24 +41,63 @@ int64_t resnet18_parameters() {
   return numbers + 512 * 10 + 10;
 }
 
+const Inputs kCifar = {.channels = 3, .height = 32, .width = 32};
+
+const Inputs kTokens = {.vocabulary = 41, .length = 9};
+
+// Embeddings, final norm and four blocks of two norms, attention and MLP; no head.
+int64_t transformer_parameters() {
+  const int64_t w = 256;
+  const int64_t block =
+      4 * w + (w * 3 * w + 3 * w) + (w * w + w) + (w * 4 * w + 4 * w) + (4 * w * w + w);
+  return (kTokens.vocabulary + kTokens.length) * w + 2 * w + 4 * block;
+}
+
 std::vector<Case> cases() {
   const int64_t blocks = 16 * 25 + 16 + 16 * 32 * 25 + 32;
-  return {{"linear", linear, {100}, 1010, 0},
-          {"mlp", mlp, {1, 28, 28}, 203530, 0},
-          {"mlp-wide", mlp_wide, {1, 28, 28}, 5824522, 0},
-          {"convnet-plain", convnet_plain, {1, 28, 28}, blocks + 15690, 0},
+  const int64_t more_channels = 2 * 16 * 25;        // of three, before the first block
+  const int64_t more_pixels = (64 - 49) * 32 * 10;  // of 32 x 32, behind the second
+  const std::vector<int64_t> images = {1, 28, 28};
+  const std::vector<int64_t> cifar = {3, 32, 32};
+  const std::vector<int64_t> resnet18_norms = {64,  64,  64,  64,  64,  128, 128,
+                                               128, 128, 128, 256, 256, 256, 256,
+                                               256, 512, 512, 512, 512, 512};
+  return {{"linear", {}, linear, {100}, 1010, 0},
+          {"mlp", {}, mlp, images, 203530, 0},
+          {"mlp-on-cifar", kCifar, mlp, cifar, 203530 + (3072 - 784) * 256, 0},
+          {"mlp-wide", {}, mlp_wide, images, 5824522, 0},
+          {"convnet-plain", {}, convnet_plain, images, blocks + 15690, 0},
+          {"convnet-plain-on-cifar", kCifar, convnet_plain, cifar,
+           blocks + 15690 + more_channels + more_pixels, 0},
           {"convnet",
+           {},
            convnet,
-           {1, 28, 28},
+           images,
            blocks + 15690 + batch_norms({16, 32}, 2, 0),
            batch_norms({16, 32}, 2, 1)},
           {"resnet18",
+           {},
            resnet18,
-           {1, 28, 28},
-           resnet18_parameters(),
-           batch_norms({64,  64,  64,  64,  64,  128, 128, 128, 128, 128,
-                        256, 256, 256, 256, 256, 512, 512, 512, 512, 512},
-                       2, 1)}};
+           images,
+           resnet18_parameters(1),
+           batch_norms(resnet18_norms, 2, 1)},
+          {"resnet18-on-cifar", kCifar, resnet18, cifar, resnet18_parameters(3),
+           batch_norms(resnet18_norms, 2, 1)},
+          // As reproductions of it on CIFAR-10 count them; its 53 batch norms have
+          // 26,560 channels.
+          {"resnet50-on-cifar", kCifar, resnet50, cifar, 23520842, 2 * 26560 + 53},
+          {"transformer",
+           kTokens,
+           transformer,
+           {9},
+           transformer_parameters() + 41 * 256,
+           0},
+          {"transformer-tied",
+           kTokens,
+           transformer_tied,
+           {9},
+           transformer_parameters(),
+           0}};
 }
 
 int64_t numbers(const std::vector<at::Tensor>& tensors) {
@@ -66,6 +109,9 @@ int64_t numbers(const std::vector<at::Tensor>& tensors) {
 at::Tensor random_batch(const Case& network, int64_t size) {
   std::vector<int64_t> shape = network.sample;
   shape.insert(shape.begin(), size);
+  if (network.of_tokens()) {
+    return torch::randint(network.inputs.vocabulary, shape, at::kLong);
+  }
   return torch::rand(shape);
 }
 
@@ -75,7 +121,9 @@ TEST_P(NetworksTest, LogitsForEveryBatchSize) {
   Network network = GetParam().make();
   for (const int64_t size : {2, 7}) {
     const at::Tensor logits = network->forward(random_batch(GetParam(), size));
-    EXPECT_EQ(logits.sizes(), at::IntArrayRef({size, 10}));
+    std::vector<int64_t> expected = {size, 10};
+    if (GetParam().of_tokens()) expected = {size, kTokens.length, kTokens.vocabulary};
+    EXPECT_EQ(logits.sizes(), at::IntArrayRef(expected));
     EXPECT_TRUE(logits.isfinite().all().item<bool>());
   }
 }
@@ -139,32 +187,69 @@ INSTANTIATE_TEST_SUITE_P(All, NetworksTest, testing::ValuesIn(cases()),
 
 TEST(NetworkNames, AreThoseOfPythonsSequential) {
   using Names = std::vector<std::string>;
-  EXPECT_EQ(linear()->named_parameters().keys(), (Names{"0.weight", "0.bias"}));
-  EXPECT_EQ(mlp()->named_parameters().keys(),
+  EXPECT_EQ(linear({})->named_parameters().keys(), (Names{"0.weight", "0.bias"}));
+  EXPECT_EQ(mlp({})->named_parameters().keys(),
             (Names{"1.weight", "1.bias", "3.weight", "3.bias"}));
-  EXPECT_EQ(convnet()->named_parameters().keys(),
+  EXPECT_EQ(convnet({})->named_parameters().keys(),
             (Names{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias",
                    "5.weight", "5.bias", "9.weight", "9.bias"}));
-  EXPECT_EQ(convnet()->named_buffers().keys(),
+  EXPECT_EQ(convnet({})->named_buffers().keys(),
             (Names{"1.running_mean", "1.running_var", "1.num_batches_tracked",
                    "5.running_mean", "5.running_var", "5.num_batches_tracked"}));
-  EXPECT_EQ(convnet_plain()->named_parameters().keys(),
+  EXPECT_EQ(convnet_plain({})->named_parameters().keys(),
             (Names{"0.weight", "0.bias", "3.weight", "3.bias", "7.weight", "7.bias"}));
 }
 
 // The last of its images, before they are averaged: 28, 28, 14, 7, 4 rows.
 TEST(Resnet18, HalvesTheImageInEveryStageButTheFirst) {
-  const Network network = resnet18();
+  const Network network = resnet18({});
   Network body;
   for (size_t i = 0; i + 3 < network->size(); ++i) body->push_back(network->begin()[i]);
   EXPECT_EQ(body->forward(torch::rand({2, 1, 28, 28})).sizes(),
             at::IntArrayRef({2, 512, 4, 4}));
 }
 
+TEST(Transformer, SeesNoTokenThatComesLater) {
+  Network network = transformer(kTokens);
+  const at::Tensor tokens = torch::randint(41, {3, 9}, at::kLong);
+  at::Tensor others = tokens.clone();
+  others.select(1, 5).add_(1).remainder_(41);
+  const at::Tensor moved =
+      (network->forward(tokens) - network->forward(others)).abs().amax({0, 2});
+  EXPECT_EQ(moved.narrow(0, 0, 5).max().item<float>(), 0);
+  EXPECT_GT(moved.narrow(0, 5, 4).min().item<float>(), 0);
+}
+
+TEST(Transformer, IsOfTheSizeThatItsPlaceSays) {
+  const auto sizes = [](Network network) { return numbers(network->parameters()); };
+  EXPECT_EQ(sizes(transformer({})), 28907520);
+  EXPECT_EQ(sizes(transformer_tied({})), 28907520 - 50257 * 256);
+}
+
+// One parameter, also in a clone: what changes it changes both ends.
+TEST(Transformer, ATiedHeadIsTheEmbeddingInEveryClone) {
+  const Network network = transformer_tied(kTokens);
+  Network clone(std::dynamic_pointer_cast<torch::nn::SequentialImpl>(network->clone()));
+  const at::Tensor tokens = torch::randint(41, {2, 9}, at::kLong);
+  at::Tensor token = clone->named_parameters()["0.token"];
+  {
+    const at::NoGradGuard no_grad;
+    token.zero_();
+  }
+  EXPECT_EQ(clone->forward(tokens).abs().max().item<float>(), 0);
+  EXPECT_GT(Network(network)->forward(tokens).abs().max().item<float>(), 0);
+}
+
+TEST(Transformer, SaysWhatItTakes) {
+  Network network = transformer(kTokens);
+  EXPECT_THROW(network->forward(torch::rand({2, 9})), c10::Error);
+  EXPECT_THROW(network->forward(torch::full({2, 9}, 41, at::kLong)), c10::Error);
+}
+
 // From Python: torch.manual_seed(0), then nn.Sequential(Flatten, Linear, ReLU, Linear).
 TEST(NetworkValues, AreThoseOfPythonsSequential) {
   torch::manual_seed(0);
-  const auto parameters = mlp()->parameters();
+  const auto parameters = mlp({})->parameters();
   EXPECT_TRUE(parameters[0][0].narrow(0, 0, 3).equal(at::tensor(
       {-0.00026738643646240234F, 0.019158700481057167F, -0.029394470155239105F})));
   EXPECT_TRUE(parameters[3].narrow(0, 0, 3).equal(at::tensor(

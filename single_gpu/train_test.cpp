@@ -21,7 +21,7 @@ namespace {
 using device::Category;
 
 // A few images are enough here: no real ones to read.
-data::Dataset few_images(const std::string& /*data_dir*/) {
+data::Dataset few_images(const data::Source& /*source*/) {
   const auto half = [](int64_t size) {
     return data::Samples(torch::randint(0, 256, {size, 1, 28, 28}, at::kByte),
                          torch::randint(0, 10, {size}, at::kLong));

@@ -82,22 +82,28 @@ ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) 
 
 }  // namespace
 
-Registry<Network()>& models() {
-  static Registry<Network()> known("model", {{"linear", &model::linear},
-                                             {"mlp", &model::mlp},
-                                             {"mlp-wide", &model::mlp_wide},
-                                             {"convnet", &model::convnet},
-                                             {"convnet-plain", &model::convnet_plain},
-                                             {"resnet18", &model::resnet18}});
+Registry<Network(const model::Inputs&)>& models() {
+  static Registry<Network(const model::Inputs&)> known(
+      "model", {{"linear", &model::linear},
+                {"mlp", &model::mlp},
+                {"mlp-wide", &model::mlp_wide},
+                {"convnet", &model::convnet},
+                {"convnet-plain", &model::convnet_plain},
+                {"resnet18", &model::resnet18},
+                {"resnet50", &model::resnet50},
+                {"transformer", &model::transformer},
+                {"transformer-tied", &model::transformer_tied}});
   return known;
 }
 
-Registry<data::Dataset(const std::string&)>& datasets() {
-  static Registry<data::Dataset(const std::string&)> known(
+Registry<data::Dataset(const data::Source&)>& datasets() {
+  static Registry<data::Dataset(const data::Source&)> known(
       "dataset", {{"fashion-mnist", &data::load_fashion_mnist},
                   {"mnist", &data::load_mnist},
+                  {"cifar10", &data::load_cifar10},
                   {"synthetic", &data::make_synthetic_images},
-                  {"features100", &data::make_features100}});
+                  {"features100", &data::make_features100},
+                  {"tokens", &data::load_tokens}});
   return known;
 }
 
@@ -147,6 +153,16 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
   return chosen;
 }
 
+model::Inputs inputs_of(const TrainOptions& options) {
+  model::Inputs inputs;
+  if (options.dataset == "cifar10") {
+    inputs.channels = 3;
+    inputs.height = inputs.width = 32;
+  }
+  inputs.vocabulary = options.vocab_size;
+  return inputs;
+}
+
 Network make_model(const TrainOptions& options, const Card& card) {
   const auto& factory = models().at(options.model);
   const device::CategoryScope category(device::Category::parameters);
@@ -157,7 +173,7 @@ Network make_model(const TrainOptions& options, const Card& card) {
     static std::mutex drawing;
     const std::lock_guard lock(drawing);
     torch::manual_seed(options.seed);
-    network = factory();
+    network = factory(inputs_of(options));
   }
   network->to(card.torch_device(), scalar_type(options));
   if (options.channels_last) {
@@ -172,7 +188,10 @@ Network make_model(const TrainOptions& options, const Card& card) {
 
 data::Dataset load_dataset(const TrainOptions& options) {
   const device::HostScope host;
-  data::Dataset dataset = datasets().at(options.dataset)(options.data_dir);
+  data::Source source;
+  source.data_dir = options.data_dir;
+  source.vocabulary = options.vocab_size;
+  data::Dataset dataset = datasets().at(options.dataset)(source);
   dataset.set_type(scalar_type(options));
   return dataset;
 }

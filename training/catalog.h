@@ -21,14 +21,19 @@ namespace lockstep::training {
 using SamplerPtr = std::unique_ptr<data::Sampler>;
 using ProcessGroupPtr = std::shared_ptr<comm::ProcessGroup>;
 
-Registry<Network()>& models();
-Registry<data::Dataset(const std::string& data_dir)>& datasets();
+Registry<Network(const model::Inputs&)>& models();
+Registry<data::Dataset(const data::Source&)>& datasets();
 Registry<SamplerPtr(int64_t size, const TrainOptions&, const World&)>& samplers();
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups();
 
-// The cards of this machine, as the options ask for them: the first `count`, or those of
+// The cards of this machine, as the options ask for them: the first `count`, or those
+// of
 // --device-ids in that order.
 std::vector<Card> make_cards(const TrainOptions& options, int count);
+
+// The shape of the data set's samples. Its name alone says it, for a model is made
+// before the data is there.
+model::Inputs inputs_of(const TrainOptions& options);
 
 // The model by its name, initialised from the seed as the Python twin is, on the card,
 // its parameters charged to it.

@@ -8,12 +8,18 @@ namespace {
 
 void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--model", options.model,
-                 "linear, mlp, mlp-wide, convnet, convnet-plain or resnet18")
+                 "linear, mlp, mlp-wide, convnet, convnet-plain, resnet18, resnet50, "
+                 "transformer or "
+                 "transformer-tied")
       ->capture_default_str();
   app.add_option("--dataset", options.dataset,
-                 "fashion-mnist, mnist, synthetic or features100")
+                 "fashion-mnist, mnist, cifar10, synthetic, features100 or tokens; not "
+                 "given: what suits the model");
+  app.add_option("--data-dir", options.data_dir,
+                 "folder of the data set's files; of tokens a text file");
+  app.add_option("--vocab-size", options.vocab_size,
+                 "tokens that there are, for a transformer")
       ->capture_default_str();
-  app.add_option("--data-dir", options.data_dir, "folder of the data set's files");
   app.add_option("--epochs", options.epochs, "passes over the data set")
       ->capture_default_str();
   app.add_option("--steps", options.steps, "stop after so many optimizer steps");
@@ -227,6 +233,7 @@ CommandLine parse_command_line(const std::string& program,
     options.epochs = std::numeric_limits<int64_t>::max();
   }
   take_device_ids(options, app.count("--gpus") > 0);
+  if (app.count("--dataset") == 0) options.dataset = usual_dataset(options.model);
   validate(options);
   if (ranks == Ranks::one && options.gpus != 1) {
     throw std::invalid_argument("--gpus " + std::to_string(options.gpus) + ": " +

@@ -2,6 +2,8 @@
 
 #include <torch/nn/functional/loss.h>
 
+#include <algorithm>
+
 #include "data/loader.h"
 #include "device/ledger_allocator.h"
 #include "device/stage.h"
@@ -49,7 +51,10 @@ Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
   const at::NoGradGuard no_grad;
   const data::SequentialSampler sampler(dataset.test.size(), world.world_size,
                                         world.rank);
-  const DataLoader loader(dataset.test, dataset.type, sampler, {.batch_size = 1000});
+  // A thousand predictions at once.
+  const int64_t batch_size = std::max<int64_t>(1, 1000 / dataset.test.labels_each());
+  const DataLoader loader(dataset.test, dataset.type, sampler,
+                          {.batch_size = batch_size});
   model->eval();
   for (const data::Batch& batch : loader) {
     const at::Tensor labels = card.put(batch.labels);

@@ -36,7 +36,8 @@ struct Accuracy {
   int64_t evaluated = 0;
 };
 
-// This rank's share of the test set, unpadded: over all ranks each sample counts once.
+// This rank's share of the test set, unpadded: over all ranks each sample counts once,
+// of a sequence each token.
 // Leaves the model in training mode. Nothing is evaluated unless options.eval.
 Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
                   const TrainOptions& options, const World& world);

@@ -54,7 +54,7 @@ class ObserverTest : public testing::Test {
 
   TrainOptions options_;
   std::vector<Card> cards_ = device::make_cards("cpu", 1, 1);
-  Network model_ = model::linear();
+  Network model_ = model::linear({});
 };
 
 TEST_F(ObserverTest, ObserversAreCalledInTheirOrder) {

@@ -31,6 +31,11 @@ void require_at_least(int64_t least, const std::string& option, int64_t value) {
 
 }  // namespace
 
+std::string usual_dataset(const std::string& model) {
+  if (model == "transformer" || model == "transformer-tied") return "tokens";
+  return model == "linear" ? "features100" : "fashion-mnist";
+}
+
 void validate(const TrainOptions& options) {
   // Far more than anybody wants, and far from overflowing.
   constexpr int64_t kMost = 1000000;
@@ -40,6 +45,8 @@ void validate(const TrainOptions& options) {
   require(options.batch_size >= 1 && options.batch_size <= 1'000'000'000,
           "--batch-size", std::to_string(options.batch_size),
           "must be 1 to 1000000000");
+  require(options.vocab_size >= 2 && options.vocab_size <= kMost, "--vocab-size",
+          std::to_string(options.vocab_size), "must be 2 to " + std::to_string(kMost));
   require_not_negative("--lr", options.lr);
   require_not_negative("--momentum", options.momentum);
   require_not_negative("--weight-decay", options.weight_decay);

@@ -60,8 +60,11 @@ struct DataParallelOptions {
 struct TrainOptions {
   std::string model = "mlp";
   std::string dataset = "fashion-mnist";
-  // Where the data set's files are; empty: where its Debian package puts them.
+  // Where the data set's files are; empty: where its Debian package puts them. Of
+  // tokens a text file; empty: made-up ones.
   std::string data_dir;
+  // The tokens that there are, of a data set of tokens and of a transformer.
+  int64_t vocab_size = 50257;
 
   // Passes over the data set, and optimizer steps: whichever ends first ends the run.
   int64_t epochs = 1;
@@ -119,6 +122,9 @@ struct TrainOptions {
   // Called around every local batch and after every step, in this order.
   std::vector<std::shared_ptr<StepObserver>> observers;
 };
+
+// The data set that a model is for, where the user names none.
+std::string usual_dataset(const std::string& model);
 
 // Throws std::invalid_argument naming the first option whose value cannot be.
 void validate(const TrainOptions& options);

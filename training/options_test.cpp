@@ -59,6 +59,8 @@ TEST(OptionsTest, WhatCannotBeIsNamedWithItsValueAndAWayOut) {
             "--weight-decay nan" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.ddp.bucket_cap_mb = -25; }),
             "--bucket-cap-mb -25" + number);
+  EXPECT_EQ(refusal_of([](O& o) { o.vocab_size = 1; }),
+            "--vocab-size 1: must be 2 to 1000000");
   EXPECT_EQ(refusal_of([](O& o) { o.accumulate = 0; }), "--accumulate 0" + more);
   for (const int gpus : {0, -1, 65, 1000}) {
     EXPECT_EQ(
@@ -171,6 +173,16 @@ TEST(CommandLineTest, UnderscoresInNamesAreHyphens) {
   EXPECT_EQ(
       normalised({"--num_workers", "--a_b=c_d", "e_f", "-g_", "--"}),
       (std::vector<std::string>{"--num-workers", "--a-b=c_d", "e_f", "-g_", "--"}));
+}
+
+TEST(CommandLineTest, TheDataSetSuitsTheModelUnlessOneIsGiven) {
+  EXPECT_EQ(parse({}).options.dataset, "fashion-mnist");
+  EXPECT_EQ(parse({"--model", "linear"}).options.dataset, "features100");
+  for (const char* model : {"transformer", "transformer-tied"}) {
+    EXPECT_EQ(parse({"--model", model}).options.dataset, "tokens");
+    EXPECT_EQ(parse({"--model", model, "--dataset", "mnist"}).options.dataset, "mnist");
+  }
+  EXPECT_EQ(parse({"--vocab-size", "300"}).options.vocab_size, 300);
 }
 
 TEST(CommandLineTest, StepsAloneEndTheRun) {

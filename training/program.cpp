@@ -83,7 +83,8 @@ void try_first_sample(const TrainOptions& options) {
     throw std::invalid_argument(
         "--model " + options.model + " does not take the samples of " + "--dataset " +
         options.dataset + " (" + one_line(error.what_without_backtrace()) +
-        "); try linear with features100, any other model with images");
+        "); try linear with features100, a transformer with tokens, any other model "
+        "with images");
   }
 }
 

@@ -52,10 +52,11 @@ TEST(RegistryTest, ASecondOneOfTheSameNameReplacesTheFirst) {
 TEST(RegistryTest, EveryPartIsKnownByTheNameOfTheOptions) {
   EXPECT_EQ(models().names(),
             (std::vector<std::string>{"convnet", "convnet-plain", "linear", "mlp",
-                                      "mlp-wide", "resnet18"}));
-  EXPECT_EQ(
-      datasets().names(),
-      (std::vector<std::string>{"fashion-mnist", "features100", "mnist", "synthetic"}));
+                                      "mlp-wide", "resnet18", "resnet50", "transformer",
+                                      "transformer-tied"}));
+  EXPECT_EQ(datasets().names(),
+            (std::vector<std::string>{"cifar10", "fashion-mnist", "features100",
+                                      "mnist", "synthetic", "tokens"}));
   EXPECT_EQ(samplers().names(),
             (std::vector<std::string>{"distributed", "random", "ranks-in-turn"}));
   const TrainOptions defaults;

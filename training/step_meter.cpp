@@ -235,8 +235,7 @@ void StepMeter::read_cards() {
     const device::CardBytes bytes = device::card_bytes(card.index());
     const device::AllocatorPeaks peaks = card.allocator_peaks();
     report_.cards.push_back(
-        {.card =
-             static_cast<int>(report_.cards.size()),  // the first is the primary card
+        {.card = static_cast<int>(report_.cards.size()),  // the first is the primary
          .peak_bytes = bytes.peak,
          .at_peak_bytes = by_name(bytes.at_peak_by_category),
          .highest_bytes = by_name(bytes.highest_by_category),

@@ -39,7 +39,7 @@ class StepMeterTest : public testing::Test {
   TrainOptions options_;
   World world_;
   std::vector<Card> cards_ = device::make_cards("cpu", 1, 1);
-  Network model_ = model::linear();
+  Network model_ = model::linear({});
 };
 
 TEST_F(StepMeterTest, PhasesPartitionTheStep) {

@@ -106,7 +106,8 @@ void expect_oracles(const Tensors& parameters, const std::string& what) {
 class FrozenAndTied : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    training::models().add("frozen-and-tied", &frozen_and_tied);
+    training::models().add("frozen-and-tied",
+                           [](const auto& /*inputs*/) { return frozen_and_tied(); });
   }
 };
 

@@ -71,9 +71,9 @@ TrainReport train_watched(const training::TrainFunction& train, TrainOptions opt
 
   const auto usual = training::models().at(options.model);
   const uint64_t seed = options.seed + static_cast<uint64_t>(world.rank);
-  training::models().add(options.model, [witness, usual, seed] {
+  training::models().add(options.model, [witness, usual, seed](const auto& inputs) {
     torch::manual_seed(seed);
-    Network model = usual();
+    Network model = usual(inputs);
     witness->watch(model);
     return model;
   });
