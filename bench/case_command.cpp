@@ -63,7 +63,13 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   }
   if (alone) return arguments;
   add("--gpus", std::to_string(one.cards));
-  if (one.loop() != "ddp") return arguments;
+  if (one.loop() == "dp") {
+    add("--dp-reduce", one.dp.reduce);
+    add("--replicate", one.dp.replicate);
+    add("--dp-loss", one.dp.loss);
+    if (!plan.equal_shares) add("--primary-share", shortest(one.dp.primary_share));
+    return arguments;
+  }
   const bool c10d = one.mode == "ddp-c10d";
   add("--reducer", c10d ? "c10d" : sweep.reducer);
   add("--backend", c10d ? "gloo" : sweep.backend);

@@ -19,6 +19,7 @@ struct RunPlan {
   // what the case is checked against.
   bool reference = false;
   std::string precision = {};  // the sweep's where empty
+  bool equal_shares = false;   // DataParallel's, whatever the case says
 };
 
 // A program that lies beside this one.

@@ -69,6 +69,17 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->capture_default_str();
   app.add_flag("--channels-last", sweep.channels_last,
                "images and convolutions in channels-last layout, in all cases");
+  app.add_option("--dp-reduce", sweep.dp_reduce,
+                 "DataParallel's: serial, tree, nccl or auto; a list sweeps")
+      ->delimiter(',');
+  app.add_option("--replicate", sweep.replicate, "DataParallel's: cached, every-step")
+      ->delimiter(',');
+  app.add_option("--dp-loss", sweep.dp_loss, "DataParallel's: primary, replica")
+      ->delimiter(',');
+  app.add_option("--primary-share", sweep.primary_share,
+                 "DataParallel's: the primary card's part of the batch")
+      ->delimiter(',')
+      ->check(CLI::Range(1e-9, 1.0));
   app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat, bucketed or c10d")
       ->capture_default_str();
   app.add_option("--backend", sweep.backend, "DDP's: auto, gloo, nccl or shm")

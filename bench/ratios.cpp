@@ -10,12 +10,28 @@ namespace {
 
 using reports::Row;
 
-constexpr std::pair<const char*, const char*> kPairs[] = {
+using Pair = std::pair<std::string, std::string>;
+
+const std::vector<Pair> kPairs = {
     {"single", "single-python"},   {"ddp", "ddp-python"},
     {"ddp", "ddp-c10d"},           {"ddp", "bound"},
     {"ddp-sharded", "ddp-python"}, {"ddp-sharded", "ddp-c10d"},
     {"ddp-sharded", "bound"},
 };
+
+// Every way of DataParallel over the bound, and over the first of them.
+std::vector<Pair> pairs_of(const std::vector<Row>& rows) {
+  std::vector<Pair> pairs = kPairs;
+  std::vector<std::string> ways;
+  for (const Row& row : rows) {
+    const bool dp = row.mode == "dp" || row.mode.rfind("dp-", 0) == 0;
+    if (!dp || std::find(ways.begin(), ways.end(), row.mode) != ways.end()) continue;
+    ways.push_back(row.mode);
+    pairs.emplace_back(row.mode, "bound");
+    if (ways.size() > 1) pairs.emplace_back(row.mode, ways.front());
+  }
+  return pairs;
+}
 
 // Throughput by repetition.
 using Speeds = std::map<int, double>;
@@ -57,7 +73,7 @@ std::vector<std::pair<std::string, int>> points_of(const std::vector<Row>& rows)
 std::vector<Ratio> ratios_of(const std::vector<Row>& rows) {
   std::vector<Ratio> ratios;
   for (const auto& [model, cards] : points_of(rows)) {
-    for (const auto& [ours, peer] : kPairs) {
+    for (const auto& [ours, peer] : pairs_of(rows)) {
       Ratio ratio{model, cards, ours, peer, {}};
       const Speeds peers = speeds_of(rows, model, peer, cards);
       for (const auto& [repetition, speed] : speeds_of(rows, model, ours, cards)) {

@@ -18,8 +18,9 @@ struct Ratio {
 };
 
 // For each model and number of cards: the single card over the plain Python loop, DDP
-// (with the optimizer sharded, too) over c10d's reducer, Python's DDP, the bound. What
-// was not measured is left out.
+// (with the optimizer sharded, too) over c10d's reducer, Python's DDP, the bound;
+// DataParallel over the bound, and its other ways over the first. What was not measured
+// is left out.
 std::vector<Ratio> ratios_of(const std::vector<reports::Row>& rows);
 
 // A line each: median and [lowest, highest] over repetitions; empty without a ratio.

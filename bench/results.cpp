@@ -42,6 +42,12 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
                  {"lr", text_of(sweep.lr)},
                  {"seed", std::to_string(sweep.seed)}};
   if (sweep.channels_last) row.options["channels-last"] = "yes";
+  if (one.loop() == "dp") {
+    row.options["dp-reduce"] = one.dp.reduce;
+    row.options["replicate"] = one.dp.replicate;
+    row.options["dp-loss"] = one.dp.loss;
+    row.options["primary-share"] = text_of(one.dp.primary_share);
+  }
   if (one.loop() == "ddp") {
     const bool peer = one.mode == "ddp-c10d" || one.in_python();
     row.options["reducer"] = peer ? "c10d" : sweep.reducer;

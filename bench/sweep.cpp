@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 
 #include "training/registry.h"
@@ -58,11 +59,69 @@ std::vector<std::string> ddp_modes(const Sweep& sweep, int cards) {
   if (sweep.shard_optimizer) modes.emplace_back("ddp-sharded");
   if (has_peer(sweep, "c10d")) modes.emplace_back("ddp-c10d");
   if (has_peer(sweep, "python")) modes.emplace_back("ddp-python");
-  if (!sweep.peers.empty()) modes.emplace_back("bound");
   return modes;
 }
 
+std::vector<DpWay> dp_ways(const Sweep& sweep) {
+  std::vector<DpWay> ways;
+  for (const std::string& reduce : sweep.dp_reduce) {
+    for (const std::string& replicate : sweep.replicate) {
+      for (const std::string& loss : sweep.dp_loss) {
+        for (const double share : sweep.primary_share) {
+          ways.push_back({reduce, replicate, loss, share});
+        }
+      }
+    }
+  }
+  return ways;
+}
+
+void validate_dp(const Sweep& sweep) {
+  const auto known = [](const char* kind, const std::vector<std::string>& names,
+                        const std::vector<std::string>& all) {
+    for (const std::string& name : names) {
+      if (std::find(all.begin(), all.end(), name) == all.end()) {
+        training::throw_unknown_name(kind, name, all);
+      }
+    }
+  };
+  known("--dp-reduce", sweep.dp_reduce, {"auto", "serial", "tree", "nccl"});
+  known("--replicate", sweep.replicate, {"cached", "every-step"});
+  known("--dp-loss", sweep.dp_loss, {"primary", "replica"});
+}
+
+// What is measured beside others needs these.
+void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
+  const auto has = [&](const std::string& mode) {
+    return std::any_of(cases.begin(), cases.end(), [&](const Case& one) {
+      return one.mode == mode && one.cards > 1;
+    });
+  };
+  if ((has_peer(sweep, "c10d") || sweep.shard_optimizer) && !has("ddp")) {
+    throw std::invalid_argument(
+        "--peers c10d, and --shard-optimizer, stand beside DDP on several cards; try "
+        "--mode ddp --gpus 2");
+  }
+  if (has_peer(sweep, "bound") && !has("bound")) {
+    throw std::invalid_argument(
+        "--peers bound stands beside several cards; try --mode dp,ddp --gpus 2");
+  }
+}
+
 }  // namespace
+
+std::string DpWay::mode() const {
+  std::string mode = "dp";
+  if (reduce != "auto") mode += "-" + reduce;
+  if (replicate != "cached") mode += "-" + replicate;
+  if (loss != "primary") mode += "-loss-" + loss;
+  if (primary_share != 1) {
+    std::ostringstream share;
+    share << primary_share;
+    mode += "-share-" + share.str();
+  }
+  return mode;
+}
 
 std::string Case::name() const {
   return mode + "/" + model + "/cards:" + std::to_string(cards);
@@ -104,6 +163,7 @@ void validate(const Sweep& sweep) {
                                 ": must be a number of 0 or more");
   }
   validate_peers(sweep);
+  validate_dp(sweep);
 }
 
 std::vector<Case> cases_of(Sweep& sweep, int cores) {
@@ -120,8 +180,8 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
   std::set<std::string> models;
   for (const std::string& model : sweep.models) {
     if (!models.insert(model).second) continue;
-    const auto add = [&](const std::string& mode, int cards) {
-      Case one{mode, model, cards, sweep.threads_per_card, sweep.batch_size};
+    const auto add = [&](const std::string& mode, int cards, const DpWay& way = {}) {
+      Case one{mode, model, cards, sweep.threads_per_card, sweep.batch_size, way};
       if (sweep.scaling == "strong") {
         const int64_t global = sweep.batch_size * most;
         if (global % cards != 0) {
@@ -136,24 +196,20 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
     };
     add("single", 1);
     if (has_peer(sweep, "python")) add("single-python", 1);
-    for (const int cards : counts) {
-      if (asked_for(sweep, "dp")) add("dp", cards);
+    for (const DpWay& way : dp_ways(sweep)) {
+      if (!asked_for(sweep, "dp")) break;
+      for (const int cards : counts) add(way.mode(), cards, way);
     }
     for (const int cards : counts) {
       if (!asked_for(sweep, "ddp")) continue;
       for (const std::string& mode : ddp_modes(sweep, cards)) add(mode, cards);
     }
+    for (const int cards : counts) {
+      const bool parallel = asked_for(sweep, "dp") || asked_for(sweep, "ddp");
+      if (cards > 1 && parallel && !sweep.peers.empty()) add("bound", cards);
+    }
   }
-  const bool compares_ddp =
-      has_peer(sweep, "c10d") || has_peer(sweep, "bound") || sweep.shard_optimizer;
-  const bool has_ddp = std::any_of(cases.begin(), cases.end(), [](const Case& one) {
-    return one.mode == "ddp" && one.cards > 1;
-  });
-  if (compares_ddp && !has_ddp) {
-    throw std::invalid_argument(
-        "--peers c10d and bound, and --shard-optimizer, stand beside DDP on several "
-        "cards; try --mode ddp --gpus 2");
-  }
+  check_company(sweep, cases);
   return cases;
 }
 

@@ -8,8 +8,23 @@
 
 namespace lockstep::bench {
 
+// One way through DataParallel, by the words of data_parallel's command line.
+struct DpWay {
+  std::string reduce = "auto";
+  std::string replicate = "cached";
+  std::string loss = "primary";
+  double primary_share = 1;
+  // "dp" where nothing was asked for, else "dp-tree", "dp-every-step", ...
+  std::string mode() const;
+};
+
 struct Sweep {
   std::vector<std::string> modes = {"all"};  // "single", "dp", "ddp", "all"
+  // DataParallel's ways: all combinations.
+  std::vector<std::string> dp_reduce = {"auto"};
+  std::vector<std::string> replicate = {"cached"};
+  std::vector<std::string> dp_loss = {"primary"};
+  std::vector<double> primary_share = {1};
   std::vector<int> gpus;  // empty: 1, 2, 4 .. up to the cores, at most 8
   std::vector<std::string> models = {"mlp", "convnet"};
   std::string dataset = "fashion-mnist";
@@ -41,14 +56,15 @@ struct Sweep {
 // One point of the sweep: a program and what it is told.
 struct Case {
   // "single", "dp", "ddp": a loop of ours. Behind a hyphen another way through it:
-  // "ddp-sharded", and the peers "ddp-c10d" (our loop with LibTorch's own c10d::Reducer
-  // over gloo), "single-python" and "ddp-python". "bound": so many single cards at
-  // once, which do not communicate.
+  // "ddp-sharded", "dp-tree", and the peers "ddp-c10d" (our loop with LibTorch's own
+  // c10d::Reducer over gloo), "single-python" and "ddp-python". "bound": so many single
+  // cards at once, which do not communicate.
   std::string mode;
   std::string model;
   int cards = 1;
   int threads_per_card = 1;
   int64_t local_batch = 64;
+  DpWay dp{};
   int64_t global_batch() const { return local_batch * cards; }
   std::string name() const;  // "ddp/mlp/cards:2"
   std::string loop() const;  // "ddp" of "ddp-python"

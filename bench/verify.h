@@ -9,6 +9,11 @@
 // more with every step: resnet18 starts at 1e-6 and is at 1e-2 after ten, as Python
 // itself is in the two layouts of its images. So a peer that begins equal and stays
 // near is asked once more, in fp64, where both take LibTorch's kernels.
+//
+// Note [Batch norm sees its part]
+// Its statistics are those of a card's part of the batch, so unequal parts give another
+// loss than the reference's equal ones. Where a smaller share of the primary card
+// disagrees, the case is asked once more with equal shares.
 #pragma once
 
 #include <optional>

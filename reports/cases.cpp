@@ -72,7 +72,9 @@ int rank_of_mode(const std::string& mode) {
   const std::vector<std::string> order = {"single",     "single-python", "dp",
                                           "ddp",        "ddp-sharded",   "ddp-c10d",
                                           "ddp-python", "bound",         "horovod"};
-  return static_cast<int>(std::find(order.begin(), order.end(), mode) - order.begin());
+  const bool dp = mode.rfind("dp-", 0) == 0;  // its ways, behind it
+  return static_cast<int>(std::find(order.begin(), order.end(), dp ? "dp" : mode) -
+                          order.begin());
 }
 
 template <typename Figure>
