@@ -34,12 +34,46 @@ void normalise(const uint8_t* from, float* to, int64_t count, float mean, float 
   }
 }
 
-// Row `index` of one to row `i` of the other, both of `width` numbers.
+// The chosen rows, one after the other. Where they lie is at random, so each is asked
+// for a little before it is needed.
+template <class From, class Take>
+void for_each_row(const at::Tensor& from, std::span<const int64_t> indices,
+                  const Take& take) {
+  const int64_t rows = from.size(0);
+  const int64_t width = rows == 0 ? 0 : from.numel() / rows;
+  const From* begin = from.const_data_ptr<From>();
+  constexpr size_t kAhead = 3;
+  constexpr int64_t kCacheLine = 64 / sizeof(From);
+  for (size_t i = 0; i < indices.size(); ++i) {
+    if (i + kAhead < indices.size()) {
+      const From* next = begin + indices[i + kAhead] * width;
+      for (int64_t at = 0; at < width; at += kCacheLine) __builtin_prefetch(next + at);
+    }
+    take(begin + indices[i] * width, static_cast<int64_t>(i) * width, width);
+  }
+}
+
 template <class From, class To>
-void copy_row(const at::Tensor& from, int64_t index, at::Tensor& to, int64_t i,
-              int64_t width) {
-  std::copy_n(from.const_data_ptr<From>() + index * width, width,
-              to.mutable_data_ptr<To>() + i * width);
+void copy_rows(const at::Tensor& from, std::span<const int64_t> indices,
+               at::Tensor& to) {
+  To* begin = to.mutable_data_ptr<To>();
+  for_each_row<From>(from, indices, [&](const From* row, int64_t at, int64_t width) {
+    std::copy_n(row, width, begin + at);
+  });
+}
+
+void normalise_rows(const at::Tensor& from, std::span<const int64_t> indices,
+                    const Normalisation& by, at::Tensor& to) {
+  auto* begin = to.mutable_data_ptr<float>();
+  const size_t channels = by.mean.size();
+  for_each_row<uint8_t>(
+      from, indices, [&](const uint8_t* row, int64_t at, int64_t width) {
+        const int64_t each = width / static_cast<int64_t>(channels);
+        for (size_t c = 0; c < channels; ++c) {
+          const int64_t start = static_cast<int64_t>(c) * each;
+          normalise(row + start, begin + at + start, each, by.mean[c], by.std[c]);
+        }
+      });
 }
 
 at::Tensor empty_rows(const at::Tensor& like, int64_t count, at::ScalarType type) {
@@ -120,36 +154,27 @@ Samples::Samples(at::Tensor inputs, at::Tensor labels, Normalisation normalisati
 }
 
 Batch Samples::take(std::span<const int64_t> indices, at::ScalarType type) const {
+  for (const int64_t index : indices) {
+    if (index >= 0 && index < size()) continue;
+    throw std::out_of_range("sample " + std::to_string(index) + " of " +
+                            std::to_string(size()));
+  }
   const auto count = static_cast<int64_t>(indices.size());
-  const int64_t width = size() == 0 ? 0 : inputs_.numel() / size();
   const at::ScalarType kept = inputs_.scalar_type();
   const bool tokens = kept == at::kInt;
   Batch batch = {empty_rows(inputs_, count, tokens ? at::kLong : at::kFloat),
                  empty_rows(labels_, count, at::kLong)};
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t index = indices[static_cast<size_t>(i)];
-    if (index < 0 || index >= size()) {
-      throw std::out_of_range("sample " + std::to_string(index) + " of " +
-                              std::to_string(size()));
-    }
-    if (labels_.scalar_type() == at::kInt) {
-      copy_row<int32_t, int64_t>(labels_, index, batch.labels, i, labels_each());
-    } else {
-      copy_row<int64_t, int64_t>(labels_, index, batch.labels, i, labels_each());
-    }
-    if (tokens) {
-      copy_row<int32_t, int64_t>(inputs_, index, batch.images, i, width);
-    } else if (kept == at::kByte) {
-      const auto channels = static_cast<int64_t>(normalisation_.mean.size());
-      const int64_t each = width / channels;
-      for (int64_t c = 0; c < channels; ++c) {
-        normalise(inputs_.const_data_ptr<uint8_t>() + index * width + c * each,
-                  batch.images.mutable_data_ptr<float>() + i * width + c * each, each,
-                  normalisation_.mean[c], normalisation_.std[c]);
-      }
-    } else {
-      copy_row<float, float>(inputs_, index, batch.images, i, width);
-    }
+  if (labels_.scalar_type() == at::kInt) {
+    copy_rows<int32_t, int64_t>(labels_, indices, batch.labels);
+  } else {
+    copy_rows<int64_t, int64_t>(labels_, indices, batch.labels);
+  }
+  if (tokens) {
+    copy_rows<int32_t, int64_t>(inputs_, indices, batch.images);
+  } else if (kept == at::kByte) {
+    normalise_rows(inputs_, indices, normalisation_, batch.images);
+  } else {
+    copy_rows<float, float>(inputs_, indices, batch.images);
   }
   // Normalised in fp32 and widened then, as a Python loop with `images.double()` has
   // it.
