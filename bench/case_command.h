@@ -18,9 +18,10 @@ struct RunPlan {
   // One card that takes the case's local batches in turn and averages their gradients:
   // what the case is checked against.
   bool reference = false;
-  std::string precision = {};  // the sweep's where empty
-  bool equal_shares = false;   // DataParallel's, whatever the case says
-  bool memory_timeline = false;
+  std::string precision = {};    // the sweep's where empty
+  bool equal_shares = false;     // DataParallel's, whatever the case says
+  bool memory_timeline = false;  // of the last step, into the report
+  double card_memory_gib = 0;    // at most; 0: as much as there is
 };
 
 // A program that lies beside this one.

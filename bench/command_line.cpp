@@ -100,6 +100,13 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->delimiter(',');
   app.add_flag("--memory-timeline", sweep.memory_timeline,
                "one more run of each case of ours: its cards' memory over a step");
+  app.add_flag("--predict-memory", line.predict_memory,
+               "each card's peak as told from one card at two small batches, beside "
+               "what is measured");
+  app.add_option("--fits", line.fits_gib,
+                 "instead of timing: the largest local batch of each case in cards of "
+                 "so many GiB, predicted and confirmed by runs")
+      ->check(CLI::Range(1e-6, 1e6));
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
   app.add_flag("!--no-page", line.page,
                "draw no page and no charts: `report` can, later and elsewhere");

@@ -13,7 +13,9 @@ struct BenchLine {
   std::vector<std::string> benchmark_flags;  // --benchmark_...: Google Benchmark's own
   bool dataset_given = false;
   bool page = true;
-  std::string help;  // not empty: print it and leave
+  bool predict_memory = false;
+  double fits_gib = 0;  // not 0: no timing, but the largest batches
+  std::string help;     // not empty: print it and leave
 };
 
 // Throws CLI::ParseError or std::invalid_argument.

@@ -18,6 +18,7 @@
 #include "bench/command_line.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/memory.h"
 #include "bench/ratios.h"
 #include "bench/results.h"
 #include "bench/table.h"
@@ -59,6 +60,17 @@ std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
   return refused;
 }
 
+// `bench --fits`: no timing.
+int run_fits(const std::vector<Case>& cases, const BenchLine& line,
+             const Children& children) {
+  MemoryModel memory(line.sweep, children);
+  const std::vector<Fit> fits = find_fits(cases, line.fits_gib, memory, children);
+  write_fits(fits, line.fits_gib, line.sweep, line.sweep.out + "/fits.json");
+  std::cout << fits_table(fits, line.fits_gib) << std::flush;
+  const auto confirmed = [](const Fit& fit) { return fit.why_not.empty(); };
+  return std::all_of(fits.begin(), fits.end(), confirmed) ? 0 : 1;
+}
+
 int run(int argc, char** argv) {
   BenchLine line = parse_bench_line({argv + std::min(1, argc), argv + argc});
   if (!line.help.empty()) {
@@ -76,8 +88,16 @@ int run(int argc, char** argv) {
   make_folder(sweep.out);
   for (const std::string& warning : warnings(plan.cases)) warn(warning);
 
+  if (line.fits_gib > 0) return run_fits(plan.cases, line, children);
+
   plan.refused = verify_all(plan.cases, children);
+  PredictedPeaks peaks;
+  if (line.predict_memory) {
+    MemoryModel memory(sweep, children);
+    peaks = predict_all(plan.cases, memory);
+  }
   std::vector<reports::Row> rows = measure(benchmark, plan, sweep, children);
+  add_predictions(peaks, rows);
   const auto ok = [](const reports::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
     std::cout << table(rows);
@@ -87,7 +107,8 @@ int run(int argc, char** argv) {
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
-  std::cout << table(rows) << ratio_table(ratios_of(rows)) << std::flush;
+  std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
+            << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {
     throw std::runtime_error("cannot write to standard output; the results are in " +

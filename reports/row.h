@@ -39,6 +39,8 @@ struct CardRow {
   // Empty where it was not asked.
   std::map<std::string, int64_t> allocator_peak_bytes{};
   std::optional<TimelineRow> timeline{};  // of one step, where it was asked for
+  // What the memory model told of it, where it was asked.
+  std::optional<int64_t> predicted_peak_bytes{};
 };
 
 struct MachineRow {

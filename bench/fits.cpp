@@ -1,0 +1,121 @@
+// The largest batch that fits: told by the memory model, then found by running.
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "bench/machine.h"
+#include "bench/memory.h"
+#include "predict/largest_batch.h"
+#include "training/report.h"
+
+namespace lockstep::bench {
+namespace {
+
+// The second step has the first one's gradients still.
+constexpr int64_t kSteps = 2;
+// Of one case: the prediction is at most some samples off.
+constexpr int kMostRuns = 24;
+constexpr int kMostPredictions = 100;
+
+bool is_out_of_memory(const std::exception& error) {
+  return std::string(error.what()).find("out of memory") != std::string::npos;
+}
+
+void find_fit(Fit& fit, double gib, MemoryModel& memory, const Children& children) {
+  Case one = fit.one;
+  fit.predicted = predict::largest_batch(1, kMostPredictions, [&](int64_t batch) {
+    one.local_batch = batch;
+    const std::vector<int64_t> peaks = memory.peaks(one);
+    return static_cast<double>(*std::max_element(peaks.begin(), peaks.end())) <=
+           gib * 1024 * 1024 * 1024;
+  });
+  const auto runs = [&](int64_t batch) {
+    one.local_batch = batch;
+    ++fit.runs;
+    try {
+      children.run(one, {.steps = kSteps, .card_memory_gib = gib});
+      return true;
+    } catch (const Stopped&) {
+      throw;
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
+      return false;
+    }
+  };
+  const int64_t guess = std::max<int64_t>(fit.predicted, 1);
+  fit.confirmed = predict::largest_batch(guess, kMostRuns, runs);
+  if (fit.confirmed == 0) {
+    throw std::runtime_error("not even a batch of 1 fits; give --fits more");
+  }
+}
+
+}  // namespace
+
+std::vector<Fit> find_fits(const std::vector<Case>& cases, double gib,
+                           MemoryModel& memory, const Children& children) {
+  std::vector<Fit> fits;
+  for (const Case& one : cases) {
+    // The bound's cards are single ones.
+    if (one.in_python() || one.mode == "bound") continue;
+    Fit fit{one};
+    try {
+      find_fit(fit, gib, memory, children);
+    } catch (const Stopped&) {
+      throw;
+    } catch (const std::exception& error) {
+      fit.why_not = error.what();
+    }
+    std::fprintf(stderr, "fits %s  %s\n", one.name().c_str(),
+                 fit.why_not.empty() ? std::to_string(fit.confirmed).c_str()
+                                     : ("ERROR: " + fit.why_not).c_str());
+    fits.push_back(std::move(fit));
+  }
+  return fits;
+}
+
+std::string fits_table(const std::vector<Fit>& fits, double gib) {
+  char figures[96];
+  std::snprintf(figures, sizeof(figures), "largest local batch in cards of %g GiB",
+                gib);
+  std::string text = memory_line(figures, "predicted confirmed  runs");
+  for (const Fit& fit : fits) {
+    std::snprintf(figures, sizeof(figures), "%9ld %9ld %5d",
+                  static_cast<long>(fit.predicted), static_cast<long>(fit.confirmed),
+                  fit.runs);
+    const std::string& why_not = fit.why_not;
+    text +=
+        memory_line(fit.one.name(), why_not.empty() ? figures : "error: " + why_not);
+  }
+  return text;
+}
+
+void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
+                const std::string& path) {
+  using Json = nlohmann::ordered_json;
+  const reports::MachineRow machine = this_machine();
+  Json json = {{"schema", 1},
+               {"card_memory_gib", gib},
+               {"date", utc_now()},
+               {"commit", current_commit()},
+               {"cpu", machine.cpu},
+               {"build", machine.build},
+               {"device", sweep.device},
+               {"precision", sweep.precision},
+               {"threads_per_card", sweep.threads_per_card},
+               {"cases", Json::array()}};
+  for (const Fit& fit : fits) {
+    Json entry = {{"name", fit.one.name()},           {"mode", fit.one.mode},
+                  {"model", fit.one.model},           {"cards", fit.one.cards},
+                  {"predicted_batch", fit.predicted}, {"runs", fit.runs}};
+    if (fit.why_not.empty()) {
+      entry["confirmed_batch"] = fit.confirmed;
+    } else {
+      entry["error"] = fit.why_not;
+    }
+    json["cases"].push_back(std::move(entry));
+  }
+  training::write_whole(json.dump(2) + "\n", path);
+}
+
+}  // namespace lockstep::bench
