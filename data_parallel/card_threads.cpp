@@ -32,6 +32,8 @@ Clock::duration patience_of(const std::vector<Card>& cards) {
   const std::string name = "replica " + std::to_string(replica) + " on " + card.name();
   try {
     std::rethrow_exception(error);
+  } catch (const c10::OutOfMemoryError&) {
+    throw;  // it names the card
   } catch (const c10::Error& torch_error) {
     TORCH_CHECK(false, name, ": ", torch_error.what_without_backtrace());
   } catch (const std::exception& other) {

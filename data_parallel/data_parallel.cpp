@@ -66,10 +66,6 @@ Card find_output_card(const std::vector<Card>& cards, int index) {
                               " is none of the cards that compute; name one of them");
 }
 
-Tensors forward_network(torch::nn::Module& replica, const Tensors& inputs) {
-  return {dynamic_cast<torch::nn::SequentialImpl&>(replica).forward(inputs.at(0))};
-}
-
 DataParallel::DataParallel(const ModulePtr& module, Forward forward,
                            const std::vector<Card>& cards,
                            const training::DataParallelOptions& options,

@@ -15,6 +15,7 @@
 #include "data_parallel/reduce.h"
 #include "data_parallel/replicas.h"
 #include "data_parallel/scatter_gather.h"
+#include "data_parallel/steps.h"
 #include "device/card.h"
 #include "model/networks.h"
 #include "training/options.h"
@@ -22,19 +23,11 @@
 
 namespace lockstep::data_parallel {
 
-// A replica's forward pass over its pieces of the inputs; any number of outputs. Runs
-// on that card's thread, for several replicas at once.
-using Forward =
-    std::function<Tensors(torch::nn::Module& replica, const Tensors& inputs)>;
-
-// A network's: one input, one output.
-Tensors forward_network(torch::nn::Module& replica, const Tensors& inputs);
-
 // The card that --output-device names, the first where it is -1. Throws
 // std::invalid_argument where it is none of them.
 Card find_output_card(const std::vector<Card>& cards, int index);
 
-class DataParallel {
+class DataParallel final : public Steps {
  public:
   // `module` lies on the first of `cards`, the primary card (PyTorch's device_ids[0]),
   // and stays the caller's; it can clone() itself. Inputs are cut and outputs joined
@@ -47,15 +40,12 @@ class DataParallel {
   DataParallel(const DataParallel&) = delete;
   DataParallel& operator=(const DataParallel&) = delete;
 
-  // Inputs on the primary card, all with as many rows -> outputs [all rows, ...] on the
-  // output card, fresh leaves; an output [] of a replica is one row. With fewer rows
-  // than cards there are fewer replicas. An exception in a replica's pass comes out
-  // naming the replica and its card; the next forward is as if this one had not been.
-  Tensors forward(const Tensors& inputs);
+  // An output [] of a replica is one row. With fewer rows than cards there are fewer
+  // replicas. An exception in a replica's pass comes out naming the replica and its
+  // card; the next forward is as if this one had not been.
+  Tensors forward(const Tensors& inputs) override;
 
-  // The outputs' gradients on the output card, undefined where the loss did not depend
-  // on one; afterwards the module's gradients have grown by the sum over cards.
-  void backward(const Tensors& output_grads);
+  void backward(const Tensors& output_grads) override;
 
  private:
   Route inputs_route() { return {cards_, threads_, cards_.front(), dim_}; }

@@ -1,5 +1,6 @@
 #include "data_parallel/loss_place.h"
 
+#include "data_parallel/data_parallel.h"
 #include "device/memory_ledger.h"
 #include "device/stage.h"
 #include "training/evaluate.h"

@@ -6,7 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "data_parallel/data_parallel.h"
+#include "data_parallel/steps.h"
 #include "device/card.h"
 #include "training/options.h"
 #include "training/step_meter.h"

@@ -1,7 +1,7 @@
 #include "data_parallel/train.h"
 
-#include "data_parallel/data_parallel.h"
 #include "data_parallel/loss_place.h"
+#include "data_parallel/steps.h"
 #include "training/catalog.h"
 #include "training/evaluate.h"
 #include "training/optimizer.h"
@@ -22,8 +22,8 @@ TrainReport train(const TrainOptions& options, const World& world) {
   auto model = make_model(options, device);
   LossPlace criterion(options, cards, meter);
   Optimizer optimizer(model, options, meter);
-  DataParallel parallel(model.ptr(), criterion.forward(), cards, options.data_parallel,
-                        meter);
+  const auto parallel = make_steps(model, criterion.forward(), cards,
+                                   options.data_parallel, meter);
 
   // 3. Data.
   const auto dataset = load_dataset(options);
@@ -39,10 +39,10 @@ TrainReport train(const TrainOptions& options, const World& world) {
       const auto labels = device.put(batch.labels);
       optimizer.zero_grad();
       // Gathered: a fresh leaf.
-      const auto logits = parallel.forward(criterion.inputs(images, labels)).front();
+      const auto logits = parallel->forward(criterion.inputs(images, labels)).front();
       const auto loss = criterion(logits, labels);
       loss.backward();  // stops at the gathered logits
-      parallel.backward({logits.grad()});
+      parallel->backward({logits.grad()});
       optimizer.step();
       meter.step(loss, labels.size(0));
       if (meter.done()) break;

@@ -17,7 +17,8 @@ TEST(CudaModuleTest, OpensAndExportsWhatTheRoomsAskFor) {
   ASSERT_NE(module, nullptr) << dlerror();
   for (const char* name :
        {"lockstep_cuda_watch", "lockstep_cuda_device_name", "lockstep_make_nccl",
-        "lockstep_close_nccl", "lockstep_nccl_broadcast", "lockstep_nccl_reduce"}) {
+        "lockstep_close_nccl", "lockstep_nccl_broadcast", "lockstep_nccl_reduce",
+        "lockstep_libtorch_data_parallel"}) {
     EXPECT_NE(dlsym(module, name), nullptr) << name;
   }
   auto* count = reinterpret_cast<decltype(&lockstep_cuda_device_count)>(

@@ -97,6 +97,11 @@ void bind_data_parallel(CLI::App& app, TrainOptions& options) {
       ->check(CLI::IsMember({"cached", "every-step"}))
       ->capture_default_str();
   app.add_option(
+         "--dp-steps", dp.steps,
+         "lockstep, or libtorch: torch::nn::parallel::data_parallel, on CUDA cards")
+      ->check(CLI::IsMember({"lockstep", "libtorch"}))
+      ->capture_default_str();
+  app.add_option(
          "--dp-loss", dp.loss,
          "primary (computed from the gathered logits) or replica (on each card)")
       ->check(CLI::IsMember({"primary", "replica"}))

@@ -55,6 +55,9 @@ struct DataParallelOptions {
   std::string loss = "primary";
   // The primary card's part of the batch, relative to an equal share.
   double primary_share = 1;
+
+  // Who does all this: "lockstep", or "libtorch": its own function, on CUDA.
+  std::string steps = "lockstep";
 };
 
 struct TrainOptions {
