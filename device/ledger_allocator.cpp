@@ -42,6 +42,17 @@ void free_block(void* block) {
   cache->give(header, bytes);
 }
 
+// Charged first: a limited card refuses what does not fit before anything is taken.
+void* charged_block(BlockCache& cache, Account account, int64_t bytes) {
+  charge(account, bytes);
+  try {
+    return cache.take(block_bytes(bytes));
+  } catch (...) {
+    credit(account, bytes);
+    throw;
+  }
+}
+
 class LedgerAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
@@ -50,15 +61,8 @@ class LedgerAllocator final : public c10::Allocator {
     Account account = current_account();
     if (is_cuda_card(account.card)) account = {kHost, Category::other};
     const auto size = static_cast<int64_t>(bytes);
-    charge(account, size);
     BlockCachePtr cache = block_cache_of(account.card);
-    void* place = nullptr;
-    try {
-      place = cache->take(block_bytes(size));
-    } catch (...) {
-      credit(account, size);
-      throw;
-    }
+    void* place = charged_block(*cache, account, size);
     void* block =
         new (place) Header{size, account.card, account.category, std::move(cache)} + 1;
     return {block, block, &free_block, cpu};

@@ -26,9 +26,8 @@ struct CardLedger {
 
   void change(Category category, int64_t by) {
     const auto i = static_cast<size_t>(category);
-    bytes.live_by_category[i] += by;
-    bytes.highest_by_category[i] =
-        std::max(bytes.highest_by_category[i], bytes.live_by_category[i]);
+    const int64_t live = bytes.live_by_category[i] += by;
+    if (live > bytes.highest_by_category[i]) bytes.highest_by_category[i] = live;
     if (listener != nullptr) listener->changed(category, by);
   }
 };
@@ -80,7 +79,9 @@ std::string told(const CardBytes& card, const Unit& unit) {
   return all.empty() ? "" : text + ")";
 }
 
-[[noreturn]] void refuse(int card, int64_t bytes, int64_t limit, const CardBytes& now) {
+[[noreturn, gnu::cold, gnu::noinline]] void refuse(int card, int64_t bytes,
+                                                   int64_t limit,
+                                                   const CardBytes& now) {
   const Unit more = unit_of(bytes);
   const Unit unit = unit_of(limit);
   TORCH_CHECK_WITH(
