@@ -22,8 +22,8 @@ TrainReport train(const TrainOptions& options, const World& world) {
   auto model = make_model(options, device);
   LossPlace criterion(options, cards, meter);
   Optimizer optimizer(model, options, meter);
-  const auto parallel = make_steps(model, criterion.forward(), cards,
-                                   options.data_parallel, meter);
+  const auto parallel =
+      make_steps(model, criterion.forward(), cards, options.data_parallel, meter);
 
   // 3. Data.
   const auto dataset = load_dataset(options);
