@@ -51,7 +51,8 @@ class GoodRun : public testing::Test {
   static const Result& result() {
     static const auto made = [] {
       auto result = std::make_unique<Result>();
-      ProgramRun run("bench", quick(result->out, {"--gpus", "1,2"}));
+      ProgramRun run("bench",
+                     quick(result->out, {"--gpus", "1,2", "--memory-timeline"}));
       result->status = run.status();
       result->table = run.process().out();
       result->errors = run.process().err();
@@ -66,7 +67,7 @@ TEST_F(GoodRun, LeavesItsFilesAndNothingElse) {
   ASSERT_EQ(result().status, 0) << result().errors;
   EXPECT_EQ(result().left_behind, std::vector<std::string>{});
   std::vector<std::string> expected = {"out", "out/charts"};
-  for (const char* chart : {"losses", "memory", "phases", "throughput"}) {
+  for (const char* chart : {"losses", "memory", "phases", "throughput", "timeline"}) {
     for (const char* kind : {".png", ".svg"}) {
       expected.push_back(std::string("out/charts/") + chart + kind);
     }
@@ -108,7 +109,10 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
     ASSERT_EQ(row.losses.size(), 6u);
     for (const double loss : row.losses) EXPECT_TRUE(std::isfinite(loss));
     ASSERT_EQ(row.memory.size(), static_cast<size_t>(row.cards));
-    for (const reports::CardRow& card : row.memory) EXPECT_GT(card.peak_bytes, 0);
+    for (const reports::CardRow& card : row.memory) {
+      EXPECT_GT(card.peak_bytes, 0);
+      EXPECT_EQ(card.timeline.has_value(), row.repetition == 0) << "a case's first row";
+    }
     EXPECT_EQ(row.phases_ms.count("comm"), row.mode == "ddp" ? 1u : 0u);
     for (const char* phase :
          {"data", "forward", "backward", "exposed_comm", "optimizer"}) {

@@ -33,6 +33,9 @@ std::string program_name(const Case& one, const RunPlan& plan) {
 Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   Words arguments = {
       "--model",      one.model,
+      "--dataset",    sweep.dataset_of(one.model),
+      "--data-dir",   sweep.data_dir,
+      "--vocab-size", std::to_string(sweep.vocab_size),
       "--batch-size", std::to_string(one.local_batch),
       "--steps",      std::to_string(plan.steps),
       "--precision",  plan.precision.empty() ? sweep.precision : plan.precision,
@@ -49,8 +52,6 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     arguments.push_back(option);
     arguments.push_back(value);
   };
-  add("--dataset", sweep.dataset);
-  add("--data-dir", sweep.data_dir);
   add("--threads-per-card", std::to_string(one.threads_per_card));
   add("--device", sweep.device);
   arguments.emplace_back("--quiet");
@@ -92,16 +93,23 @@ std::string python() {
   return path;
 }
 
-launch::Command python_command(const Case& one, const Sweep& sweep,
-                               const RunPlan& plan) {
-  std::string folder = sweep.data_dir;
+void check_python_reads(const std::string& dataset, const std::string& data_dir) {
   try {
-    if (folder.empty()) folder = data::default_data_dir(sweep.dataset).string();
-    data::find_idx_files(sweep.dataset, folder);
+    if (dataset == "tokens") return;
+    if (dataset == "cifar10") {
+      data::find_cifar10_files(data_dir);
+    } else {
+      data::find_idx_files(dataset, data_dir);
+    }
   } catch (const std::exception& error) {
-    throw std::invalid_argument("--peers python reads IDX files: " +
+    throw std::invalid_argument("--peers python reads files and tokens: " +
                                 std::string(error.what()) + "; or leave python out");
   }
+}
+
+launch::Command python_command(const Case& one, const Sweep& sweep,
+                               const RunPlan& plan) {
+  check_python_reads(sweep.dataset_of(one.model), sweep.data_dir);
   launch::Command command;
   // torchrun and its ranks know nothing of die_with_parent(): each is told to end with
   // whoever started it.
@@ -115,7 +123,7 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
          std::to_string(one.cards), "--no-python"});
     add(leash);
   }
-  add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--data-dir", folder, "--threads",
+  add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
        std::to_string(one.threads_per_card)});
   add(shared_arguments(one, sweep, plan));
   if (one.cards > 1) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});

@@ -56,8 +56,9 @@ TEST(CaseCommand, TheC10dPeerKeepsItsReducerAndBackend) {
 
 TEST(CaseCommand, PythonIsToldTheSame) {
   const launch::Command ours = command("ddp", 2), python = command("ddp-python", 2);
-  for (const char* option : {"--model", "--batch-size", "--steps", "--precision",
-                             "--lr", "--seed", "--bucket-cap-mb"}) {
+  for (const char* option :
+       {"--model", "--dataset", "--vocab-size", "--batch-size", "--steps",
+        "--precision", "--lr", "--seed", "--bucket-cap-mb"}) {
     EXPECT_NE(value(ours, option), "") << option;
     EXPECT_EQ(value(python, option), value(ours, option)) << option;
   }
@@ -99,6 +100,18 @@ TEST(CaseCommand, APlanMayAskForAnotherPrecision) {
     EXPECT_EQ(value(command(mode, 1, sweep, {.precision = "fp64"}), "--precision"),
               "fp64")
         << mode;
+  }
+}
+
+TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
+  for (const char* mode : {"single", "dp", "ddp", "ddp-sharded"}) {
+    EXPECT_TRUE((Case{mode, "mlp"}.ours())) << mode;
+    EXPECT_FALSE(has(command(mode, 1), "--memory-timeline"));
+    EXPECT_TRUE(has(command(mode, 1, quick_sweep(), {.memory_timeline = true}),
+                    "--memory-timeline"));
+  }
+  for (const char* mode : {"single-python", "ddp-python", "ddp-c10d", "bound"}) {
+    EXPECT_FALSE((Case{mode, "mlp"}.ours())) << mode;
   }
 }
 

@@ -45,10 +45,14 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--model", sweep.models, "models")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--dataset", sweep.dataset,
-                 "fashion-mnist, mnist, synthetic or features100")
+  app.add_option(
+      "--dataset", sweep.dataset,
+      "of all models, as the programs name them; not given: what suits each");
+  app.add_option("--data-dir", sweep.data_dir,
+                 "folder of the data set's files; of tokens a text file");
+  app.add_option("--vocab-size", sweep.vocab_size,
+                 "tokens that there are, for a transformer")
       ->capture_default_str();
-  app.add_option("--data-dir", sweep.data_dir, "folder of the data set's files");
   app.add_option("--scaling", sweep.scaling,
                  "weak (local batch fixed) or strong (global)")
       ->capture_default_str();
@@ -94,6 +98,8 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
          "(DistributedDataParallel, and the plain loop), bound (so many single "
          "cards at once; there with any peer)")
       ->delimiter(',');
+  app.add_flag("--memory-timeline", sweep.memory_timeline,
+               "one more run of each case of ours: its cards' memory over a step");
   app.add_flag("--predict-memory", line.predict_memory,
                "each card's peak as told from one card at two small batches, beside "
                "what is measured");
@@ -120,12 +126,16 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
 }
 
 std::vector<std::string> fall_back_to_synthetic(BenchLine& line) {
-  if (line.dataset_given) return {};
+  Sweep& sweep = line.sweep;
+  const bool wants_images = std::any_of(
+      sweep.models.begin(), sweep.models.end(),
+      [&](const auto& model) { return sweep.dataset_of(model) == sweep.images; });
+  if (line.dataset_given || !wants_images) return {};
   try {
-    data::find_idx_files(line.sweep.dataset, line.sweep.data_dir);
+    data::find_idx_files(sweep.images, sweep.data_dir);
     return {};
   } catch (const std::runtime_error& missing) {
-    line.sweep.dataset = "synthetic";
+    sweep.images = "synthetic";
     return {std::string("no real images: ") + missing.what(),
             "measuring with SYNTHETIC images instead"};
   }

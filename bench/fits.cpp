@@ -18,8 +18,8 @@ constexpr int64_t kSteps = 2;
 constexpr int kMostRuns = 24;
 constexpr int kMostPredictions = 100;
 
-bool is_out_of_memory(const std::exception& error) {
-  return std::string(error.what()).find("out of memory") != std::string::npos;
+bool says(const std::exception& error, const char* words) {
+  return std::string(error.what()).find(words) != std::string::npos;
 }
 
 void find_fit(Fit& fit, double gib, MemoryModel& memory, const Children& children) {
@@ -39,8 +39,10 @@ void find_fit(Fit& fit, double gib, MemoryModel& memory, const Children& childre
     } catch (const Stopped&) {
       throw;
     } catch (const std::exception& error) {
-      if (!is_out_of_memory(error)) throw;
-      return false;
+      if (says(error, "out of memory")) return false;
+      if (!says(error, "held no whole batch")) throw;
+      throw std::runtime_error("a local batch of " + std::to_string(batch) +
+                               " is more than the data set holds; give --fits less");
     }
   };
   const int64_t guess = std::max<int64_t>(fit.predicted, 1);

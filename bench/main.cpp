@@ -104,6 +104,7 @@ int run(int argc, char** argv) {
     throw std::runtime_error("no case could be measured; " + sweep.out +
                              " is as it was");
   }
+  if (sweep.memory_timeline) record_timelines(plan, children, rows);
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)

@@ -230,4 +230,25 @@ std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
   return measurements.take_rows();
 }
 
+void record_timelines(const Plan& plan, const Children& children,
+                      std::vector<Row>& rows) {
+  constexpr int64_t kSteps = 3;  // the last is recorded, in memory that was used before
+  for (const Case& one : plan.cases) {
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& each) {
+      return each.name == one.name() && each.status == "ok";
+    });
+    if (!one.ours() || row == rows.end()) continue;
+    try {
+      add_timelines(*row,
+                    children.run(one, {.steps = kSteps, .memory_timeline = true}));
+      std::fprintf(stderr, "memory timeline  %s\n", one.name().c_str());
+    } catch (const Stopped&) {
+      throw;
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "memory timeline  %s  ERROR: %s\n", one.name().c_str(),
+                   error.what());
+    }
+  }
+}
+
 }  // namespace lockstep::bench

@@ -29,7 +29,7 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
   row.machine = stamp.machine;
   row.mode = one.mode;
   row.model = one.model;
-  row.dataset = sweep.dataset;
+  row.dataset = sweep.dataset_of(one.model);
   row.device = sweep.device;
   row.scaling = sweep.scaling;
   row.cards = one.cards;
@@ -41,6 +41,9 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
                  {"precision", sweep.precision},
                  {"lr", text_of(sweep.lr)},
                  {"seed", std::to_string(sweep.seed)}};
+  if (row.dataset == "tokens") {
+    row.options["vocab-size"] = std::to_string(sweep.vocab_size);
+  }
   if (sweep.channels_last) row.options["channels-last"] = "yes";
   if (one.loop() == "dp") {
     row.options["dp-reduce"] = one.dp.reduce;
@@ -54,16 +57,6 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["backend"] = peer ? "gloo" : sweep.backend;
     row.options["bucket-cap-mb"] = text_of(sweep.bucket_cap_mb);
     if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
-  }
-  return row;
-}
-
-reports::CardRow card_row(const training::CardMemory& card) {
-  reports::CardRow row = {card.card, card.peak_bytes, card.at_peak_bytes,
-                          card.highest_bytes, card.allocator_peak_bytes};
-  if (card.timeline) {
-    const auto& [ms, category, stage, bytes, categories, stages] = *card.timeline;
-    row.timeline = {ms, category, stage, bytes, categories, stages};
   }
   return row;
 }
@@ -96,11 +89,21 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.phases_ms = report.phases_ms;
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
-    row.memory.push_back(card_row(card));
+    row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes,
+                          card.highest_bytes, card.allocator_peak_bytes});
   }
   row.rss_peak_bytes = report.rss_peak_bytes;
   row.accuracy = report.accuracy();
   return row;
+}
+
+void add_timelines(Row& row, const TrainReport& report) {
+  for (const training::CardMemory& card : report.cards) {
+    if (!card.timeline) continue;
+    const auto& [ms, category, stage, bytes, categories, stages] = *card.timeline;
+    row.memory.at(static_cast<size_t>(card.card)).timeline = {
+        ms, category, stage, bytes, categories, stages};
+  }
 }
 
 Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,

@@ -20,6 +20,8 @@ struct Stamp {
 
 reports::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
                         int repetition, const TrainReport& report);
+// Of another run of the same case, whose times are not the row's.
+void add_timelines(reports::Row& row, const TrainReport& report);
 reports::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
                        int repetition, const std::string& message);
 

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "training/options.h"
 #include "training/registry.h"
 
 namespace lockstep::bench {
@@ -123,6 +124,12 @@ std::string DpWay::mode() const {
   return mode;
 }
 
+std::string Sweep::dataset_of(const std::string& model) const {
+  if (!dataset.empty()) return dataset;
+  const std::string usual = training::usual_dataset(model);
+  return usual == "fashion-mnist" ? images : usual;
+}
+
 std::string Case::name() const {
   return mode + "/" + model + "/cards:" + std::to_string(cards);
 }
@@ -130,6 +137,10 @@ std::string Case::name() const {
 std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
 
 bool Case::in_python() const { return mode == "single-python" || mode == "ddp-python"; }
+
+bool Case::ours() const {
+  return !in_python() && mode != "ddp-c10d" && mode != "bound";
+}
 
 void validate(const Sweep& sweep) {
   for (const std::string& mode : sweep.modes) {

@@ -27,8 +27,11 @@ struct Sweep {
   std::vector<double> primary_share = {1};
   std::vector<int> gpus;  // empty: 1, 2, 4 .. up to the cores, at most 8
   std::vector<std::string> models = {"mlp", "convnet"};
-  std::string dataset = "fashion-mnist";
+  std::string dataset;                   // empty: each model's own
+  std::string images = "fashion-mnist";  // of the models whose own are images
+  std::string dataset_of(const std::string& model) const;
   std::string data_dir;
+  int64_t vocab_size = 50257;
   std::string scaling =
       "weak";               // weak: the local batch is fixed; strong: the global batch
   int64_t batch_size = 64;  // local; under strong scaling that of the most cards
@@ -50,6 +53,8 @@ struct Sweep {
   uint64_t seed = 0;
   // Measured beside ours: "c10d", "python", "bound". The bound is there with any.
   std::vector<std::string> peers;
+  // Once more a case of ours, after the timed runs: its cards' memory over a step.
+  bool memory_timeline = false;
   std::string out = "reports/out";
 };
 
@@ -69,6 +74,7 @@ struct Case {
   std::string name() const;  // "ddp/mlp/cards:2"
   std::string loop() const;  // "ddp" of "ddp-python"
   bool in_python() const;
+  bool ours() const;  // no peer, no bound
 };
 
 // Throws std::invalid_argument naming the value that cannot be.

@@ -155,7 +155,8 @@ TEST(BenchLine, SyntheticImagesStandInLoudlyForMissingOnes) {
   line.sweep.data_dir =
       std::filesystem::temp_directory_path() / "lockstep-no-such-folder";
   const Names told = fall_back_to_synthetic(line);
-  EXPECT_EQ(line.sweep.dataset, "synthetic");
+  EXPECT_EQ(line.sweep.dataset_of("mlp"), "synthetic");
+  EXPECT_EQ(line.sweep.dataset_of("transformer"), "tokens");
   ASSERT_EQ(told.size(), 2u);
   EXPECT_NE(told[0].find("lockstep-no-such-folder"), std::string::npos);
   EXPECT_NE(told[0].find("apt-get install dataset-fashion-mnist"), std::string::npos);
@@ -165,7 +166,19 @@ TEST(BenchLine, SyntheticImagesStandInLoudlyForMissingOnes) {
 TEST(BenchLine, WhatWasAskedForIsNeverReplaced) {
   BenchLine line = parse_bench_line({"--data-dir", "lockstep-no-such-folder"});
   EXPECT_EQ(fall_back_to_synthetic(line), Names{});
-  EXPECT_EQ(line.sweep.dataset, "fashion-mnist");
+  EXPECT_EQ(line.sweep.dataset_of("mlp"), "fashion-mnist");
+  line = parse_bench_line({"--dataset", "mnist", "--model", "mlp,transformer"});
+  EXPECT_EQ(fall_back_to_synthetic(line), Names{});
+  EXPECT_EQ(line.sweep.dataset_of("transformer"), "mnist");
+}
+
+TEST(BenchLine, EveryModelHasItsOwnDataSet) {
+  BenchLine line = parse_bench_line({"--model", "transformer,linear"});
+  line.sweep.data_dir = "lockstep-no-such-folder";
+  EXPECT_EQ(fall_back_to_synthetic(line), Names{}) << "none of them wants images";
+  EXPECT_EQ(line.sweep.dataset_of("transformer-tied"), "tokens");
+  EXPECT_EQ(line.sweep.dataset_of("linear"), "features100");
+  EXPECT_EQ(line.sweep.dataset_of("convnet"), "fashion-mnist");
 }
 
 }  // namespace

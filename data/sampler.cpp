@@ -6,10 +6,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "device/memory_ledger.h"
+
 namespace lockstep::data {
 namespace {
 
 std::vector<int64_t> shuffled(int64_t size, uint64_t seed) {
+  const device::HostScope host;  // no card holds the order
   const at::Generator generator = at::detail::createCPUGenerator(seed);
   const at::Tensor order =
       at::randperm(size, generator, at::TensorOptions().dtype(at::kLong));

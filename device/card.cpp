@@ -32,6 +32,11 @@ at::Tensor Card::put(const at::Tensor& tensor, Category category) const {
                    /*copy=*/true);
 }
 
+void Card::limit_memory(int64_t bytes) {
+  if (emulated()) return limit_card(index_, bytes);
+  limit_ = bytes;
+}
+
 void Card::reset_peaks() const {
   reset_peak(index_);
   if (emulated()) {
@@ -100,6 +105,7 @@ CardScope::CardScope(const Card& card) : account_({card.index(), Category::other
     forbid_tf32();
     device_.reset_device(card.torch_device());
     set_card_of_device(card.torch_device().index(), card.index());
+    if (card.limit_ > 0) limit_cuda_allocator(card.torch_device().index(), card.limit_);
   }
 }
 

@@ -30,6 +30,11 @@ class Card {
   // A copy of `tensor` on this card, its bytes charged to it as `category`.
   at::Tensor put(const at::Tensor& tensor, Category category = Category::input) const;
 
+  // From here on the card holds no more bytes than this; 0: no limit. What goes beyond
+  // throws c10::OutOfMemoryError. Of a CUDA card it limits what this process takes,
+  // from the next CardScope on.
+  void limit_memory(int64_t bytes);
+
   // Peak bytes start again from what is live now; the allocator's own since then.
   void reset_peaks() const;
   AllocatorPeaks allocator_peaks() const;
@@ -38,9 +43,11 @@ class Card {
   std::string name() const;
 
  private:
+  friend class CardScope;
   at::Device device_;
   int index_;
   int threads_;
+  int64_t limit_ = 0;  // of a CUDA card
 };
 
 // 0 asked for means cores / cards, at least 1.

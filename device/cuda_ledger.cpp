@@ -99,4 +99,8 @@ void reset_cuda_allocator_peaks(int device) {
   allocator().resetPeakStats(static_cast<c10::DeviceIndex>(device));
 }
 
+void limit_cuda_allocator(int device, int64_t bytes) {
+  cuda_function<decltype(lockstep_cuda_limit)>("lockstep_cuda_limit")(device, bytes);
+}
+
 }  // namespace lockstep::device

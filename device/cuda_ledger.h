@@ -37,5 +37,7 @@ void cuda_block_freed(int device, size_t address);
 // Of the caching allocator on that device, since the last reset.
 AllocatorPeaks cuda_allocator_peaks(int device);
 void reset_cuda_allocator_peaks(int device);
+// It takes no more from the device in this process.
+void limit_cuda_allocator(int device, int64_t bytes);
 
 }  // namespace lockstep::device

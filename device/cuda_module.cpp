@@ -6,6 +6,7 @@
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdio>
 
 int lockstep_cuda_device_count(char* reason, int reason_size) {
@@ -39,4 +40,14 @@ void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t by
           freed(entry.device_, entry.addr_);
         }
       });
+}
+
+void lockstep_cuda_limit(int device, int64_t bytes) {
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) return;
+  const double whole = static_cast<double>(properties.totalGlobalMem);
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(
+      std::min(1.0, static_cast<double>(bytes) / whole),
+      static_cast<c10::DeviceIndex>(device));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 extern "C" {
 
@@ -17,5 +18,8 @@ void lockstep_cuda_device_name(int device, char* name, int name_size);
 // does it, inside the allocator's lock. Call it once.
 void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t bytes),
                          void (*freed)(int device, size_t address));
+
+// LibTorch's caching allocator takes no more bytes than these from the device.
+void lockstep_cuda_limit(int device, int64_t bytes);
 
 }  // extern "C"

@@ -50,12 +50,17 @@ class LedgerAllocator final : public c10::Allocator {
     Account account = current_account();
     if (is_cuda_card(account.card)) account = {kHost, Category::other};
     const auto size = static_cast<int64_t>(bytes);
+    charge(account, size);
     BlockCachePtr cache = block_cache_of(account.card);
-    void* place = cache->take(block_bytes(size));
-    auto* header =
-        new (place) Header{size, account.card, account.category, std::move(cache)};
-    charge(account, header->bytes);
-    void* block = header + 1;
+    void* place = nullptr;
+    try {
+      place = cache->take(block_bytes(size));
+    } catch (...) {
+      credit(account, size);
+      throw;
+    }
+    void* block =
+        new (place) Header{size, account.card, account.category, std::move(cache)} + 1;
     return {block, block, &free_block, cpu};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &free_block; }

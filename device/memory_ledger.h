@@ -57,6 +57,11 @@ Account current_account();  // of the calling thread
 void set_account(Account account);
 void set_category(Category category);
 
+// An emulated card holds no more than this, as a real one has a size. 0: no limit.
+void limit_card(int card, int64_t bytes);
+
+// Throws c10::OutOfMemoryError where the card's limit leaves no room for them; then
+// nothing is charged.
 void charge(Account account, int64_t bytes);
 void credit(Account account, int64_t bytes);
 // Moves bytes between two categories of one card; the peak stays what it was.

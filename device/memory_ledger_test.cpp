@@ -110,6 +110,32 @@ TEST_F(MemoryLedgerTest, RandomAllocationsAgreeWithACountKeptByHand) {
   }
 }
 
+TEST_F(MemoryLedgerTest, ALimitIsKeptToTheByte) {
+  const AccountScope scope({21, Category::parameters});
+  limit_card(21, 3 << 20);
+  {
+    const at::Tensor parameters = bytes(1 << 20);
+    const CategoryScope inner(Category::activations);
+    const at::Tensor all_the_rest = bytes(2 << 20);
+    std::string message = "none";
+    try {
+      bytes(1);
+    } catch (const c10::OutOfMemoryError& error) {
+      message = error.what_without_backtrace();
+    }
+    EXPECT_EQ(message,
+              "cpu card 21: out of memory: 1 bytes more do not fit: 3.00 of 3.00 MiB "
+              "are in use (activations 2.00, parameters 1.00); try a smaller "
+              "--batch-size");
+    EXPECT_EQ(live(21), 3 << 20) << "what was refused is not charged";
+    EXPECT_EQ(card_bytes(21).peak, 3 << 20);
+  }
+  EXPECT_THROW(bytes((3 << 20) + 1), c10::OutOfMemoryError);
+  { const at::Tensor whole = bytes(3 << 20); }  // the card works on
+  limit_card(21, 0);
+  const at::Tensor more = bytes(4 << 20);
+}
+
 TEST_F(MemoryLedgerTest, ScopesNestAndEnd) {
   EXPECT_EQ(current_account().card, kHost);
   {

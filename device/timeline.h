@@ -23,6 +23,7 @@ struct MemoryEvent {
 };
 
 // In the ledger's order. A change of category is two events, the bytes' leaving first.
+// Where a stage begins (StageScope) an event of 0 bytes says so.
 struct CardEvents {
   int card = 0;
   std::vector<MemoryEvent> events;

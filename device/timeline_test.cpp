@@ -56,7 +56,9 @@ TEST_F(TimelineTest, EveryChangeHasItsCategoryStageAndBytes) {
   EXPECT_EQ(cards[0].card, 1);
   const std::vector<MemoryEvent> expected = {
       {0, Category::parameters, 100, "before"},
+      {0, Category::parameters, 0, "forward"},
       {0, Category::activations, 50, "forward"},
+      {0, Category::activations, 0, "backward"},
       {0, Category::activations, -50, "backward"},
       {0, Category::gradients, 50, "backward"},
       {0, Category::gradients, -50, "forward"},

@@ -155,6 +155,7 @@ std::vector<Chart> make_charts(const std::vector<Case>& cases,
   const std::vector<std::pair<std::string, Maker>> makers = {
       {"throughput", throughput_data},
       {"memory", memory_data},
+      {"timeline", timeline_data},
       {"phases", phases_data},
       {"losses", losses_data}};
   const json style = read_json(folder / "style.json");
@@ -173,7 +174,8 @@ std::vector<Chart> make_charts(const std::vector<Case>& cases,
     fit_scale(spec, "category", values_of(data, "category"));
     fit_scale(spec, "phase", values_of(data, "phase"));
     fit_card_ticks(spec, data);
-    spec["facet"]["sort"] = models_of(cases);
+    const bool by_model = spec["facet"]["field"] == "model";
+    spec["facet"]["sort"] = by_model ? models_of(cases) : values_of(data, "panel");
     fit_columns(spec, data);
     fit_bars(spec, data);
     fit_places(spec, data);

@@ -18,8 +18,13 @@ namespace lockstep::reports {
 // The records of each chart's data set.
 nlohmann::json throughput_data(const std::vector<Case>& cases);
 nlohmann::json memory_data(const std::vector<Case>& cases);
+// Of each model and series the case of the most cards.
+nlohmann::json timeline_data(const std::vector<Case>& cases);
 nlohmann::json phases_data(const std::vector<Case>& cases);
 nlohmann::json losses_data(const std::vector<Case>& cases);
+
+// The ledger's categories as charts stack them, from the bottom up.
+const std::vector<std::string>& stack_order();
 
 // "Emulated cards: 1 thread each, on Some CPU." or the device's name; one line a kind
 // of card.

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "reports/sample_rows.h"
 
@@ -184,9 +185,10 @@ TEST(Scales, KeepTheColoursOfWhatIsThere) {
 }
 
 TEST(Charts, SpecificationsAreFilledAndSayWhatIsEmulated) {
-  const std::vector<Row> rows = sample_sweep("mlp", 2);
+  std::vector<Row> rows = sample_sweep("mlp", 2);
+  add_sample_timelines(rows.front());
   const std::vector<Chart> charts = make_charts(gather_cases(rows), specs());
-  ASSERT_EQ(charts.size(), 4u);
+  ASSERT_EQ(charts.size(), 5u);
   for (const Chart& chart : charts) {
     const json spec = json::parse(chart.spec);
     EXPECT_EQ(spec["data"]["name"], chart.name);
@@ -199,6 +201,69 @@ TEST(Charts, SpecificationsAreFilledAndSayWhatIsEmulated) {
   }
   const json throughput = json::parse(charts[0].spec);
   EXPECT_EQ(throughput["spec"]["encoding"]["x"]["axis"]["values"], json({1, 2, 4}));
+}
+
+TEST(Timeline, LanesStackToTheirPeakOverTheStagesOfTheStep) {
+  std::vector<Row> rows = sample_sweep("mlp", 2);
+  EXPECT_TRUE(timeline_data(gather_cases(rows)).empty());
+  for (Row& row : rows) {
+    if (row.repetition == 0) add_sample_timelines(row);
+  }
+  const json data = timeline_data(gather_cases(rows));
+  std::set<std::string> panels;
+  for (const json& record : data) panels.insert(record["panel"]);
+  EXPECT_EQ(panels,
+            (std::set<std::string>{"mlp · single · 1 card", "mlp · dp · 4 cards",
+                                   "mlp · ddp · 4 cards"}))
+      << "of each mode the most cards";
+  // 2 + 2 + 2 + 6 + 4 + 4 MiB; half of the 6 of activations come in the middle.
+  const json primary = {{"case", "dp · 4 cards"}, {"card_name", "card 0 (primary)"}};
+  json wanted = primary;
+  wanted["kind"] = "card";
+  const json card = only(data, wanted);
+  EXPECT_EQ(card["peak"], 20);
+  EXPECT_EQ(card["peak_x"], 0.5);
+  EXPECT_EQ(card["label"], "card 0 (primary) · 20.0 MiB");
+  std::vector<double> high;
+  std::vector<double> x;
+  for (const json& record : data) {
+    if (record["kind"] != "layer" || record["category"] != "activations") continue;
+    if (record["case"] != primary["case"]) continue;
+    if (record["card_name"] != primary["card_name"]) continue;
+    x.push_back(record["x"]);
+    high.push_back(record["high"].get<double>() - record["low"].get<double>());
+  }
+  EXPECT_EQ(x, (std::vector<double>{0, 0.1, 0.5, 0.7, 1}));
+  EXPECT_EQ(high, (std::vector<double>{0, 3, 6, 0, 0}));
+  wanted["kind"] = "stage";
+  wanted["stage"] = "backward";
+  EXPECT_EQ(only(data, wanted)["x"], 0.5);
+  EXPECT_EQ(only(data, wanted)["right"], 0.8);
+}
+
+TEST(Timeline, ThinningKeepsEveryPeak) {
+  std::vector<Row> rows = {sample_row("single", "mlp", 1, 2)};
+  TimelineRow line;
+  line.categories = {"activations"};
+  line.stages = {"forward"};
+  double peak = 0;
+  for (int i = 0; i < 20000; ++i) {
+    line.ms.push_back(i);
+    line.category.push_back(0);
+    line.stage.push_back(0);
+    // Up and down; one peak of one event stands out.
+    const int64_t size = i / 2 == 6789 ? 8 : 1 + i / 2 % 3;
+    line.bytes.push_back((i % 2 == 0 ? size : -size) * kSampleMiB);
+    peak = std::max(peak, static_cast<double>(size));
+  }
+  rows[0].memory[0].timeline = line;
+  const json data = timeline_data(gather_cases(rows));
+  double highest = 0;
+  for (const json& record : data) {
+    if (record["kind"] == "layer") highest = std::max(highest, double(record["high"]));
+  }
+  EXPECT_EQ(highest, peak);
+  EXPECT_LE(data.size(), 400U);
 }
 
 }  // namespace

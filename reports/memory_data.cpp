@@ -15,10 +15,7 @@ using nlohmann::json;
 // One bar's categories from the bottom up; what the ledger did not name is shown as
 // such.
 std::vector<std::pair<std::string, double>> stack_of(const CardRow& card) {
-  const std::vector<std::string> order = {
-      "parameters",      "replicas",    "gradients", "buckets",
-      "optimizer state", "activations", "input",     "outputs",
-      "gathered outputs"};
+  const std::vector<std::string>& order = stack_order();
   std::vector<std::pair<std::string, double>> stack;
   double named = 0;
   for (const auto& [category, bytes] : card.at_peak_bytes) {
@@ -116,6 +113,13 @@ void add_case(json& data, const Case& each, const Slots& slots) {
 }
 
 }  // namespace
+
+const std::vector<std::string>& stack_order() {
+  static const std::vector<std::string> order = {
+      "parameters",  "replicas", "gradients", "buckets",          "optimizer state",
+      "activations", "input",    "outputs",   "gathered outputs", "other"};
+  return order;
+}
 
 json memory_data(const std::vector<Case>& cases) {
   json data = json::array();

@@ -25,6 +25,12 @@ std::string caption_of(const std::string& chart) {
            "are "
            "the same height.";
   }
+  if (chart == "timeline") {
+    return "Read a lane from left to right: activations grow in the forward pass and "
+           "go in the backward pass, where gradients come in their place. What only "
+           "the primary card's lane shows under DataParallel (dp) is what the other "
+           "cards wait for.";
+  }
   if (chart == "phases") {
     return "Red is communication that nothing hides. DataParallel pays it for scatter, "
            "replicate, gather and reduce; DistributedDataParallel starts its "
@@ -144,6 +150,7 @@ std::string figures(const PageParts& parts) {
   std::string html;
   for (size_t i = 0; i < parts.charts.size(); ++i) {
     const Chart& chart = parts.charts[i];
+    if (chart.empty && chart.name == "timeline") continue;  // seldom asked for
     if (chart.empty) {
       html += "<p class=\"none\">No case has anything to show for " + chart.name +
               ": it was not measured.</p>\n";

@@ -35,6 +35,9 @@ std::string program() { return std::string(std::getenv("LOCKSTEP_BIN")) + "/repo
 
 std::vector<Row> sweep() {
   std::vector<Row> rows = sample_sweep("mlp", 2);
+  for (Row& row : rows) {
+    if (row.repetition == 0) add_sample_timelines(row);
+  }
   for (const Row& row : sample_sweep(kNasty, 30)) rows.push_back(row);
   rows.push_back(sample_row("ddp", "convnet", 2, 5));
   rows.back().status = "error";
@@ -112,7 +115,7 @@ std::pair<std::string, std::string> open_in_browser(const fs::path& page) {
 
 TEST_F(Page, EveryChartIsDrawnWithoutANetworkAndWithoutAnError) {
   const auto [document, log] = open_in_browser(path() / "index.html");
-  for (const char* name : {"throughput", "memory", "phases", "losses"}) {
+  for (const char* name : {"throughput", "memory", "timeline", "phases", "losses"}) {
     const size_t start = document.find("data-chart=\"" + std::string(name) + "\"");
     ASSERT_NE(start, std::string::npos) << name;
     const std::string figure =
@@ -140,7 +143,7 @@ TEST_F(Page, NamesFromRowsAreText) {
   const std::string page = html();
   EXPECT_FALSE(contains(page, "<img src=x"));
   EXPECT_FALSE(contains(page, "<b>at step 4"));
-  EXPECT_EQ(count(page, "</script"), 5);  // four data sets and the page's own
+  EXPECT_EQ(count(page, "</script"), 6);  // five data sets and the page's own
   EXPECT_TRUE(contains(page, "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;"));
 }
 
@@ -163,7 +166,7 @@ TEST_F(Page, TheTableHasFiguresAndWords) {
 }
 
 TEST_F(Page, ChartsAreFilesToo) {
-  for (const char* name : {"throughput", "memory", "phases", "losses"}) {
+  for (const char* name : {"throughput", "memory", "timeline", "phases", "losses"}) {
     const fs::path chart = path() / "charts" / name;
     EXPECT_EQ(read_file(chart.string() + ".svg").substr(0, 4), "<svg");
     EXPECT_EQ(read_file(chart.string() + ".png").substr(1, 3), "PNG");

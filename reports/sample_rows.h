@@ -88,4 +88,32 @@ inline std::vector<Row> sample_sweep(const std::string& model, double step_ms) {
   return rows;
 }
 
+// A step of 10 ms of every card of the row: to the peak in the middle of it, and back.
+inline void add_sample_timelines(Row& row) {
+  for (CardRow& card : row.memory) {
+    TimelineRow line;
+    line.stages = {"before", "forward", "backward", "optimizer"};
+    const auto add = [&line](double ms, int category, int stage, int64_t bytes) {
+      line.ms.push_back(ms);
+      line.category.push_back(category);
+      line.stage.push_back(stage);
+      line.bytes.push_back(bytes);
+    };
+    for (const auto& [category, bytes] : card.at_peak_bytes) {
+      line.categories.push_back(category);
+    }
+    const auto count = static_cast<int>(line.categories.size());
+    const auto bytes_of = [&](int i) {
+      return card.at_peak_bytes.at(line.categories[static_cast<size_t>(i)]);
+    };
+    for (int i = 1; i < count; ++i) add(0, i, 0, bytes_of(i));  // all but activations
+    add(1, 0, 1, bytes_of(0) / 2);
+    add(5, 0, 2, bytes_of(0) - bytes_of(0) / 2);
+    add(7, 0, 2, -bytes_of(0));
+    add(8, 0, 3, 0);
+    add(10, 0, 1, 0);
+    card.timeline = line;
+  }
+}
+
 }  // namespace lockstep::reports

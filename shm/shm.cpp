@@ -64,8 +64,14 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
         std::max<size_t>(1, static_cast<size_t>(elements) * options.dtype().itemsize());
     const auto charged = static_cast<int64_t>(bytes);
     const device::Account account = device::current_account();
-    void* block = blocks_->take(bytes);
     device::charge(account, charged);
+    void* block = nullptr;
+    try {
+      block = blocks_->take(bytes);
+    } catch (...) {
+      device::credit(account, charged);
+      throw;
+    }
     const auto give_back = [blocks = blocks_, account, bytes, charged](void* freed) {
       device::credit(account, charged);
       blocks->give(freed, bytes);

@@ -4,40 +4,15 @@
 #include <unistd.h>
 
 #include "launch/listener.h"
-#include "tests/idx_folder.h"
 #include "tests/program_run.h"
+#include "tests/refused_input.h"
 
 namespace lockstep {
 namespace {
 
-struct BadInput {
-  std::vector<std::string> arguments;
-  int status;
-  std::vector<std::string> words;  // of the one line
-};
-
-const std::vector<std::string> kTraining = {"single_gpu", "data_parallel", "ddp"};
-
 // Enough to be quick where the input turns out to be good after all.
 const std::vector<std::string> kSmall = {
     "--model", "linear", "--dataset", "features100", "--device", "cpu", "--steps", "2"};
-const std::vector<std::string> kImages = {"--model",  "mlp", "--dataset", "mnist",
-                                          "--device", "cpu", "--steps",   "2"};
-
-std::vector<std::string> joined(std::vector<std::string> a,
-                                const std::vector<std::string>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-void refuse(const std::string& program, const BadInput& bad) {
-  std::string shown = program;
-  for (const std::string& argument : bad.arguments) shown += " " + argument;
-  SCOPED_TRACE(shown);
-  ProgramRun run(program, bad.arguments);
-  expect_refusal(run, bad.status, joined({program + ": "}, bad.words));
-  EXPECT_EQ(run.process().out(), "");
-}
 
 // Another launcher (torchrun) starts every rank itself: rank 0's line is enough.
 TEST(BadInputTest, UnderALauncherTheFirstRankSpeaks) {
@@ -48,8 +23,7 @@ TEST(BadInputTest, UnderALauncherTheFirstRankSpeaks) {
                                {"MASTER_ADDR", "127.0.0.1"},
                                {"MASTER_PORT", "1"}};
   };
-  ProgramRun second("ddp", arguments, place(1));
-  ProgramRun first("ddp", arguments, place(0));
+  ProgramRun second("ddp", arguments, place(1)), first("ddp", arguments, place(0));
   expect_refusal(first, 2, {"ddp: ", "--lrr"});
   // As launchers do once a rank failed; rank 1 has waited for it.
   second.process().stop(std::chrono::seconds(1));
@@ -107,6 +81,7 @@ const std::vector<BadInput>& of_every_training() {
       {{"--batch-size", "100000", "--drop-last"},
        1,
        {"100000", "smaller", "--drop-last"}},
+      {{"--card-memory", "2e-5"}, 1, {"cpu card 0: out of memory: 25.00 KiB more"}},
   };
   return table;
 }
@@ -212,70 +187,6 @@ TEST(BadInput, OfTheMetricsFile) {
     }
   }
   EXPECT_EQ(place.names(), std::vector<std::string>{"file"});
-}
-
-TEST(BadInput, OfTheData) {
-  struct Spoiled {
-    const char* what;
-    void (*spoil)(const IdxFolder&);
-    std::vector<std::string> words;
-  };
-  const std::vector<Spoiled> table = {
-      {"missing file",
-       [](const IdxFolder& data) { data.remove("t10k-labels-idx1-ubyte"); },
-       {"t10k-labels-idx1-ubyte", "--data-dir"}},
-      {"truncated gzip",
-       [](const IdxFolder& data) {
-         data.remove("train-images-idx3-ubyte");
-         // A gzip header and the first bytes of a stored block of 65535.
-         data.write("train-images-idx3-ubyte.gz",
-                    std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x01\xff\xff\0\0abc", 18));
-       },
-       {"train-images-idx3-ubyte.gz", "truncated", "fetch"}},
-      {"wrong magic",
-       [](const IdxFolder& data) {
-         data.write("train-images-idx3-ubyte", idx_images(kTrainImages, 0x802));
-       },
-       {"train-images-idx3-ubyte", "0x00000802", "0x00000803"}},
-      {"lengths that do not add up",
-       [](const IdxFolder& data) {
-         data.write("t10k-images-idx3-ubyte", idx_images(16).substr(0, 5000));
-       },
-       {"t10k-images-idx3-ubyte", "16 images", "4984 bytes"}},
-      {"a label out of range",
-       [](const IdxFolder& data) {
-         data.write("train-labels-idx1-ubyte", idx_labels(kTrainImages, 10));
-       },
-       {"train-labels-idx1-ubyte", "label 0 is 10", "0..9"}},
-      {"counts that differ",
-       [](const IdxFolder& data) {
-         data.write("train-labels-idx1-ubyte", idx_labels(kTrainImages - 1));
-       },
-       {"256 images", "255 labels", "train-labels-idx1-ubyte"}},
-  };
-  const TestFolder place;
-  for (const Spoiled& one : table) {
-    SCOPED_TRACE(one.what);
-    const IdxFolder data;
-    one.spoil(data);
-    const std::vector<std::string> given =
-        joined(kImages, {"--data-dir", data.path, "--gpus"});
-    refuse("single_gpu", {joined(given, {"1"}), 1, one.words});
-    refuse("data_parallel", {joined(given, {"2"}), 1, one.words});
-    refuse("ddp", {joined(given, {"2"}), 1, one.words});
-    if (&one != &table.front()) continue;  // bench only passes on what they say
-    refuse("bench", {joined(given, {"2", "--out", place / "out"}), 1, one.words});
-  }
-  for (const std::string& program : kTraining) {
-    refuse(program, {joined(kImages, {"--data-dir", place / "none"}),
-                     1,
-                     {place / "none", "--data-dir"}});
-    const IdxFolder whole;
-    ProgramRun run(program, joined(kImages, {"--data-dir", whole.path, "--quiet"}));
-    EXPECT_EQ(run.status(), 0)
-        << "the spoiled ones' whole sibling: " << run.process().err();
-  }
-  EXPECT_EQ(place.names(), std::vector<std::string>{});
 }
 
 TEST(BadInput, OfReport) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -17,10 +18,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TrainReport run(const std::string& program, const std::string& model, int cards,
-                const std::vector<std::string>& more = {}) {
-  const fs::path file =
-      fs::temp_directory_path() / ("memory_test-" + std::to_string(getpid()) + ".json");
+fs::path report_file() {
+  return fs::temp_directory_path() /
+         ("memory_test-" + std::to_string(getpid()) + ".json");
+}
+
+launch::Command command_of(const std::string& program, const std::string& model,
+                           int cards, const std::vector<std::string>& more) {
   launch::Command command;
   command.argv = {std::string(std::getenv("LOCKSTEP_BIN")) + "/" + program,
                   "--model",
@@ -40,9 +44,15 @@ TrainReport run(const std::string& program, const std::string& model, int cards,
                   "--quiet",
                   "--memory-timeline",
                   "--report-file",
-                  file.string()};
+                  report_file().string()};
   command.argv.insert(command.argv.end(), more.begin(), more.end());
-  launch::Process process(command);
+  return command;
+}
+
+TrainReport run(const std::string& program, const std::string& model, int cards,
+                const std::vector<std::string>& more = {}) {
+  const fs::path file = report_file();
+  launch::Process process(command_of(program, model, cards, more));
   const auto status = process.wait_for(std::chrono::seconds(60));
   EXPECT_TRUE(status.has_value() && status->code == 0) << program << " " << model;
   std::ostringstream text;
@@ -60,6 +70,7 @@ void expect_the_step_in(const training::CardMemory& card) {
   int64_t peak = 0;
   std::map<std::string, int64_t> by_category;
   for (size_t i = 0; i < timeline.bytes.size(); ++i) {
+    if (timeline.bytes[i] == 0) continue;  // a stage begins
     const auto category = static_cast<size_t>(timeline.category[i]);
     int64_t& bytes = by_category[timeline.categories[category]];
     bytes += timeline.bytes[i];
@@ -140,6 +151,25 @@ TEST(Memory, MomentumIsTheOptimizersState) {
   // One momentum buffer a parameter, as large as the parameters.
   EXPECT_EQ(report.cards[0].at_peak_bytes.at("optimizer_state"),
             report.cards[0].at_peak_bytes.at("parameters"));
+}
+
+// A card as large as the peak holds the run, one byte less does not.
+TEST(Memory, ALimitAtThePeakIsKeptToTheByte) {
+  const int64_t peak = run("single_gpu", "convnet", 1).cards[0].peak_bytes;
+  const auto limit = [](int64_t bytes) {
+    char gib[64];
+    std::snprintf(gib, sizeof(gib), "%.17g", static_cast<double>(bytes) / (1 << 30));
+    return std::vector<std::string>{"--card-memory", gib};
+  };
+  EXPECT_EQ(run("single_gpu", "convnet", 1, limit(peak)).cards[0].peak_bytes, peak);
+  launch::Command below = command_of("single_gpu", "convnet", 1, limit(peak - 1));
+  below.err = launch::Output::kCapture;
+  launch::Process process(below);
+  const auto status = process.wait_for(std::chrono::seconds(60));
+  EXPECT_TRUE(status.has_value() && status->code == 1);
+  EXPECT_EQ(process.err().rfind("single_gpu: cpu card 0: out of memory: ", 0), 0U)
+      << process.err();
+  EXPECT_FALSE(fs::exists(report_file()));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <mutex>
 
@@ -145,8 +146,10 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
   const std::vector<int>& ids = options.data_parallel.device_ids;
   const int threads = device::threads_of_card(options.threads_per_card, count);
   const int all = ids.empty() ? count : 1 + *std::max_element(ids.begin(), ids.end());
-  const std::vector<Card> cards =
+  std::vector<Card> cards =
       device::make_cards(options.device, all, threads, options.ranks_per_gpu);
+  const double bytes = options.card_memory_gib * (int64_t{1} << 30);
+  for (Card& card : cards) card.limit_memory(std::llround(std::ceil(bytes)));
   if (ids.empty()) return cards;
   std::vector<Card> chosen;
   for (const int id : ids) chosen.push_back(cards.at(static_cast<size_t>(id)));

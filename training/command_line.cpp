@@ -42,6 +42,9 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--threads-per-card", options.threads_per_card,
                  "threads of an emulated card; 0: cores / cards")
       ->capture_default_str();
+  app.add_option("--card-memory", options.card_memory_gib,
+                 "GiB that a card holds at most; 0: as much as there is")
+      ->capture_default_str();
   app.add_option("--precision", options.precision, "fp32 or fp64")
       ->check(CLI::IsMember({"fp32", "fp64"}))
       ->capture_default_str();
@@ -215,6 +218,8 @@ CommandLine parse_command_line(const std::string& program,
                  "JSON lines, one a step, written at the end");
   app.add_option("--report-file", line.report_file,
                  "everything measured, as one JSON object");
+  app.add_option("--trace", line.trace_file,
+                 "a Chrome trace of three steps; of each rank one");
   app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");
   app.add_flag("--dry-run", line.dry_run,
                "look at options, data and model; train nothing");

@@ -26,6 +26,7 @@ struct CommandLine {
   int64_t global_batch_size = 0;  // 0: not given; else shared out over the cards
   std::string metrics_file;
   std::string report_file;
+  std::string trace_file;
   bool quiet = false;
   bool dry_run = false;
   launch::PlaceOptions place;  // of programs that have ranks

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
 namespace torch::nn {
 class Module;
@@ -17,6 +19,10 @@ class StepObserver {
   // Before the first step: how many there will be.
   virtual void planned(int64_t /*steps*/) {}
 
+  // Where a step has ended and `next` has not begun, and before the first and after the
+  // last: no stage's range is open here. What it takes counts to the next step.
+  virtual void between_steps(int64_t /*next*/) {}
+
   // Around every local batch; with accumulation there are several of them a step.
   virtual void before_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
   virtual void after_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
@@ -29,5 +35,12 @@ class StepObserver {
   // Once, with the trained model.
   virtual void finished(const torch::nn::Module& /*model*/) {}
 };
+
+// Leaves a Chrome trace of a few steps in a file: by Kineto, the stages and LibTorch's
+// operators on the lane of each thread. Of steps 3 to 5, for those before warm up, or
+// of the last three where fewer are planned; a step is a range of its own, "step 4".
+// The file is written at the end, whole or not at all; rank r > 0 leaves
+// "name.rank<r>.ext". A step takes longer while it is traced.
+std::shared_ptr<StepObserver> make_trace(const std::string& path, int rank);
 
 }  // namespace lockstep::training

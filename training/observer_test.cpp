@@ -22,6 +22,9 @@ class Diary final : public StepObserver {
   void planned(int64_t steps) override {
     pages_.push_back(name_ + " planned " + std::to_string(steps));
   }
+  void between_steps(int64_t next) override {
+    pages_.push_back(name_ + " next " + std::to_string(next));
+  }
   void before_batch(int64_t step, int64_t batch) override {
     note("before", step, batch);
   }
@@ -73,12 +76,14 @@ TEST_F(ObserverTest, ObserversAreCalledInTheirOrder) {
     expected.push_back("b " + what);
   };
   both("planned 2");
+  both("next 0");
   for (const int step : {0, 1}) {
     const std::string s = std::to_string(step);
     both("before " + s + ".0");
     both("after " + s + ".0");
     both("before " + s + ".1");
     both("after " + s + ".1");
+    both("next " + std::to_string(step + 1));
     for (const char* name : {"a", "b"}) {
       expected.push_back(std::string(name) + " step " + s + ".0");
       expected.push_back(std::string(name) + " loss " + (step == 0 ? "5" : "25") +

@@ -62,6 +62,9 @@ void validate(const TrainOptions& options) {
   require(options.timeout_s >= 1 && options.timeout_s <= kMost, "--timeout",
           std::to_string(options.timeout_s),
           "must be 1 to " + std::to_string(kMost) + " seconds");
+  require_not_negative("--card-memory", options.card_memory_gib);
+  require(options.card_memory_gib <= static_cast<double>(kMost), "--card-memory",
+          shown(options.card_memory_gib), "must be at most " + std::to_string(kMost));
   require_at_least(1, "--accumulate", options.accumulate);
   require(options.accumulate <= kMost, "--accumulate",
           std::to_string(options.accumulate),

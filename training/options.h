@@ -85,6 +85,8 @@ struct TrainOptions {
   int threads_per_card = 0;
   // Ranks that share each CUDA device, under DDP: `gpus` counts the devices.
   int ranks_per_gpu = 1;
+  // A card holds no more, in GiB; 0: as much as there is.
+  double card_memory_gib = 0;
   int local_cards() const { return gpus * ranks_per_gpu; }  // of this machine
 
   // "fp32" or "fp64", of parameters, gradients and images alike.

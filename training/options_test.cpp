@@ -61,6 +61,10 @@ TEST(OptionsTest, WhatCannotBeIsNamedWithItsValueAndAWayOut) {
             "--bucket-cap-mb -25" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.vocab_size = 1; }),
             "--vocab-size 1: must be 2 to 1000000");
+  EXPECT_EQ(refusal_of([](O& o) { o.card_memory_gib = -1; }),
+            "--card-memory -1" + number);
+  EXPECT_EQ(refusal_of([&](O& o) { o.card_memory_gib = nan; }),
+            "--card-memory nan" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.accumulate = 0; }), "--accumulate 0" + more);
   for (const int gpus : {0, -1, 65, 1000}) {
     EXPECT_EQ(

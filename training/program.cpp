@@ -66,6 +66,7 @@ void check_run(const Program& program, const CommandLine& line, const World& wor
   if (world.rank != 0) return;
   if (!line.metrics_file.empty()) check_writable(line.metrics_file, "--metrics-file");
   if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
+  if (!line.trace_file.empty()) check_writable(line.trace_file, "--trace");
 }
 
 // Throws what a run would stumble over at its first sample, in words of the command
@@ -79,6 +80,8 @@ void try_first_sample(const TrainOptions& options) {
   model->eval();  // batch norm takes no statistics of one sample
   try {
     model->forward(card.put(batch.images));
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
   } catch (const c10::Error& error) {
     throw std::invalid_argument(
         "--model " + options.model + " does not take the samples of " + "--dataset " +
@@ -93,9 +96,14 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
   line.options.observers.push_back(std::make_shared<AtStartLine>());
+  if (!line.trace_file.empty()) {
+    line.options.observers.push_back(make_trace(line.trace_file, world.rank));
+  }
   TrainReport report;
   try {
     report = train(line.options, world);
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
   } catch (const c10::Error&) {
     try_first_sample(line.options);  // says it better, if that is what is wrong
     throw;

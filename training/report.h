@@ -21,7 +21,7 @@ struct MemoryTimeline {
   // Of the names below. Stage 0 is "before": what was live as the step began.
   std::vector<int> category;
   std::vector<int> stage;
-  std::vector<int64_t> bytes;  // charged; negative: freed
+  std::vector<int64_t> bytes;  // charged; negative: freed; 0: a stage begins
   std::vector<std::string> categories;
   std::vector<std::string> stages;
 };

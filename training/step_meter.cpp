@@ -102,19 +102,33 @@ void StepMeter::start(int64_t batches) {
                  : options_.steps;
   for (const auto& observer : options_.observers) observer->planned(planned_);
   if (group_ != nullptr) group_->take_busy_ms();
-  phase_ = Phase::data;
+  between_steps(0);
   begin_ = device::Mark(cards_.front());
-  device::set_category(category_of(phase_));
-  stage_.emplace(to_string(phase_));
+  begin(Phase::data);
   begin_recording();
   for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
 }
 
-Phase StepMeter::enter(Phase next) {
+void StepMeter::leave() {
   ends_.emplace_back(phase_, cards_.front());
-  device::set_category(category_of(next));
-  stage_.emplace(to_string(next));
-  return std::exchange(phase_, next);
+  stage_.reset();
+}
+
+void StepMeter::begin(Phase phase) {
+  phase_ = phase;
+  device::set_category(category_of(phase));
+  stage_.emplace(to_string(phase));
+}
+
+Phase StepMeter::enter(Phase next) {
+  const Phase left = phase_;
+  leave();
+  begin(next);
+  return left;
+}
+
+void StepMeter::between_steps(int64_t next) {
+  for (const auto& observer : options_.observers) observer->between_steps(next);
 }
 
 void StepMeter::step(const at::Tensor& loss, int64_t samples) {
@@ -132,8 +146,11 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
   for (const auto& observer : options_.observers) {
     observer->after_batch(steps_, batch_of_step_);
   }
-  enter(Phase::data);  // the next batch's begins
-  if (++batch_of_step_ == options_.accumulate) end_step(samples_of_step_);
+  leave();
+  const bool ends_step = ++batch_of_step_ == options_.accumulate;
+  if (ends_step) between_steps(steps_ + 1);
+  begin(Phase::data);  // of the next batch
+  if (ends_step) end_step(samples_of_step_);
   if (done()) return end_training();
   for (const auto& observer : options_.observers) {
     observer->before_batch(steps_, batch_of_step_);

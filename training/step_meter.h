@@ -70,6 +70,10 @@ class StepMeter {
     at::Tensor loss;  // on the card; undefined where the report has it
   };
 
+  // The phase under way ends, and no stage's range is open; another begins.
+  void leave();
+  void begin(Phase phase);
+  void between_steps(int64_t next);
   void end_step(int64_t samples);
   // On CUDA the last steps' losses and times are still on the card, and asking for each
   // would stall it: they are read some at a time.

@@ -201,9 +201,12 @@ TEST_F(StepMeterTest, TheLastPlannedStepsMemoryIsRecorded) {
             "data activations -4\n"
             "data input -404\n"
             "data input 408\n"
+            "forward activations 0\n"
             "forward activations 4008\n"
             "forward activations -4008\n"
-            "forward activations 4\n");
+            "forward activations 4\n"
+            "data input 0\n")
+      << "the next step's stage ends it";
   options_.memory_timeline = false;
   StepMeter without = this->meter();
   without.start(kBatches);

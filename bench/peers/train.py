@@ -7,11 +7,11 @@
 Same options, same samples in the same order, same initial parameters, so the losses are the
 same, digit by digit; and the step times are what ours are measured against (`bench --peers
 python`). It is deliberately quick: normalised images in memory and no DataLoader before them,
-gradients that are views of the buckets, no print and no .item() within a step.
+gradients that are views of the buckets, no print and no .item() within a step. The networks are
+in networks.py, the data in datasets.py.
 """
 
 import argparse
-import gzip
 import json
 import os
 import resource
@@ -19,103 +19,22 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
-MEAN, STD = 0.1307, 0.3081  # the tutorials' numbers, as in data/dataset.cpp
-
-
-# The networks of model/networks.cpp and model/resnet.cpp: the same layers made in the same
-# order draw the same parameters from the same seed.
-
-
-def conv_block(inputs, outputs, batch_norm):
-    norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
-    return [nn.Conv2d(inputs, outputs, 5, padding=2), *norm, nn.ReLU(), nn.MaxPool2d(2)]
-
-
-def two_block_convnet(batch_norm):
-    blocks = conv_block(1, 16, batch_norm) + conv_block(16, 32, batch_norm)
-    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(32 * 7 * 7, 10))
-
-
-def mlp():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
-
-
-def mlp_wide():
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 2048), nn.ReLU(),
-        nn.Linear(2048, 2048), nn.ReLU(),
-        nn.Linear(2048, 10),
-    )  # fmt: skip
-
-
-def conv(inputs, outputs, kernel, stride):
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.body = nn.Sequential(
-            conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs), nn.ReLU(),
-            conv(outputs, outputs, 3, 1), nn.BatchNorm2d(outputs),
-        )  # fmt: skip
-        self.shortcut = nn.Sequential()
-        if stride != 1 or inputs != outputs:
-            self.shortcut.append(conv(inputs, outputs, 1, stride))
-            self.shortcut.append(nn.BatchNorm2d(outputs))
-
-    def forward(self, images):
-        return torch.relu(self.body(images) + self.shortcut(images))
-
-
-def resnet18():
-    layers = [conv(1, 64, 3, 1), nn.BatchNorm2d(64), nn.ReLU()]
-    inputs = 64
-    for outputs in (64, 128, 256, 512):
-        layers.append(BasicBlock(inputs, outputs, 1 if outputs == 64 else 2))
-        layers.append(BasicBlock(outputs, outputs, 1))
-        inputs = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
-
-
-MODELS = {
-    "mlp": mlp,
-    "mlp-wide": mlp_wide,
-    "convnet": lambda: two_block_convnet(batch_norm=True),
-    "convnet-plain": lambda: two_block_convnet(batch_norm=False),
-    "resnet18": resnet18,
-}
-
-
-def read_idx(folder, name):
-    """An IDX file, gzipped or plain, as an array of bytes of the shape its header gives."""
-    packed = folder / f"{name}.gz"
-    data = gzip.open(packed).read() if packed.exists() else (folder / name).read_bytes()
-    dimensions = data[3]
-    shape = np.frombuffer(data, ">u4", count=dimensions, offset=4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-
-def load_training_set(folder, dtype):
-    """Images [n, 1, 28, 28], normalised in fp32 and widened then, and labels [n]."""
-    images = torch.from_numpy(read_idx(folder, "train-images-idx3-ubyte").astype(np.float32))
-    labels = torch.from_numpy(read_idx(folder, "train-labels-idx1-ubyte").astype(np.int64))
-    images = images.unsqueeze(1).div_(255).sub_(MEAN).div_(STD)
-    return images.to(dtype), labels
+import datasets
+from networks import MODELS, Inputs
 
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=MODELS, default="mlp")
-    parser.add_argument("--data-dir", type=Path, default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--dataset", choices=datasets.DATASETS, help="default: the model's")
+    parser.add_argument("--data-dir", default="", help="folder of its files, or a text")
+    parser.add_argument("--vocab-size", type=int, default=50257, help="of tokens")
     parser.add_argument("--batch-size", type=int, default=64, help="per process")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -129,7 +48,18 @@ def parse_options():
     parser.add_argument("--metrics-file", type=Path, help="JSON lines, one a step")
     parser.add_argument("--report-file", type=Path, help="as the programs write it, for bench")
     parser.add_argument("--dry-run", action="store_true", help="look at the options, no more")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.dataset is None:
+        of_tokens = options.model.startswith("transformer")
+        options.dataset = "tokens" if of_tokens else "fashion-mnist"
+    return options
+
+
+def inputs_of(options):
+    inputs = Inputs(vocabulary=options.vocab_size)
+    if options.dataset == "cifar10":
+        inputs.channels, inputs.height, inputs.width = 3, 32, 32
+    return inputs
 
 
 def train(options, rank, world_size, distributed):
@@ -137,7 +67,8 @@ def train(options, rank, world_size, distributed):
     dtype = torch.float64 if options.precision == "fp64" else torch.float32
     torch.manual_seed(options.seed)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    model = MODELS[options.model]().to(dtype).to(memory_format=layout)
+    inputs = inputs_of(options)
+    model = MODELS[options.model](inputs).to(dtype).to(memory_format=layout)
     if distributed:
         model = DistributedDataParallel(
             model, bucket_cap_mb=options.bucket_cap_mb, gradient_as_bucket_view=True
@@ -145,8 +76,9 @@ def train(options, rank, world_size, distributed):
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), options.lr, options.momentum)
 
-    images, labels = load_training_set(options.data_dir, dtype)
-    images = images.contiguous(memory_format=layout)
+    images, labels = datasets.load(options.dataset, options.data_dir, inputs, dtype)
+    if images.dim() == 4:
+        images = images.contiguous(memory_format=layout)
     # With one process it is torch.randperm's order itself.
     sampler = DistributedSampler(
         labels, world_size, rank, shuffle=True, seed=options.seed, drop_last=options.drop_last
@@ -162,7 +94,8 @@ def train(options, rank, world_size, distributed):
         for batch in batches:
             start = time.perf_counter()
             optimizer.zero_grad()
-            loss = criterion(model(images[batch]), labels[batch])
+            logits = model(images[batch])
+            loss = criterion(logits.flatten(0, -2), labels[batch].flatten())
             loss.backward()
             optimizer.step()
             step_ms.append(1000 * (time.perf_counter() - start))

@@ -1,0 +1,155 @@
+// --trace: what a program did in three of its steps, as any viewer of Chrome traces
+// reads it. Each card's work has a lane, and on it the stages of a step.
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/program_run.h"
+
+namespace lockstep {
+namespace {
+
+using nlohmann::json;
+
+struct Range {
+  std::string name;
+  std::string category;
+  double begin = 0;
+  double end = 0;
+};
+
+// By the lane's name; two lanes of one name fail the test.
+std::map<std::string, std::vector<Range>> lanes_of(const std::string& path) {
+  const json trace = json::parse(read_text(path));
+  std::map<std::string, std::string> names;
+  for (const json& event : trace.at("traceEvents")) {
+    if (event.at("name") != "thread_name") continue;
+    const std::string lane = event.at("pid").dump() + "/" + event.at("tid").dump();
+    EXPECT_TRUE(names.emplace(lane, event.at("args").at("name")).second) << lane;
+  }
+  std::map<std::string, std::string> lane_of_name;
+  std::map<std::string, std::vector<Range>> lanes;
+  for (const json& event : trace.at("traceEvents")) {
+    if (event.at("ph") != "X" || event.at("pid") == "Spans") continue;
+    const std::string lane = event.at("pid").dump() + "/" + event.at("tid").dump();
+    const std::string& name = names.at(lane);
+    EXPECT_EQ(lane_of_name.emplace(name, lane).first->second, lane) << name;
+    const double begin = event.at("ts");
+    lanes[name].push_back({event.at("name"), event.value("cat", ""), begin,
+                           begin + event.at("dur").get<double>()});
+  }
+  return lanes;
+}
+
+// Ranges of one lane lie inside each other or apart.
+void expect_nested(std::vector<Range> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
+  });
+  constexpr double kRounding = 0.01;  // of microseconds
+  std::vector<Range> open;
+  for (const Range& range : ranges) {
+    while (!open.empty() && open.back().end <= range.begin + kRounding) open.pop_back();
+    if (!open.empty()) {
+      EXPECT_LE(range.end, open.back().end + kRounding)
+          << range.name << " ends after " << open.back().name << ", where it began";
+    }
+    open.push_back(range);
+  }
+}
+
+// The stages inside the step's range.
+std::set<std::string> stages_in(const std::vector<Range>& lane, const Range& step) {
+  std::set<std::string> stages;
+  for (const Range& range : lane) {
+    const bool inside = range.begin >= step.begin && range.end <= step.end;
+    const bool stage =
+        range.category == "user_annotation" && range.name.rfind("step ", 0) != 0;
+    if (inside && stage) stages.insert(range.name);
+  }
+  return stages;
+}
+
+const std::vector<std::string> kSteps = {"step 3", "step 4", "step 5"};
+
+struct TraceCase {
+  std::string program;
+  std::vector<std::string> more;
+  // Of each file, by its name: the lanes that it holds, and each one's stages in every
+  // step.
+  std::map<std::string, std::map<std::string, std::set<std::string>>> files;
+};
+
+void check(const TraceCase& each, const std::string& steps = "8",
+           const std::vector<std::string>& traced = kSteps) {
+  SCOPED_TRACE(each.program);
+  const TestFolder folder;
+  std::vector<std::string> arguments = {"--model",   "convnet",  "--dataset",
+                                        "synthetic", "--device", "cpu",
+                                        "--steps",   steps,      "--batch-size",
+                                        "4",         "--quiet",  "--threads-per-card",
+                                        "1",         "--trace",  folder / "t.json"};
+  arguments.insert(arguments.end(), each.more.begin(), each.more.end());
+  ProgramRun run(each.program, arguments);
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  EXPECT_EQ(run.process().err(), "") << "Kineto is silent";
+  EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
+  EXPECT_EQ(folder.names().size(), each.files.size());
+  for (const auto& [file, expected] : each.files) {
+    const auto lanes = lanes_of(folder / file);
+    ASSERT_EQ(lanes.size(), expected.size()) << file;
+    std::vector<Range> found;
+    for (const auto& [name, ranges] : lanes) {
+      ASSERT_EQ(expected.count(name), 1U) << file << " has a lane " << name;
+      expect_nested(ranges);
+      std::copy_if(
+          ranges.begin(), ranges.end(), std::back_inserter(found),
+          [](const Range& range) { return range.name.rfind("step ", 0) == 0; });
+    }
+    ASSERT_EQ(found.size(), traced.size()) << file;
+    for (size_t i = 0; i < traced.size(); ++i) {
+      EXPECT_EQ(found[i].name, traced[i]);
+      for (const auto& [name, stages] : expected) {
+        EXPECT_EQ(stages_in(lanes.at(name), found[i]), stages) << file << " " << name;
+      }
+    }
+  }
+}
+
+const std::set<std::string> kOneCard = {"data", "forward", "loss", "backward",
+                                        "optimizer"};
+std::set<std::string> with(std::set<std::string> stages, const std::string& more) {
+  stages.insert(more);
+  return stages;
+}
+
+TEST(Trace, OneCardsStepsAndStages) {
+  check({"single_gpu", {}, {{"t.json", {{"card 0", kOneCard}}}}});
+}
+
+TEST(Trace, TheLastStepsWhereFewArePlanned) {
+  check({"single_gpu", {}, {{"t.json", {{"card 0", kOneCard}}}}}, "2",
+        {"step 0", "step 1"});
+}
+
+TEST(Trace, EachRankLeavesItsOwn) {
+  const auto stages = with(kOneCard, "exposed_comm");
+  check({"ddp",
+         {"--gpus", "2"},
+         {{"t.json", {{"card 0", stages}}}, {"t.rank1.json", {{"card 1", stages}}}}});
+}
+
+TEST(Trace, DataParallelsThreadsAreLanes) {
+  check({"data_parallel",
+         {"--gpus", "2"},
+         {{"t.json", {{"card 0", with(kOneCard, "exposed_comm")}, {"card 1", {}}}}}});
+}
+
+TEST(Trace, APathThatCannotBeWrittenIsRefusedBeforeAnyStep) {
+  ProgramRun run("single_gpu", {"--trace", "/no/such/folder/t.json"});
+  expect_refusal(run, 1, {"--trace /no/such/folder/t.json cannot be written"});
+}
+
+}  // namespace
+}  // namespace lockstep

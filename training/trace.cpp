@@ -1,0 +1,161 @@
+#include <ATen/Context.h>
+#include <ATen/record_function.h>
+#include <pthread.h>
+#include <torch/csrc/autograd/profiler_kineto.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "training/observer.h"
+#include "training/report.h"
+
+namespace lockstep::training {
+namespace {
+
+namespace fs = std::filesystem;
+namespace kineto = torch::profiler::impl;
+
+std::string path_of_rank(const std::string& path, int rank) {
+  if (rank == 0) return path;
+  const fs::path whole(path);
+  const std::string extension = whole.extension().string();
+  return path.substr(0, path.size() - extension.size()) + ".rank" +
+         std::to_string(rank) + extension;
+}
+
+// "card 1" of "thread 4711 (card 1)".
+std::string thread_name(const std::string& lane) {
+  const size_t open = lane.find('(');
+  const size_t close = lane.rfind(')');
+  return open < close && close != std::string::npos
+             ? lane.substr(open + 1, close - open - 1)
+             : lane;
+}
+
+// Kineto names a lane by its own thread and may do so again by the thread that ends the
+// trace, in any order: of two names the one that is not `ours` is right.
+std::string with_lanes_named(const std::string& text, const std::string& ours) {
+  using Json = nlohmann::ordered_json;
+  Json trace = Json::parse(text);
+  Json kept = Json::array();
+  std::map<std::string, size_t> lanes;
+  for (Json& event : trace.at("traceEvents")) {
+    if (event.value("name", "") == "thread_name") {
+      Json& name = event.at("args").at("name");
+      name = thread_name(name.get<std::string>());
+      const auto [lane, is_new] = lanes.emplace(
+          event.at("pid").dump() + "/" + event.at("tid").dump(), kept.size());
+      if (!is_new) {
+        if (name != ours) kept[lane->second].at("args").at("name") = name;
+        continue;
+      }
+    }
+    kept.push_back(std::move(event));
+  }
+  trace.at("traceEvents") = std::move(kept);
+  return trace.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string lane_of(int rank) { return "card " + std::to_string(rank); }
+
+// The main thread works for the first card; its name is the process's, too, so it is
+// lent.
+class LaneName {
+ public:
+  explicit LaneName(const std::string& name) {
+    pthread_getname_np(pthread_self(), before_.data(), before_.size());
+    pthread_setname_np(pthread_self(), name.c_str());
+  }
+  ~LaneName() { pthread_setname_np(pthread_self(), before_.data()); }
+  LaneName(const LaneName&) = delete;
+  LaneName& operator=(const LaneName&) = delete;
+
+ private:
+  std::array<char, 16> before_{};
+};
+
+class Trace final : public StepObserver {
+ public:
+  Trace(const std::string& path, int rank)
+      : path_(path_of_rank(path, rank)), rank_(rank) {
+    setenv("KINETO_LOG_LEVEL", "99", /*overwrite=*/0);  // silent
+  }
+  ~Trace() override { stop(); }
+  Trace(const Trace&) = delete;
+  Trace& operator=(const Trace&) = delete;
+
+  void planned(int64_t steps) override {
+    constexpr int64_t kWarmUp = 3;
+    constexpr int64_t kSteps = 3;
+    first_ = std::min(kWarmUp, std::max<int64_t>(0, steps - kSteps));
+    end_ = std::min(steps, first_ + kSteps);
+  }
+
+  void between_steps(int64_t next) override {
+    step_.reset();
+    if (next == first_) start();
+    if (next == end_) result_ = stop();
+    if (!lane_) return;
+    step_.emplace(at::RecordScope::USER_SCOPE);
+    step_->before("step " + std::to_string(next));
+  }
+
+  void finished(const torch::nn::Module& /*model*/) override {
+    if (result_ == nullptr) return;
+    // Kineto writes to a path of its own; ours may be a pipe, or there already.
+    const fs::path own = fs::temp_directory_path() /
+                         ("lockstep-trace-" + std::to_string(getpid()) + ".json");
+    result_->save(own.string());
+    std::ostringstream text;
+    text << std::ifstream(own, std::ios::binary).rdbuf();
+    std::error_code ignored;
+    fs::remove(own, ignored);
+    write_whole(with_lanes_named(text.str(), lane_of(rank_)), path_);
+  }
+
+ private:
+  void start() {
+    lane_.emplace(lane_of(rank_));
+    const kineto::ProfilerConfig config(kineto::ProfilerState::KINETO);
+    std::set<kineto::ActivityType> activities = {kineto::ActivityType::CPU};
+    if (at::hasCUDA()) activities.insert(kineto::ActivityType::CUDA);
+    torch::autograd::profiler::prepareProfiler(config, activities);
+    torch::autograd::profiler::enableProfiler(
+        config, activities,
+        {at::RecordScope::FUNCTION, at::RecordScope::USER_SCOPE,
+         at::RecordScope::BACKWARD_FUNCTION});
+  }
+
+  std::unique_ptr<torch::autograd::profiler::ProfilerResult> stop() {
+    step_.reset();
+    if (!lane_) return nullptr;
+    auto result = torch::autograd::profiler::disableProfiler();
+    lane_.reset();
+    return result;
+  }
+
+  const std::string path_;
+  const int rank_;
+  int64_t first_ = 0;
+  int64_t end_ = 0;
+  std::optional<LaneName> lane_;  // there while a trace is being made
+  std::optional<at::RecordFunction> step_;
+  std::unique_ptr<torch::autograd::profiler::ProfilerResult> result_;
+};
+
+}  // namespace
+
+std::shared_ptr<StepObserver> make_trace(const std::string& path, int rank) {
+  return std::make_shared<Trace>(path, rank);
+}
+
+}  // namespace lockstep::training
