@@ -77,44 +77,38 @@ std::vector<Fit> find_fits(const std::vector<Case>& cases, double gib,
 }
 
 std::string fits_table(const std::vector<Fit>& fits, double gib) {
-  char figures[96];
-  std::snprintf(figures, sizeof(figures), "largest local batch in cards of %g GiB",
+  char line[200];
+  std::snprintf(line, sizeof(line),
+                "largest local batch in cards of %-8g GiB  predicted confirmed runs\n",
                 gib);
-  std::string text = memory_line(figures, "predicted confirmed  runs");
+  std::string text = line;
   for (const Fit& fit : fits) {
-    std::snprintf(figures, sizeof(figures), "%9ld %9ld %5d",
-                  static_cast<long>(fit.predicted), static_cast<long>(fit.confirmed),
+    std::snprintf(line, sizeof(line), "%-44s %9ld ", fit.one.name().c_str(),
+                  static_cast<long>(fit.predicted));
+    text += line;
+    std::snprintf(line, sizeof(line), "%9ld %4d", static_cast<long>(fit.confirmed),
                   fit.runs);
-    const std::string& why_not = fit.why_not;
-    text +=
-        memory_line(fit.one.name(), why_not.empty() ? figures : "error: " + why_not);
+    text += (fit.why_not.empty() ? line : "error: " + fit.why_not) + "\n";
   }
   return text;
 }
 
 void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
                 const std::string& path) {
-  using Json = nlohmann::ordered_json;
-  const reports::MachineRow machine = this_machine();
-  Json json = {{"schema", 1},
-               {"card_memory_gib", gib},
-               {"date", utc_now()},
-               {"commit", current_commit()},
-               {"cpu", machine.cpu},
-               {"build", machine.build},
-               {"device", sweep.device},
-               {"precision", sweep.precision},
-               {"threads_per_card", sweep.threads_per_card},
-               {"cases", Json::array()}};
+  nlohmann::ordered_json json = {{"schema", 1},
+                                 {"card_memory_gib", gib},
+                                 {"date", utc_now()},
+                                 {"commit", current_commit()},
+                                 {"cpu", this_machine().cpu},
+                                 {"device", sweep.device},
+                                 {"precision", sweep.precision},
+                                 {"threads_per_card", sweep.threads_per_card}};
   for (const Fit& fit : fits) {
-    Json entry = {{"name", fit.one.name()},           {"mode", fit.one.mode},
-                  {"model", fit.one.model},           {"cards", fit.one.cards},
-                  {"predicted_batch", fit.predicted}, {"runs", fit.runs}};
-    if (fit.why_not.empty()) {
-      entry["confirmed_batch"] = fit.confirmed;
-    } else {
-      entry["error"] = fit.why_not;
-    }
+    nlohmann::ordered_json entry = {{"name", fit.one.name()},
+                                    {"predicted_batch", fit.predicted},
+                                    {"runs", fit.runs}};
+    if (fit.why_not.empty()) entry["confirmed_batch"] = fit.confirmed;
+    if (!fit.why_not.empty()) entry["error"] = fit.why_not;
     json["cases"].push_back(std::move(entry));
   }
   training::write_whole(json.dump(2) + "\n", path);
