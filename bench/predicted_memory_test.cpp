@@ -42,14 +42,20 @@ TEST(MemoryTable, ShowsTheRepetitionThatIsFarthestOff) {
 // piece of memory.
 TEST(PredictedMemory, IsWhatEveryCardTakesWhateverTheWay) {
   const TestFolder place;
-  ProgramRun run("bench",
-                 {"--model",         "convnet",    "--dataset",     "synthetic",
-                  "--device",        "cpu",        "--gpus",        "3",
-                  "--batch-size",    "24",         "--steps",       "2",
-                  "--warmup",        "1",          "--repetitions", "1",
-                  "--dp-reduce",     "tree",       "--dp-loss",     "primary,replica",
-                  "--primary-share", "0.5",        "--no-page",     "--predict-memory",
-                  "--out",           place / "out"});
+  ProgramRun run("bench", {"--model",         "convnet",
+                           "--mode",          "dp",
+                           "--dataset",       "synthetic",
+                           "--device",        "cpu",
+                           "--gpus",          "3",
+                           "--batch-size",    "8",
+                           "--steps",         "2",
+                           "--warmup",        "1",
+                           "--repetitions",   "1",
+                           "--dp-reduce",     "tree",
+                           "--dp-loss",       "primary,replica",
+                           "--primary-share", "0.5",
+                           "--no-page",       "--predict-memory",
+                           "--out",           place / "out"});
   ASSERT_EQ(run.status(), 0) << run.process().err();
   std::multiset<std::string> modes;
   for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
