@@ -18,8 +18,8 @@ constexpr int64_t kSteps = 2;
 constexpr int kMostRuns = 24;
 constexpr int kMostPredictions = 100;
 
-bool is_out_of_memory(const std::exception& error) {
-  return std::string(error.what()).find("out of memory") != std::string::npos;
+bool says(const std::exception& error, const char* words) {
+  return std::string(error.what()).find(words) != std::string::npos;
 }
 
 void find_fit(Fit& fit, double gib, MemoryModel& memory, const Children& children) {
@@ -39,8 +39,10 @@ void find_fit(Fit& fit, double gib, MemoryModel& memory, const Children& childre
     } catch (const Stopped&) {
       throw;
     } catch (const std::exception& error) {
-      if (!is_out_of_memory(error)) throw;
-      return false;
+      if (says(error, "out of memory")) return false;
+      if (!says(error, "held no whole batch")) throw;
+      throw std::runtime_error("a local batch of " + std::to_string(batch) +
+                               " is more than the data set holds; give --fits less");
     }
   };
   const int64_t guess = std::max<int64_t>(fit.predicted, 1);
@@ -75,44 +77,38 @@ std::vector<Fit> find_fits(const std::vector<Case>& cases, double gib,
 }
 
 std::string fits_table(const std::vector<Fit>& fits, double gib) {
-  char figures[96];
-  std::snprintf(figures, sizeof(figures), "largest local batch in cards of %g GiB",
+  char line[200];
+  std::snprintf(line, sizeof(line),
+                "largest local batch in cards of %-8g GiB  predicted confirmed runs\n",
                 gib);
-  std::string text = memory_line(figures, "predicted confirmed  runs");
+  std::string text = line;
   for (const Fit& fit : fits) {
-    std::snprintf(figures, sizeof(figures), "%9ld %9ld %5d",
-                  static_cast<long>(fit.predicted), static_cast<long>(fit.confirmed),
+    std::snprintf(line, sizeof(line), "%-44s %9ld ", fit.one.name().c_str(),
+                  static_cast<long>(fit.predicted));
+    text += line;
+    std::snprintf(line, sizeof(line), "%9ld %4d", static_cast<long>(fit.confirmed),
                   fit.runs);
-    const std::string& why_not = fit.why_not;
-    text +=
-        memory_line(fit.one.name(), why_not.empty() ? figures : "error: " + why_not);
+    text += (fit.why_not.empty() ? line : "error: " + fit.why_not) + "\n";
   }
   return text;
 }
 
 void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
                 const std::string& path) {
-  using Json = nlohmann::ordered_json;
-  const reports::MachineRow machine = this_machine();
-  Json json = {{"schema", 1},
-               {"card_memory_gib", gib},
-               {"date", utc_now()},
-               {"commit", current_commit()},
-               {"cpu", machine.cpu},
-               {"build", machine.build},
-               {"device", sweep.device},
-               {"precision", sweep.precision},
-               {"threads_per_card", sweep.threads_per_card},
-               {"cases", Json::array()}};
+  nlohmann::ordered_json json = {{"schema", 1},
+                                 {"card_memory_gib", gib},
+                                 {"date", utc_now()},
+                                 {"commit", current_commit()},
+                                 {"cpu", this_machine().cpu},
+                                 {"device", sweep.device},
+                                 {"precision", sweep.precision},
+                                 {"threads_per_card", sweep.threads_per_card}};
   for (const Fit& fit : fits) {
-    Json entry = {{"name", fit.one.name()},           {"mode", fit.one.mode},
-                  {"model", fit.one.model},           {"cards", fit.one.cards},
-                  {"predicted_batch", fit.predicted}, {"runs", fit.runs}};
-    if (fit.why_not.empty()) {
-      entry["confirmed_batch"] = fit.confirmed;
-    } else {
-      entry["error"] = fit.why_not;
-    }
+    nlohmann::ordered_json entry = {{"name", fit.one.name()},
+                                    {"predicted_batch", fit.predicted},
+                                    {"runs", fit.runs}};
+    if (fit.why_not.empty()) entry["confirmed_batch"] = fit.confirmed;
+    if (!fit.why_not.empty()) entry["error"] = fit.why_not;
     json["cases"].push_back(std::move(entry));
   }
   training::write_whole(json.dump(2) + "\n", path);

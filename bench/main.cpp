@@ -91,13 +91,7 @@ int run(int argc, char** argv) {
   if (line.fits_gib > 0) return run_fits(plan.cases, line, children);
 
   plan.refused = verify_all(plan.cases, children);
-  PredictedPeaks peaks;
-  if (line.predict_memory) {
-    MemoryModel memory(sweep, children);
-    peaks = predict_all(plan.cases, memory);
-  }
   std::vector<reports::Row> rows = measure(benchmark, plan, sweep, children);
-  add_predictions(peaks, rows);
   const auto ok = [](const reports::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
     std::cout << table(rows);
@@ -105,6 +99,10 @@ int run(int argc, char** argv) {
                              " is as it was");
   }
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
+  if (line.predict_memory) {
+    MemoryModel memory(sweep, children);
+    add_predictions(plan.cases, memory, rows);
+  }
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json, sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)

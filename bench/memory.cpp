@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <set>
 #include <stdexcept>
 
 #include "predict/memory.h"
@@ -19,10 +20,7 @@ constexpr int64_t kProfileSteps = 3;
 constexpr int kPairs = 5;
 
 predict::StepProfile profile_of(const TrainReport& report, int64_t batch) {
-  if (report.cards.empty() || !report.cards.front().timeline) {
-    throw std::runtime_error("a run of one card told no memory over time");
-  }
-  const training::MemoryTimeline& timeline = *report.cards.front().timeline;
+  const training::MemoryTimeline& timeline = report.cards.at(0).timeline.value();
   predict::StepProfile profile{batch, {}};
   for (size_t i = 0; i < timeline.bytes.size(); ++i) {
     profile.events.push_back(
@@ -62,12 +60,6 @@ std::vector<predict::CardPeak> cards_of(const Case& one, const Sweep& sweep,
   return std::vector<predict::CardPeak>(static_cast<size_t>(one.cards), each);
 }
 
-// In percent of what was measured.
-double difference(const reports::CardRow& card) {
-  return 100.0 * static_cast<double>(*card.predicted_peak_bytes - card.peak_bytes) /
-         static_cast<double>(card.peak_bytes);
-}
-
 }  // namespace
 
 // From 4 and 8 samples up; for a sweep of so few from 1 and 2.
@@ -101,68 +93,59 @@ std::vector<int64_t> MemoryModel::peaks(const Case& one) {
   return peaks;
 }
 
-PredictedPeaks predict_all(const std::vector<Case>& cases, MemoryModel& memory) {
-  PredictedPeaks peaks;
-  std::vector<std::string> without;
+void add_predictions(const std::vector<Case>& cases, MemoryModel& memory,
+                     std::vector<Row>& rows) {
+  std::set<std::string> without;  // models
   for (const Case& one : cases) {
-    if (std::count(without.begin(), without.end(), one.model) > 0) continue;
+    if (without.count(one.model) > 0) continue;
     try {
-      peaks.emplace(one.name(), memory.peaks(one));
+      const std::vector<int64_t> peaks = memory.peaks(one);
+      for (Row& row : rows) {
+        if (row.name != one.name() || row.memory.size() != peaks.size()) continue;
+        for (size_t i = 0; i < peaks.size(); ++i) {
+          row.memory[i].predicted_peak_bytes = peaks[i];
+        }
+      }
     } catch (const Stopped&) {
       throw;
     } catch (const std::exception& error) {
-      without.push_back(one.model);
+      without.insert(one.model);
       std::fprintf(stderr, "bench: WARNING: no memory is predicted for %s: %s\n",
                    one.model.c_str(), error.what());
     }
   }
-  return peaks;
-}
-
-void add_predictions(const PredictedPeaks& peaks, std::vector<Row>& rows) {
-  for (Row& row : rows) {
-    const auto found = peaks.find(row.name);
-    if (found == peaks.end() || found->second.size() != row.memory.size()) continue;
-    for (size_t card = 0; card < row.memory.size(); ++card) {
-      row.memory[card].predicted_peak_bytes = found->second[card];
-    }
-  }
-}
-
-std::string memory_line(std::string name, const std::string& figures) {
-  constexpr size_t kWidth = 46;
-  if (name.size() < kWidth) name.resize(kWidth, ' ');
-  return name + " " + figures + "\n";
 }
 
 std::string memory_table(const std::vector<Row>& rows) {
-  // Of a card's repetitions the one that is farthest from what was predicted.
-  std::vector<std::pair<std::string, const reports::CardRow*>> cards;
-  for (const Row& row : rows) {
-    for (const reports::CardRow& card : row.memory) {
-      if (!card.predicted_peak_bytes || card.peak_bytes == 0) continue;
-      const auto same = std::find_if(cards.begin(), cards.end(), [&](const auto& seen) {
-        return seen.first == row.name && seen.second->card == card.card;
-      });
-      if (same == cards.end()) {
-        cards.emplace_back(row.name, &card);
-      } else if (std::abs(difference(card)) > std::abs(difference(*same->second))) {
-        same->second = &card;
+  std::string text;
+  std::set<std::pair<std::string, int>> told;
+  for (const Row& first : rows) {
+    for (const reports::CardRow& card : first.memory) {
+      if (!card.predicted_peak_bytes || !told.emplace(first.name, card.card).second) {
+        continue;
       }
+      int64_t measured = card.peak_bytes;  // in the repetition that is farthest off
+      for (const Row& row : rows) {
+        if (row.name != first.name || row.status != "ok") continue;
+        const int64_t peak = row.memory.at(static_cast<size_t>(card.card)).peak_bytes;
+        const auto off = [&](int64_t one) {
+          return std::abs(*card.predicted_peak_bytes - one);
+        };
+        if (off(peak) > off(measured)) measured = peak;
+      }
+      constexpr double kMiB = 1024.0 * 1024.0;
+      const double mib = static_cast<double>(measured) / kMiB;
+      const double predicted = static_cast<double>(*card.predicted_peak_bytes) / kMiB;
+      char line[200];
+      std::snprintf(line, sizeof(line), "%-46s %4d %13.3f %12.3f %+8.3f\n",
+                    first.name.c_str(), card.card, predicted, mib,
+                    100 * (predicted - mib) / mib);
+      text += line;
     }
   }
-  if (cards.empty()) return "";
-  std::string text =
-      memory_line("peak memory", "card predicted MiB measured MiB    off %");
-  for (const auto& [name, card] : cards) {
-    constexpr double kMiB = 1024.0 * 1024.0;
-    char figures[96];
-    std::snprintf(figures, sizeof(figures), "%4d %13.3f %12.3f %+8.3f", card->card,
-                  static_cast<double>(*card->predicted_peak_bytes) / kMiB,
-                  static_cast<double>(card->peak_bytes) / kMiB, difference(*card));
-    text += memory_line(name, figures);
-  }
-  return text;
+  if (text.empty()) return text;
+  return "peak memory" + std::string(36, ' ') +
+         "card predicted MiB measured MiB    off %\n" + text;
 }
 
 }  // namespace lockstep::bench

@@ -32,14 +32,11 @@ class MemoryModel {
   std::map<std::string, predict::StepMemory> steps_;  // by model
 };
 
-// By the names of cases: their cards' peaks. A model whose profiles tell nothing has
-// none, and a warning on stderr says why.
-using PredictedPeaks = std::map<std::string, std::vector<int64_t>>;
-PredictedPeaks predict_all(const std::vector<Case>& cases, MemoryModel& memory);
-void add_predictions(const PredictedPeaks& peaks, std::vector<reports::Row>& rows);
+// Into the rows of these cases. A model whose profiles tell nothing has none, and a
+// warning on stderr says why. Throws Stopped.
+void add_predictions(const std::vector<Case>& cases, MemoryModel& memory,
+                     std::vector<reports::Row>& rows);
 
-// A line of the tables below; a case's name takes most of it.
-std::string memory_line(std::string name, const std::string& figures);
 // Predicted beside measured, a line a case and card; empty where no row has any.
 std::string memory_table(const std::vector<reports::Row>& rows);
 

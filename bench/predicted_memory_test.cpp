@@ -1,7 +1,8 @@
 // The memory that `bench` predicts from one card, beside what the cards then took.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "bench/memory.h"
@@ -18,6 +19,7 @@ Row row_of(const std::string& name, int repetition, int64_t measured,
   Row row;
   row.name = name;
   row.repetition = repetition;
+  row.status = "ok";
   row.memory = {{.card = 0, .peak_bytes = measured, .at_peak_bytes = {}}};
   row.memory[0].predicted_peak_bytes = predicted;
   return row;
@@ -36,27 +38,24 @@ TEST(MemoryTable, ShowsTheRepetitionThatIsFarthestOff) {
   EXPECT_EQ(memory_table({row_of("single/mlp/cards:1", 0, kMiB, {})}), "");
 }
 
-TEST(MemoryTable, PredictionsComeToTheRowsOfTheirCase) {
-  std::vector<Row> rows = {row_of("single/mlp/cards:1", 0, 10, {}),
-                           row_of("dp/mlp/cards:2", 0, 10, {})};
-  add_predictions({{"single/mlp/cards:1", {11}}, {"dp/mlp/cards:2", {12, 13}}}, rows);
-  EXPECT_EQ(rows[0].memory[0].predicted_peak_bytes, 11);
-  EXPECT_FALSE(rows[1].memory[0].predicted_peak_bytes.has_value())
-      << "of as many cards as were measured";
-}
-
 // To a promille: what is not foreseen is the padding between parameters that lie in one
 // piece of memory.
 TEST(PredictedMemory, IsWhatEveryCardTakesWhateverTheWay) {
   const TestFolder place;
-  ProgramRun run("bench",
-                 {"--model",         "convnet",    "--dataset",     "synthetic",
-                  "--device",        "cpu",        "--gpus",        "3",
-                  "--batch-size",    "24",         "--steps",       "2",
-                  "--warmup",        "1",          "--repetitions", "1",
-                  "--dp-reduce",     "tree",       "--dp-loss",     "primary,replica",
-                  "--primary-share", "0.5",        "--no-page",     "--predict-memory",
-                  "--out",           place / "out"});
+  ProgramRun run("bench", {"--model",         "convnet",
+                           "--mode",          "dp",
+                           "--dataset",       "synthetic",
+                           "--device",        "cpu",
+                           "--gpus",          "3",
+                           "--batch-size",    "8",
+                           "--steps",         "2",
+                           "--warmup",        "1",
+                           "--repetitions",   "1",
+                           "--dp-reduce",     "tree",
+                           "--dp-loss",       "primary,replica",
+                           "--primary-share", "0.5",
+                           "--no-page",       "--predict-memory",
+                           "--out",           place / "out"});
   ASSERT_EQ(run.status(), 0) << run.process().err();
   std::multiset<std::string> modes;
   for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
@@ -70,12 +69,36 @@ TEST(PredictedMemory, IsWhatEveryCardTakesWhateverTheWay) {
           << row.name << " card " << card.card;
     }
   }
-  EXPECT_EQ(modes,
-            (std::multiset<std::string>{"single", "dp-tree-share-0.5",
-                                        "dp-tree-loss-replica-share-0.5", "ddp"}));
+  EXPECT_EQ(modes, (std::multiset<std::string>{"single", "dp-tree-share-0.5",
+                                               "dp-tree-loss-replica-share-0.5"}));
   const std::string& told = run.process().out();
   EXPECT_NE(told.find("peak memory"), std::string::npos) << told;
   EXPECT_NE(told.find("dp-tree-share-0.5/convnet/cards:3"), std::string::npos) << told;
+}
+
+TEST(FittingBatch, IsPredictedAndConfirmedByRunning) {
+  const TestFolder place;
+  ProgramRun run(
+      "bench", {"--model", "mlp", "--dataset", "synthetic", "--device", "cpu", "--mode",
+                "dp", "--gpus", "2", "--fits", "0.002", "--out", place / "out"});
+  EXPECT_EQ(run.status(), 1) << "for one case has no answer";
+  EXPECT_EQ(place.names(), (std::vector<std::string>{"out", "out/fits.json"}));
+  const auto fits = nlohmann::json::parse(read_text(place / "out/fits.json"));
+  ASSERT_EQ(fits.at("cases").size(), 2u);
+  const auto& single = fits.at("cases")[0];
+  EXPECT_EQ(single.at("name"), "single/mlp/cards:1");
+  EXPECT_GT(single.at("confirmed_batch"), 50);
+  EXPECT_EQ(single.at("predicted_batch"), single.at("confirmed_batch"));
+  EXPECT_EQ(single.at("runs"), 2) << "it, and one more that is out of memory";
+  const auto& dp = fits.at("cases")[1];
+  EXPECT_EQ(dp.count("confirmed_batch"), 0u) << dp;
+  EXPECT_EQ(dp.at("error"), "not even a batch of 1 fits; give --fits more");
+  for (const auto& entry : {single, dp}) {
+    const auto lines = lines_of(run.process().out());
+    EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.rfind(entry.at("name").get<std::string>(), 0) == 0;
+    })) << run.process().out();
+  }
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ A block stands between two comments and says what belongs in it:
     <!-- generated: diff FILE FILE -->                 what differs between two files
     <!-- generated: table FILE MODELS [MODES] -->      figures of a kept run, reports/results/FILE
     <!-- generated: ratios FILE -->                    ours over its peers in that run
+    <!-- generated: memory FILE -->                    predicted peaks beside measured ones there
     <!-- generated: said PROGRAM ARGUMENTS -->         what a program of the build prints
     <!-- generated: code FILE FIRST LINES -->          so many lines of FILE from the first that
                                                        holds FIRST, with the place they stand at
@@ -178,12 +179,58 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
     return "\n".join(out)
 
 
+def way_of(mode: str) -> str:
+    """A mode in words; DataParallel's other ways by their options."""
+    named = {**MODES, **SHARDED, **PEERS}
+    if mode in named or not mode.startswith("dp-"):
+        return named.get(mode, mode)
+    return "DataParallel, " + mode.removeprefix("dp-").replace("-", " ")
+
+
+def memory(file: str) -> str:
+    """Each card's peak as predict/ told it and as it was, in the repetition that is farthest off."""
+    worst = {}
+    for row in kept_rows(file):
+        for card in row["memory"]:
+            told = card.get("predicted_peak_bytes")
+            if told is None:
+                continue
+            off = 100 * (told - card["peak_bytes"]) / card["peak_bytes"]
+            key = (row["model"], row["mode"], row["cards"], row["local_batch"])
+            cards = worst.setdefault(key, {})
+            if card["card"] not in cards or abs(off) > abs(cards[card["card"]][2]):
+                cards[card["card"]] = (told / 2**20, card["peak_bytes"] / 2**20, off)
+    if not worst:
+        raise SystemExit(f"generate.py: nothing predicted in {file}; make it with `bench --predict-memory`")
+    out = [
+        "| model | way | cards | local batch | predicted MiB of each card | measured MiB | off by at most |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (model, mode, count, batch), cards in worst.items():
+        ordered = [cards[card] for card in sorted(cards)]
+        predicted, measured = (" / ".join(f"{card[i]:.2f}" for card in ordered) for i in (0, 1))
+        off = max((card[2] for card in ordered), key=abs)
+        out.append(
+            f"| {model} | {way_of(mode)} | {count} | {batch} | {predicted} | {measured} | {off:+.3f} % |"
+        )
+    row = kept_rows(file)[0]
+    out += [
+        "",
+        "Predicted from one card at two small batches; the repetition that is farthest off. "
+        f"{row['threads_per_card']} thread(s) a card, {row['date'][:10]}, commit {row['commit']}, "
+        f"from [`reports/results/{file}`](/reports/results/{file}).",
+        "",
+    ]
+    return "\n".join(out)
+
+
 MAKERS = {
     "lesson_diff": lesson_diff,
     "diff": diff,
     "said": said,
     "table": table,
     "ratios": ratios,
+    "memory": memory,
     "code": code,
 }
 
