@@ -1,3 +1,4 @@
+#include "data_parallel/steps.h"
 #include "data_parallel/train.h"
 #include "training/program.h"
 
@@ -6,6 +7,6 @@ int main(int argc, char** argv) {
   return training::run_program(
       {"data_parallel",
        "Trains on N cards from one process, a thread a card, by DataParallel.",
-       training::Ranks::one_process},
+       training::Ranks::one_process, &data_parallel::check_steps},
       data_parallel::train, argc, argv);
 }

@@ -5,6 +5,7 @@
 #include "data_parallel/data_parallel.h"
 #include "data_parallel/libtorch_module.h"
 #include "device/cuda.h"
+#include "training/catalog.h"
 
 namespace lockstep::data_parallel {
 namespace {
@@ -47,9 +48,8 @@ class LibTorchSteps final : public Steps {
   at::Tensor output_;
 };
 
-StepsPtr make_libtorchs(const Network& model, Forward /*forward*/,
-                        const std::vector<Card>& cards,
-                        const DataParallelOptions& options, StepMeter& meter) {
+void check_libtorchs(const std::vector<Card>& cards,
+                     const DataParallelOptions& options) {
   if (cards.front().emulated()) {
     throw std::invalid_argument(
         "--dp-steps libtorch: torch::nn::parallel::data_parallel knows CUDA cards "
@@ -63,6 +63,12 @@ StepsPtr make_libtorchs(const Network& model, Forward /*forward*/,
         "--dp-steps libtorch has one way of its own; leave out the other options of "
         "DataParallel");
   }
+}
+
+StepsPtr make_libtorchs(const Network& model, Forward /*forward*/,
+                        const std::vector<Card>& cards,
+                        const DataParallelOptions& options, StepMeter& meter) {
+  check_libtorchs(cards, options);
   return std::make_unique<LibTorchSteps>(model, cards, meter);
 }
 
@@ -79,6 +85,15 @@ all_steps() {
                                      const DataParallelOptions&, StepMeter&)>
       known("dp-steps", {{"lockstep", &make_ours}, {"libtorch", &make_libtorchs}});
   return known;
+}
+
+void check_steps(const TrainOptions& options) {
+  const std::vector<Card> cards = training::make_cards(options, options.gpus);
+  const DataParallelOptions& asked = options.data_parallel;
+  all_steps().at(asked.steps);
+  find_output_card(cards, asked.output_device);
+  resolve_reduction(asked.reduce, cards.front());
+  if (asked.steps == "libtorch") check_libtorchs(cards, asked);
 }
 
 StepsPtr make_steps(const Network& model, Forward forward,

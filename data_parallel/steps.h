@@ -47,6 +47,10 @@ training::Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
                             const training::DataParallelOptions&, StepMeter&)>&
 all_steps();
 
+// Looks at the options of DataParallel before any step. Throws std::invalid_argument
+// where the cards cannot follow them.
+void check_steps(const TrainOptions& options);
+
 // Those that the options name.
 StepsPtr make_steps(const Network& model, Forward forward,
                     const std::vector<Card>& cards,

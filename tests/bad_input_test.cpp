@@ -99,7 +99,16 @@ TEST(BadInput, OfOneProgram) {
               {{"--accumulate", "0"}, 2, {"--accumulate 0", "1 or more"}}});
   refuse_all(
       "data_parallel", kSmall,
-      {{{"--global-batch-size", "65", "--gpus", "2"}, 2, {"65", "2 cards", "try 64"}}});
+      {{{"--global-batch-size", "65", "--gpus", "2"}, 2, {"65", "2 cards", "try 64"}},
+       {{"--dp-reduce", "nccl"}, 2, {"--dp-reduce nccl", "try --dp-reduce tree"}},
+       {{"--dp-reduce", "tre"}, 2, {"--dp-reduce", "tre"}},
+       {{"--device-ids", "1,0,1"}, 2, {"--device-ids names card 1 twice"}},
+       {{"--device-ids", "1,0", "--gpus", "3"}, 2, {"--gpus 3 and 2 --device-ids"}},
+       {{"--device-ids", "64"}, 2, {"--device-ids", "64"}},
+       {{"--output-device", "2", "--gpus", "2"}, 2, {"--output-device 2 is none"}},
+       {{"--dp-steps", "libtorch"}, 2, {"--dp-steps libtorch", "try --device cuda"}},
+       {{"--primary-share", "0"}, 2, {"--primary-share 0", "more than 0"}},
+       {{"--primary-share", "nan"}, 2, {"--primary-share nan", "at most 1"}}});
   refuse_all(
       "ddp", kSmall,
       {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}},

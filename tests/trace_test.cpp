@@ -141,9 +141,19 @@ TEST(Trace, EachRankLeavesItsOwn) {
 }
 
 TEST(Trace, DataParallelsThreadsAreLanes) {
+  const std::set<std::string> every = {"scatter", "replicate", "forward",
+                                       "gather",  "backward",  "reduce"};
+  std::set<std::string> primary = with(kOneCard, "exposed_comm");
+  primary.insert(every.begin(), every.end());
   check({"data_parallel",
          {"--gpus", "2"},
-         {{"t.json", {{"card 0", with(kOneCard, "exposed_comm")}, {"card 1", {}}}}}});
+         {{"t.json", {{"card 0", primary}, {"card 1", every}}}}});
+  check({"data_parallel",
+         {"--gpus", "3", "--dp-loss", "replica", "--dp-reduce", "tree"},
+         {{"t.json",
+           {{"card 0", primary},
+            {"card 1", with(every, "loss")},
+            {"card 2", with(every, "loss")}}}}});
 }
 
 TEST(Trace, APathThatCannotBeWrittenIsRefusedBeforeAnyStep) {

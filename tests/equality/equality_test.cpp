@@ -72,6 +72,23 @@ TEST(Programs, GiveTheSameLosses) {
   }
 }
 
+// Of 128 samples, on two cards and on three, where they do not divide.
+TEST(Programs, OfDataParallelGiveThemWithEachOption) {
+  const std::string fp64 = workload("mlp", "fp64", kSteps);
+  for (const std::string option :
+       {"--gpus 2 --dp-loss replica", "--gpus 2 --replicate every-step",
+        "--gpus 4 --dp-reduce tree --primary-share 0.3",
+        "--device-ids 2,0 --output-device 0",
+        "--gpus 4 --dp-loss replica --dp-reduce tree --primary-share 0.5"}) {
+    const std::string program =
+        "data_parallel --threads-per-card 1 --global-batch-size 128 " + option;
+    expect_within(
+        1e-10,
+        apart(program_losses(program + fp64), program_losses(kOne + fp64), kSteps),
+        program + fp64);
+  }
+}
+
 // A quarter of the global batch, twice a step, with --accumulate.
 TEST(Programs, OfDdpGiveThemWithEachOption) {
   const std::string fp64 = workload("mlp", "fp64", kSteps);
