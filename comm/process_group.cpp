@@ -251,13 +251,15 @@ void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors, int root) {
       options.rootRank = root;
       return backend_->broadcast(messages, options);
     }).wait();
-    if (rank() == root) continue;
     int64_t offset = 0;
     for (const at::Tensor& tensor : group) {
+      if (rank() == root) break;
       tensor.detach().copy_(
           message.narrow(0, offset, tensor.numel()).view(tensor.sizes()));
       offset += tensor.numel();
     }
+    // gloo's thread may hold the message a moment longer: its memory goes now.
+    message.set_data(at::empty({0}, message.options()));
   }
 }
 
