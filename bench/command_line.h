@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/sweep.h"
+#include "cases/sweep.h"
 
 namespace lockstep::bench {
 

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "bench/machine.h"
 #include "bench/memory.h"
+#include "cases/machine.h"
 #include "predict/largest_batch.h"
 #include "training/report.h"
 

@@ -14,15 +14,15 @@
 #include <string>
 #include <utility>
 
-#include "bench/child_run.h"
 #include "bench/command_line.h"
-#include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/memory.h"
 #include "bench/ratios.h"
 #include "bench/results.h"
 #include "bench/table.h"
 #include "bench/verify.h"
+#include "cases/child_run.h"
+#include "cases/machine.h"
 
 namespace lockstep::bench {
 namespace {

@@ -13,8 +13,8 @@
 #include <set>
 #include <stdexcept>
 
-#include "bench/machine.h"
 #include "bench/results.h"
+#include "cases/machine.h"
 
 namespace lockstep::bench {
 namespace {

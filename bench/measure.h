@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/child_run.h"
-#include "bench/sweep.h"
+#include "cases/child_run.h"
+#include "cases/sweep.h"
 #include "reports/row.h"
 
 namespace lockstep::bench {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/child_run.h"
-#include "bench/sweep.h"
+#include "cases/child_run.h"
+#include "cases/sweep.h"
 #include "predict/step_memory.h"
 #include "reports/row.h"
 

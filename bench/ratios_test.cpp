@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "bench/bound.h"
+#include "cases/bound.h"
 #include "reports/sample_rows.h"
 
 namespace lockstep::bench {

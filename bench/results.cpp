@@ -7,7 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "bench/machine.h"
+#include "cases/machine.h"
 
 namespace lockstep::bench {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/sweep.h"
+#include "cases/sweep.h"
 #include "reports/row.h"
 #include "training/report.h"
 

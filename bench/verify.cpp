@@ -19,6 +19,10 @@ struct Losses {
   std::vector<double> of_reference;
 };
 
+bool rounds_otherwise(const Case& one) {
+  return one.in_python() || one.dp.reduce == "tree";
+}
+
 Losses run_both(const Case& one, const Children& children, RunPlan plan) {
   plan.reference = true;
   std::vector<double> of_reference = children.run(one, plan).losses;
@@ -59,22 +63,23 @@ bool may_be_rounding(const std::vector<double>& losses,
 
 std::optional<std::string> verify(const Case& one, const Children& children) {
   try {
-    const Losses found = run_both(one, children, {.steps = kVerifySteps});
+    RunPlan plan = {.steps = kVerifySteps};
+    Losses found = run_both(one, children, plan);
     auto reason = disagreement(found.of_case, found.of_reference);
     if (reason && one.dp.primary_share != 1) {
-      // Note [Batch norm sees its part]
-      const Losses alike =
-          run_both(one, children, {.steps = kVerifySteps, .equal_shares = true});
-      reason = disagreement(alike.of_case, alike.of_reference);
+      plan.equal_shares = true;  // Note [Batch norm sees its part]
+      found = run_both(one, children, plan);
+      reason = disagreement(found.of_case, found.of_reference);
     }
     // Note [Where rounding alone parts two runs]
-    if (!reason || !one.in_python() ||
+    if (!reason || !rounds_otherwise(one) ||
         !may_be_rounding(found.of_case, found.of_reference)) {
       return reason;
     }
-    const Losses exact =
-        run_both(one, children, {.steps = kVerifyStepsInFp64, .precision = "fp64"});
-    return disagreement(exact.of_case, exact.of_reference);
+    plan.steps = kVerifyStepsInFp64;
+    plan.precision = "fp64";
+    found = run_both(one, children, plan);
+    return disagreement(found.of_case, found.of_reference);
   } catch (const Stopped&) {
     throw;
   } catch (const std::exception& error) {

@@ -7,8 +7,9 @@
 // Python peer runs others than ours (model/linear.h, model/conv.h), which round
 // otherwise, and a deep network of batch norms and ReLUs multiplies that by ten and
 // more with every step: resnet18 starts at 1e-6 and is at 1e-2 after ten, as Python
-// itself is in the two layouts of its images. So a peer that begins equal and stays
-// near is asked once more, in fp64, where both take LibTorch's kernels.
+// itself is in the two layouts of its images. A tree adds gradients in another order
+// than one card does, which comes to the same. So such a case that begins equal and
+// stays near is asked once more, in fp64, where both take LibTorch's kernels.
 //
 // Note [Batch norm sees its part]
 // Its statistics are those of a card's part of the batch, so unequal parts give another
@@ -20,8 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/child_run.h"
-#include "bench/sweep.h"
+#include "cases/child_run.h"
+#include "cases/sweep.h"
 
 namespace lockstep::bench {
 

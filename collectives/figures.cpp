@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "bench/machine.h"
+#include "cases/machine.h"
 
 namespace lockstep::collectives {
 

@@ -27,8 +27,9 @@ declare -A may_use=(
   [runner]="$lowest $loops multinode horovod"
   [predict]=""
   [reports]=""
-  [bench]="$lowest $loops multinode horovod predict reports/row.h"
-  [collectives]="$lowest bench/machine.h"
+  [cases]="$lowest reports/row.h"
+  [bench]="$lowest $loops multinode horovod predict cases reports/row.h"
+  [collectives]="$lowest cases/machine.h"
 )
 max_file_lines=299
 max_loop_lines=69

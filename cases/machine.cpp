@@ -1,4 +1,4 @@
-#include "bench/machine.h"
+#include "cases/machine.h"
 
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>

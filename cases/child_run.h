@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/case_command.h"
-#include "bench/sweep.h"
+#include "cases/case_command.h"
+#include "cases/sweep.h"
 #include "launch/process.h"
 #include "launch/stop_signals.h"
 #include "training/report.h"

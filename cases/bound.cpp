@@ -1,4 +1,4 @@
-#include "bench/bound.h"
+#include "cases/bound.h"
 
 #include <algorithm>
 #include <numeric>

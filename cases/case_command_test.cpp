@@ -1,5 +1,5 @@
 // From a case to its command: what each way through the same training is told.
-#include "bench/case_command.h"
+#include "cases/case_command.h"
 
 #include <gtest/gtest.h>
 

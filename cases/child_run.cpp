@@ -1,4 +1,4 @@
-#include "bench/child_run.h"
+#include "cases/child_run.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -13,8 +13,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "bench/bound.h"
-#include "bench/machine.h"
+#include "cases/bound.h"
+#include "cases/machine.h"
 #include "launch/start_line.h"
 
 namespace lockstep::bench {

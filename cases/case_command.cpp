@@ -1,4 +1,4 @@
-#include "bench/case_command.h"
+#include "cases/case_command.h"
 
 #include <cstdlib>
 #include <filesystem>

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/sweep.h"
+#include "cases/sweep.h"
 #include "launch/process.h"
 
 namespace lockstep::bench {

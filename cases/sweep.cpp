@@ -1,4 +1,4 @@
-#include "bench/sweep.h"
+#include "cases/sweep.h"
 
 #include <algorithm>
 #include <cmath>

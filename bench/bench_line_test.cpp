@@ -1,0 +1,56 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "bench/command_line.h"
+
+namespace lockstep::bench {
+namespace {
+
+using Names = std::vector<std::string>;
+
+TEST(BenchLine, ListsSweepAndUnderscoresAreHyphens) {
+  const BenchLine line = parse_bench_line({"--gpus", "1,2,4", "--model", "mlp,convnet",
+                                           "--batch_size=8", "--benchmark_min_time=1"});
+  EXPECT_EQ(line.sweep.gpus, (std::vector<int>{1, 2, 4}));
+  EXPECT_EQ(line.sweep.models, (Names{"mlp", "convnet"}));
+  EXPECT_EQ(line.sweep.batch_size, 8);
+  EXPECT_EQ(line.benchmark_flags, Names{"--benchmark_min_time=1"});
+  EXPECT_THROW(parse_bench_line({"--benchmark_out=x"}), std::invalid_argument);
+  EXPECT_THROW(parse_bench_line({"--benchmark_list_tests"}), std::invalid_argument);
+}
+
+TEST(BenchLine, SyntheticImagesStandInLoudlyForMissingOnes) {
+  BenchLine line;
+  line.sweep.data_dir =
+      std::filesystem::temp_directory_path() / "lockstep-no-such-folder";
+  const Names told = fall_back_to_synthetic(line);
+  EXPECT_EQ(line.sweep.dataset_of("mlp"), "synthetic");
+  EXPECT_EQ(line.sweep.dataset_of("transformer"), "tokens");
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_NE(told[0].find("lockstep-no-such-folder"), std::string::npos);
+  EXPECT_NE(told[0].find("apt-get install dataset-fashion-mnist"), std::string::npos);
+  EXPECT_NE(told[1].find("SYNTHETIC"), std::string::npos);
+}
+
+TEST(BenchLine, WhatWasAskedForIsNeverReplaced) {
+  BenchLine line = parse_bench_line({"--data-dir", "lockstep-no-such-folder"});
+  EXPECT_EQ(fall_back_to_synthetic(line), Names{});
+  EXPECT_EQ(line.sweep.dataset_of("mlp"), "fashion-mnist");
+  line = parse_bench_line({"--dataset", "mnist", "--model", "mlp,transformer"});
+  EXPECT_EQ(fall_back_to_synthetic(line), Names{});
+  EXPECT_EQ(line.sweep.dataset_of("transformer"), "mnist");
+}
+
+TEST(BenchLine, EveryModelHasItsOwnDataSet) {
+  BenchLine line = parse_bench_line({"--model", "transformer,linear"});
+  line.sweep.data_dir = "lockstep-no-such-folder";
+  EXPECT_EQ(fall_back_to_synthetic(line), Names{}) << "none of them wants images";
+  EXPECT_EQ(line.sweep.dataset_of("transformer-tied"), "tokens");
+  EXPECT_EQ(line.sweep.dataset_of("linear"), "features100");
+  EXPECT_EQ(line.sweep.dataset_of("convnet"), "fashion-mnist");
+}
+
+}  // namespace
+}  // namespace lockstep::bench
