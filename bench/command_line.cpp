@@ -96,7 +96,8 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
          "--peers", sweep.peers,
          "measured beside ours: c10d (LibTorch's own reducer over gloo), python "
          "(DistributedDataParallel, and the plain loop), bound (so many single "
-         "cards at once; there with any peer)")
+         "cards at once; there with any peer); on CUDA beside DataParallel libtorch "
+         "(its data_parallel) and python (nn.DataParallel)")
       ->delimiter(',');
   app.add_flag("--memory-timeline", sweep.memory_timeline,
                "one more run of each case of ours: its cards' memory over a step");

@@ -16,7 +16,8 @@ const std::vector<Pair> kPairs = {
     {"single", "single-python"},   {"ddp", "ddp-python"},
     {"ddp", "ddp-c10d"},           {"ddp", "bound"},
     {"ddp-sharded", "ddp-python"}, {"ddp-sharded", "ddp-c10d"},
-    {"ddp-sharded", "bound"},
+    {"ddp-sharded", "bound"},      {"dp", "dp-libtorch"},
+    {"dp", "dp-python"},
 };
 
 // Every way of DataParallel over the bound, and over the first of them.
@@ -24,7 +25,8 @@ std::vector<Pair> pairs_of(const std::vector<Row>& rows) {
   std::vector<Pair> pairs = kPairs;
   std::vector<std::string> ways;
   for (const Row& row : rows) {
-    const bool dp = row.mode == "dp" || row.mode.rfind("dp-", 0) == 0;
+    const bool peer = row.mode == "dp-libtorch" || row.mode == "dp-python";
+    const bool dp = !peer && (row.mode == "dp" || row.mode.rfind("dp-", 0) == 0);
     if (!dp || std::find(ways.begin(), ways.end(), row.mode) != ways.end()) continue;
     ways.push_back(row.mode);
     pairs.emplace_back(row.mode, "bound");

@@ -67,6 +67,7 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   if (alone) return arguments;
   add("--gpus", std::to_string(one.cards));
   if (one.loop() == "dp") {
+    if (one.mode == "dp-libtorch") add("--dp-steps", "libtorch");
     add("--dp-reduce", one.dp.reduce);
     add("--replicate", one.dp.replicate);
     add("--dp-loss", one.dp.loss);
@@ -118,7 +119,8 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
     command.argv.insert(command.argv.end(), words.begin(), words.end());
   };
   add(leash);
-  if (one.cards > 1) {
+  const bool ranks = one.loop() == "ddp" && one.cards > 1;
+  if (ranks) {
     add({python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
          std::to_string(one.cards), "--no-python"});
     add(leash);
@@ -126,7 +128,8 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
        std::to_string(one.threads_per_card)});
   add(shared_arguments(one, sweep, plan));
-  if (one.cards > 1) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});
+  if (ranks) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});
+  if (one.loop() == "dp") add({"--data-parallel", std::to_string(one.cards)});
   command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
   return command;
 }

@@ -81,6 +81,24 @@ TEST(CaseCommand, LayoutIsForAllAndShardingForItsOwnRow) {
   }
 }
 
+TEST(CaseCommand, WaysOfDataParallelAreTheProgramsOptions) {
+  const Case one = {"dp-tree", "mlp", 4,
+                    1,         8,     {.reduce = "tree", .primary_share = 0.5}};
+  const Sweep sweep = quick_sweep();
+  const launch::Command way = command_of(one, sweep, {.steps = 5}, {});
+  EXPECT_EQ(program_of(way), "data_parallel");
+  EXPECT_EQ(value(way, "--dp-reduce"), "tree");
+  EXPECT_EQ(value(way, "--replicate"), "cached");
+  EXPECT_EQ(value(way, "--dp-loss"), "primary");
+  EXPECT_EQ(value(way, "--primary-share"), "0.5");
+  EXPECT_EQ(value(way, "--dp-steps"), "");
+  EXPECT_FALSE(
+      has(command_of(one, sweep, {.equal_shares = true}, {}), "--primary-share"));
+  EXPECT_EQ(value(command("dp-libtorch", 2), "--dp-steps"), "libtorch");
+  EXPECT_EQ(value(command("dp-python", 2), "--data-parallel"), "2");
+  EXPECT_FALSE(has(command("dp-python", 2), "--nproc-per-node"));
+}
+
 TEST(CaseCommand, TheReferenceIsOneCardThatTakesTheSameSamples) {
   const RunPlan reference = {.steps = 10, .reference = true};
   for (const char* mode : {"ddp", "ddp-c10d", "ddp-python"}) {

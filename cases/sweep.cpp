@@ -41,15 +41,28 @@ bool has_peer(const Sweep& sweep, const std::string& peer) {
 }
 
 void validate_peers(const Sweep& sweep) {
-  const std::vector<std::string> known = {"c10d", "python", "bound"};
+  const std::vector<std::string> known = {"c10d", "python", "bound", "libtorch"};
   for (const std::string& peer : sweep.peers) {
     if (std::find(known.begin(), known.end(), peer) == known.end()) {
       training::throw_unknown_name("peer", peer, known);
     }
+    const bool of_cuda = peer == "libtorch" || peer == "python";
+    if (sweep.device != "cpu" && !of_cuda) {
+      throw std::invalid_argument("--peers " + peer +
+                                  " runs on the CPU, not on --device " + sweep.device +
+                                  "; try --device cpu");
+    }
+    if (sweep.device == "cpu" && peer == "libtorch") {
+      throw std::invalid_argument(
+          "--peers libtorch: torch::nn::parallel::data_parallel knows CUDA cards "
+          "alone; "
+          "try --device cuda");
+    }
   }
-  if (!sweep.peers.empty() && sweep.device != "cpu") {
-    throw std::invalid_argument("--peers run on the CPU, not on --device " +
-                                sweep.device + "; try --device cpu");
+  if (sweep.device != "cpu" && !sweep.peers.empty() && asked_for(sweep, "ddp")) {
+    throw std::invalid_argument(
+        "--peers on --device " + sweep.device +
+        " stand beside DataParallel alone; try --mode dp, or --device cpu");
   }
 }
 
@@ -136,10 +149,14 @@ std::string Case::name() const {
 
 std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
 
-bool Case::in_python() const { return mode == "single-python" || mode == "ddp-python"; }
+bool Case::in_python() const {
+  const std::string kind = "-python";
+  return mode.size() > kind.size() &&
+         mode.compare(mode.size() - kind.size(), kind.size(), kind) == 0;
+}
 
 bool Case::ours() const {
-  return !in_python() && mode != "ddp-c10d" && mode != "bound";
+  return !in_python() && mode != "ddp-c10d" && mode != "dp-libtorch" && mode != "bound";
 }
 
 void validate(const Sweep& sweep) {
@@ -206,10 +223,18 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
       cases.push_back(one);
     };
     add("single", 1);
-    if (has_peer(sweep, "python")) add("single-python", 1);
+    const bool cuda = sweep.device != "cpu";
+    if (has_peer(sweep, "python") && !cuda) add("single-python", 1);
     for (const DpWay& way : dp_ways(sweep)) {
       if (!asked_for(sweep, "dp")) break;
       for (const int cards : counts) add(way.mode(), cards, way);
+    }
+    // torch::nn::parallel::data_parallel and nn.DataParallel, which are CUDA's.
+    for (const std::string peer : {"libtorch", "python"}) {
+      if (!cuda || !asked_for(sweep, "dp") || !has_peer(sweep, peer)) continue;
+      for (const int cards : counts) {
+        if (cards > 1) add("dp-" + peer, cards);
+      }
     }
     for (const int cards : counts) {
       if (!asked_for(sweep, "ddp")) continue;
@@ -217,7 +242,7 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
     }
     for (const int cards : counts) {
       const bool parallel = asked_for(sweep, "dp") || asked_for(sweep, "ddp");
-      if (cards > 1 && parallel && !sweep.peers.empty()) add("bound", cards);
+      if (cards > 1 && parallel && !cuda && !sweep.peers.empty()) add("bound", cards);
     }
   }
   check_company(sweep, cases);

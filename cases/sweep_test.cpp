@@ -136,6 +136,23 @@ TEST(Sweep, WhatCannotBeIsNamed) {
             "--batch-size 2");
 }
 
+TEST(Sweep, OnCudaDataParallelHasPeersOfItsOwn) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"dp"};
+  sweep.gpus = {1, 2};
+  sweep.device = "cuda";
+  sweep.peers = {"python", "libtorch"};
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "dp/mlp/cards:1", "dp/mlp/cards:2",
+                   "dp-libtorch/mlp/cards:2", "dp-python/mlp/cards:2"}));
+  sweep.modes = {"ddp"};
+  EXPECT_NE(refusal(sweep).find("try --mode dp"), std::string::npos) << refusal(sweep);
+  sweep.device = "cpu";
+  EXPECT_NE(refusal(sweep).find("try --device cuda"), std::string::npos)
+      << refusal(sweep);
+}
+
 TEST(Sweep, WaysOfDataParallelAreAllCombinations) {
   Sweep sweep;
   sweep.models = {"mlp"};

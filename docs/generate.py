@@ -35,7 +35,7 @@ PEERS = {
     "bound": "the bound",
 }
 SHARDED = {"ddp-sharded": "DDP, optimizer sharded"}
-# As in bench/ratios.cpp.
+# As in bench/ratios.cpp; DataParallel's ways are added as they come.
 RATIOS = [
     (ours, peer)
     for ours in ("single", "ddp", "ddp-sharded")
@@ -96,7 +96,7 @@ def table_line(rows: list) -> str:
     others = peaks[1:]
     return "| {} | {} | {} | {:,.0f} ({:,.0f} to {:,.0f}) | {:.2f} | {} | {} | {} | {} |".format(
         row["model"],
-        {**MODES, **SHARDED, **PEERS}[row["mode"]],
+        way_of(row["mode"]),
         str(row["cards"]) + (" (oversubscribed)" if "oversubscribed" in row["flags"] else ""),
         statistics.median(speeds),
         min(speeds),
@@ -135,12 +135,15 @@ def ratios(file: str) -> str:
     points = sorted({(models.index(model), cards) for model, cards, _ in speeds})
     for number, cards in points:
         model = models[number]
-        for ours, peer in RATIOS:
+        ways = [mode for one, count, mode in speeds if (one, count) == (model, cards)]
+        ways = [mode for mode in ways if mode.split("-")[0] == "dp"]
+        pairs = [(way, "bound") for way in ways] + [(way, ways[0]) for way in ways[1:]]
+        for ours, peer in RATIOS + pairs:
             mine, other = (speeds.get((model, cards, mode), {}) for mode in (ours, peer))
             found = [mine[k] / other[k] for k in sorted(mine.keys() & other.keys())]
             if found:
                 out.append(
-                    f"| {model} | {cards} | {({**MODES, **SHARDED})[ours]} | {PEERS[peer]} | "
+                    f"| {model} | {cards} | {way_of(ours)} | {way_of(peer)} | "
                     f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f}) | "
                     f"{len(found)} |"
                 )

@@ -4,6 +4,8 @@
     python -m torch.distributed.run --standalone --nproc-per-node 2 \\
         bench/peers/train.py --model mlp --steps 100                       DistributedDataParallel
 
+    python bench/peers/train.py --model mlp --steps 100 --data-parallel 2  nn.DataParallel, CUDA
+
 Same options, same samples in the same order, same initial parameters, so the losses are the
 same, digit by digit; and the step times are what ours are measured against (`bench --peers
 python`). It is deliberately quick: normalised images in memory and no DataLoader before them,
@@ -43,6 +45,7 @@ def parse_options():
     parser.add_argument("--precision", choices=("fp32", "fp64"), default="fp32")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--data-parallel", type=int, default=0, help="so many CUDA cards")
     parser.add_argument("--drop-last", action="store_true", help="no last, incomplete batch")
     parser.add_argument("--bucket-cap-mb", type=float, default=25, help="of the gradients")
     parser.add_argument("--metrics-file", type=Path, help="JSON lines, one a step")
@@ -68,7 +71,11 @@ def train(options, rank, world_size, distributed):
     torch.manual_seed(options.seed)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     inputs = inputs_of(options)
-    model = MODELS[options.model](inputs).to(dtype).to(memory_format=layout)
+    cards = options.data_parallel
+    device = torch.device("cuda:0" if cards else "cpu")
+    model = MODELS[options.model](inputs).to(device, dtype).to(memory_format=layout)
+    if cards:
+        model = nn.DataParallel(model, device_ids=list(range(cards)))
     if distributed:
         model = DistributedDataParallel(
             model, bucket_cap_mb=options.bucket_cap_mb, gradient_as_bucket_view=True
@@ -84,20 +91,24 @@ def train(options, rank, world_size, distributed):
         labels, world_size, rank, shuffle=True, seed=options.seed, drop_last=options.drop_last
     )
 
+    # DataParallel takes the whole batch and cuts it.
+    batch_size = options.batch_size * max(1, cards)
     losses, epochs, samples, step_ms = [], [], [], []
     epoch = 0
     while len(losses) < options.steps:
         sampler.set_epoch(epoch)
-        batches = torch.tensor(list(sampler)).split(options.batch_size)
-        if options.drop_last and len(batches[-1]) < options.batch_size:
+        batches = torch.tensor(list(sampler)).split(batch_size)
+        if options.drop_last and len(batches[-1]) < batch_size:
             batches = batches[:-1]
         for batch in batches:
             start = time.perf_counter()
             optimizer.zero_grad()
-            logits = model(images[batch])
-            loss = criterion(logits.flatten(0, -2), labels[batch].flatten())
+            logits = model(images[batch].to(device))
+            loss = criterion(logits.flatten(0, -2), labels[batch].to(device).flatten())
             loss.backward()
             optimizer.step()
+            if cards:
+                torch.cuda.synchronize()
             step_ms.append(1000 * (time.perf_counter() - start))
             losses.append(loss.detach())
             epochs.append(epoch)
@@ -105,7 +116,7 @@ def train(options, rank, world_size, distributed):
             if len(losses) == options.steps:
                 break
         epoch += 1
-    return torch.stack(losses).double(), epochs, samples, step_ms
+    return torch.stack(losses).double().cpu(), epochs, samples, step_ms
 
 
 def slowest(step_ms, world_size):
@@ -125,8 +136,8 @@ def report(options, losses, epochs, samples, step_ms):
         "phases_ms": {},
         "cards": [],
         "threads_per_card": options.threads,
-        "device": "cpu",
-        "device_name": "",
+        "device": "cuda" if options.data_parallel else "cpu",
+        "device_name": torch.cuda.get_device_name() if options.data_parallel else "",
         "rss_peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "correct": 0,
         "evaluated": 0,
@@ -135,6 +146,11 @@ def report(options, losses, epochs, samples, step_ms):
 
 def main():
     options = parse_options()
+    if options.data_parallel > torch.cuda.device_count():
+        sys.exit(
+            f"train.py: --data-parallel {options.data_parallel}: this machine offers "
+            f"{torch.cuda.device_count()} CUDA devices; nn.DataParallel splits over these alone"
+        )
     if options.dry_run:
         return
     torch.set_num_threads(options.threads)
