@@ -21,7 +21,7 @@ pack() {
   rm -rf "$folder"
   mkdir -p "$folder"/{bin,tests,lib,images}
   cp "$root"/build/bin/{single_gpu,data_parallel,ddp,multinode,bench} "$folder/bin/"
-  cp "$root"/build/tests/{cuda_module_test,cuda_test,nccl_test,cuda_training_test} "$folder/tests/"
+  cp "$root"/build/tests/{cuda_module_test,cuda_test,nccl_test,libtorch_test,cuda_training_test} "$folder/tests/"
   cp "$root/build/lib/liblockstep_cuda.so" "$folder/lib/"
   strip "$folder"/bin/* "$folder"/tests/* "$folder"/lib/*
   # What Debian has and another system may not; the C and C++ libraries are everywhere.
@@ -81,9 +81,16 @@ all_stages() {
   stage 30 "CUDA module" "$here/tests/cuda_module_test"
   stage 30 "CUDA" "$here/tests/cuda_test"
   stage 30 "NCCL" "$here/tests/nccl_test"
+  stage 30 "LibTorch's data_parallel" "$here/tests/libtorch_test"
   stage 120 "Training on CUDA" "$here/tests/cuda_training_test"
   measure 150 "$name" --device cuda --mode all --gpus 1 \
-    --model mlp,mlp-wide,convnet,resnet18 --repetitions 2
+    --model mlp,mlp-wide,convnet,resnet18,transformer --repetitions 2
+  if [ "$(nvidia-smi --list-gpus | wc -l)" -ge 2 ]; then
+    measure 60 "$name-data-parallel" --device cuda --mode dp --gpus 2 --model mlp,convnet \
+      --dp-loss primary,replica --peers libtorch --repetitions 2
+  else
+    echo "WAIVED: gpu-check: DataParallel and its peers on two CUDA devices: there is one"
+  fi
   measure 120 "$name-cpu" --device cpu --mode all --gpus 1,2,4,8,16 --steps 30 --warmup 5 \
     --repetitions 1
   if [ ${#failed[@]} -gt 0 ]; then
