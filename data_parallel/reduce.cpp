@@ -20,7 +20,8 @@ void add_gradient(const at::Tensor& from, const at::Tensor& to, const Card& card
 
 void reduce_serial(const std::vector<Tensors>& parameters,
                    const std::vector<Card>& cards, CardThreads& threads) {
-  threads.run("reduce", 1, [&](size_t /*primary*/) {
+  threads.run("reduce", parameters.size(), [&](size_t card) {
+    if (card > 0) return;  // the primary card fetches, the others have it done to them
     const at::NoGradGuard no_grad;
     for (size_t i = 0; i < parameters[0].size(); ++i) {
       for (size_t replica = 1; replica < parameters.size(); ++replica) {
@@ -61,7 +62,8 @@ Tensors alike(const std::vector<Tensors>& parameters, size_t i) {
 
 void reduce_nccl(const std::vector<Tensors>& parameters, const std::vector<Card>& cards,
                  CardThreads& threads) {
-  threads.run("reduce", 1, [&](size_t /*primary*/) {
+  threads.run("reduce", parameters.size(), [&](size_t card) {
+    if (card > 0) return;  // NCCL's group call queues the work on every device
     const at::NoGradGuard no_grad;
     for (size_t i = 0; i < parameters[0].size(); ++i) {
       const Tensors grads = alike(parameters, i);

@@ -164,13 +164,15 @@ std::vector<Tensors> Replicas::trained(size_t count) const {
 }
 
 void Replicas::finish_step() {
-  threads_.run("reduce", copies_.size(), [this](size_t replica) {
-    if (replica == 0 || !copies_[replica].module) return;
-    for (at::Tensor& parameter : copies_[replica].module->parameters()) {
-      parameter.mutable_grad().reset();
+  for (size_t replica = 1; replica < copies_.size(); ++replica) {
+    if (every_step_) {
+      copies_[replica] = Copy();
+    } else if (copies_[replica].module) {
+      for (at::Tensor& parameter : copies_[replica].module->parameters()) {
+        parameter.mutable_grad().reset();
+      }
     }
-    if (every_step_) copies_[replica] = Copy();
-  });
+  }
 }
 
 }  // namespace lockstep::data_parallel
