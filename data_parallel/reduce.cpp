@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <atomic>
 #include <stdexcept>
 
 #include "comm/nccl.h"
@@ -31,19 +32,34 @@ void reduce_serial(const std::vector<Tensors>& parameters,
   });
 }
 
+// A card has its branch's sum, or has failed to get it: whoever waits may go on.
+struct Branch {
+  explicit Branch(std::atomic<bool>& has_ended) : ended(has_ended) {}
+  ~Branch() {
+    ended.store(true);
+    ended.notify_all();
+  }
+  Branch(const Branch&) = delete;
+  Branch& operator=(const Branch&) = delete;
+
+  std::atomic<bool>& ended;
+};
+
+// One dispatch for the whole tree: cards wait for each other, not for rounds.
 void reduce_tree(const std::vector<Tensors>& parameters, const std::vector<Card>& cards,
                  CardThreads& threads) {
   const size_t count = parameters.size();
-  for (size_t step = 1; step < count; step *= 2) {
-    threads.run("reduce", count, [&](size_t replica) {
-      if (replica % (2 * step) != 0 || replica + step >= count) return;
-      const at::NoGradGuard no_grad;
+  std::vector<std::atomic<bool>> ended(count);
+  threads.run("reduce", count, [&](size_t card) {
+    const Branch branch(ended[card]);
+    const at::NoGradGuard no_grad;
+    for (size_t step = 1; card % (2 * step) == 0 && card + step < count; step *= 2) {
+      ended[card + step].wait(false);
       for (size_t i = 0; i < parameters[0].size(); ++i) {
-        add_gradient(parameters[replica + step][i], parameters[replica][i],
-                     cards[replica]);
+        add_gradient(parameters[card + step][i], parameters[card][i], cards[card]);
       }
-    });
-  }
+    }
+  });
 }
 
 // Empty where a replica has no such gradient, or NCCL could not take it as it lies.
