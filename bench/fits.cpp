@@ -102,7 +102,8 @@ void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
                                  {"cpu", this_machine().cpu},
                                  {"device", sweep.device},
                                  {"precision", sweep.precision},
-                                 {"threads_per_card", sweep.threads_per_card}};
+                                 {"threads_per_card", sweep.threads_per_card},
+                                 {"cases", nlohmann::ordered_json::array()}};
   for (const Fit& fit : fits) {
     nlohmann::ordered_json entry = {{"name", fit.one.name()},
                                     {"predicted_batch", fit.predicted},

@@ -55,8 +55,7 @@ void validate_peers(const Sweep& sweep) {
     if (sweep.device == "cpu" && peer == "libtorch") {
       throw std::invalid_argument(
           "--peers libtorch: torch::nn::parallel::data_parallel knows CUDA cards "
-          "alone; "
-          "try --device cuda");
+          "alone; try --device cuda");
     }
   }
   if (sweep.device != "cpu" && !sweep.peers.empty() && asked_for(sweep, "ddp")) {

@@ -51,7 +51,8 @@ struct Sweep {
   bool channels_last = false;  // of images and convolutions, in all cases
   double lr = 0.01;
   uint64_t seed = 0;
-  // Measured beside ours: "c10d", "python", "bound". The bound is there with any.
+  // Measured beside ours: "c10d", "python", "bound"; the bound is there with any. On
+  // CUDA "libtorch" and "python", beside DataParallel.
   std::vector<std::string> peers;
   // Once more a case of ours, after the timed runs: its cards' memory over a step.
   bool memory_timeline = false;
@@ -62,8 +63,8 @@ struct Sweep {
 struct Case {
   // "single", "dp", "ddp": a loop of ours. Behind a hyphen another way through it:
   // "ddp-sharded", "dp-tree", and the peers "ddp-c10d" (our loop with LibTorch's own
-  // c10d::Reducer over gloo), "single-python" and "ddp-python". "bound": so many single
-  // cards at once, which do not communicate.
+  // c10d::Reducer over gloo), "single-python", "ddp-python", "dp-python" and
+  // "dp-libtorch". "bound": so many single cards at once, which do not communicate.
   std::string mode;
   std::string model;
   int cards = 1;

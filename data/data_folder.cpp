@@ -9,8 +9,7 @@ namespace {
 std::string how_to_get(const std::string& dataset) {
   if (dataset == "fashion-mnist") {
     return "apt-get install dataset-fashion-mnist, or give --data-dir with the four "
-           "IDX "
-           "files";
+           "IDX files";
   }
   if (dataset == "cifar10") {
     return "give --data-dir with the six files of its binary version "

@@ -1,6 +1,6 @@
 // Where the files of a data set lie on this machine: four IDX files, or the six binary
-// ones of CIFAR-10. Nothing is downloaded:
-// what is missing is named, with the way to get it.
+// ones of CIFAR-10. Nothing is downloaded: what is missing is named, with the way to
+// get it.
 #pragma once
 
 #include <filesystem>

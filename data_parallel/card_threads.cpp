@@ -122,10 +122,11 @@ void CardThreads::run(const char* stage, size_t count,
     const device::StageScope scope(stage);
     work(card);
   };
+  // Allocated before anybody works: nothing may throw between giving and waiting.
+  std::vector<std::exception_ptr> errors(count);
   for (size_t card = 1; card < count; ++card) {
     workers_[card - 1]->give([&on_card, card] { on_card(card); });
   }
-  std::vector<std::exception_ptr> errors(count);
   try {
     on_card(0);
   } catch (...) {

@@ -110,6 +110,9 @@ void DataParallel::backward(const Tensors& output_grads) {
   meter_.enter(Phase::exposed_comm);
   std::vector<edge_list> graphs = std::exchange(graphs_, {});
   TORCH_CHECK(!graphs.empty(), "backward() without a forward() before it");
+  TORCH_CHECK(output_grads.size() == output_rows_.size(), "backward() was given ",
+              output_grads.size(), " gradients and forward() had ", output_rows_.size(),
+              " outputs; an undefined one stands for none");
   std::vector<Tensors> grads =
       scatter(output_grads, output_rows_, outputs_route(), Category::gathered_outputs);
 

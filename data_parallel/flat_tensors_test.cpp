@@ -66,6 +66,13 @@ TEST(FlatTensorsTest, AModuleThatWasGivenOtherTensorsIsNoticed) {
   EXPECT_FALSE(layout.lies_in(flat, state_of(*module)));
 }
 
+TEST(FlatTensorsTest, ATensorWithoutNumbersLiesAnywhere) {
+  const nn::Sequential module(nn::Linear(3, 2), nn::Linear(2, 0));
+  const FlatLayout layout(state_of(*module));
+  const at::Tensor flat = layout.flatten(state_of(*module));
+  EXPECT_TRUE(layout.lies_in(flat, state_of(*module)));
+}
+
 TEST(FlatTensorsTest, AModuleWithoutTensorsHasNothing) {
   const nn::Sequential module{nn::ReLU()};
   const FlatLayout layout(state_of(*module));

@@ -11,10 +11,13 @@ namespace {
 using device::Category;
 
 // Backward runs on the primary card's thread; from the loss to the logits it works on
-// the output card's memory.
+// the output card's memory. Not on CUDA: there it runs on the device's own thread of
+// autograd, which would go on charging the primary card in later steps
+// (device/cuda_ledger.h knows whose device it is).
 void charge_backward_to(const Card& output, const at::Tensor& loss,
                         const at::Tensor& logits, const Card& primary) {
-  if (output.index() == primary.index() || !loss.requires_grad()) return;
+  if (!output.emulated() || output.index() == primary.index()) return;
+  if (!loss.requires_grad()) return;
   loss.register_hook([card = output.index()](const at::Tensor& /*gradient*/) {
     device::set_account({card, Category::outputs});
   });

@@ -213,6 +213,43 @@ TEST_F(ModuleTest, AnErrorNamesReplicaAndCard) {
   EXPECT_EQ(error_of([&] { parallel.forward({torch::randn({6, 7})}); }), "none");
 }
 
+TEST_F(ModuleTest, AsManyGradientsAsOutputs) {
+  nn::Sequential module(nn::Linear(3, 3));
+  DataParallel parallel(module.ptr(), &forward_network, cards_, {}, meter_);
+  parallel.forward({torch::ones({8, 3})});
+  EXPECT_EQ(
+      error_of([&] {
+        parallel.backward({torch::ones({8, 3}), {}});
+      }),
+      "backward() was given 2 gradients and forward() had 1 outputs; an undefined "
+      "one stands for none");
+}
+
+TEST_F(ModuleTest, WithoutAnyParameter) {
+  nn::Sequential module{nn::ReLU()};
+  for (const std::string replicate : {"cached", "every-step"}) {
+    DataParallel parallel(module.ptr(), &forward_network, cards_,
+                          {.replicate = replicate}, meter_);
+    const at::Tensor images = torch::randn({8, 3});
+    EXPECT_TRUE(parallel.forward({images}).front().equal(images.relu())) << replicate;
+    parallel.backward({{}});
+  }
+}
+
+// Room for the copy's parts, and not for the piece that they move to.
+TEST_F(ModuleTest, ACardThatWasFullTakesItsReplicaLater) {
+  nn::Sequential module(nn::Linear(100, 100));
+  DataParallel parallel(module.ptr(), &forward_network, cards_, {}, meter_);
+  const at::Tensor images = torch::randn({8, 100});
+  device::limit_card(2, 81400);
+  EXPECT_NE(
+      error_of([&] { parallel.forward({images}); }).find("cpu card 2: out of memory"),
+      std::string::npos);
+  device::limit_card(2, 0);
+  const at::Tensor found = parallel.forward({images}).front();
+  EXPECT_TRUE(found.allclose(module->forward(images), 1e-5, 1e-6));
+}
+
 TEST_F(ModuleTest, InputsThatDoNotFitTogetherAreNamed) {
   Mixer module = mixer();
   DataParallel parallel(module.ptr(), &run_mixer, cards_, {}, meter_);

@@ -73,26 +73,29 @@ void Replicas::refresh(size_t count) {
   if (every_step_) {
     const SameRandomness randomness;
     threads_.run("replicate", count, [this](size_t replica) {
-      if (replica > 0) make_copy(replica);
+      if (replica > 0) copies_[replica] = make_copy(replica);
     });
     return;
   }
   flatten_module();
   const SameRandomness randomness;
+  const bool has_state = copies_[0].flat.defined();
   const bool over_nccl = !cards_[0].emulated();
   threads_.run("replicate", count, [&](size_t replica) {
     if (replica == 0) return;
     const device::CategoryScope category(Category::replicas);
-    Copy& copy = copies_[replica];
-    if (copy.module) {
-      take_modes(replica);
+    if (copies_[replica].module) {
+      take_modes(*copies_[replica].module);
     } else {
-      make_copy(replica);
-      copy.flat = layout_.flatten(state_of(*copy.module));
+      // Kept once it is whole: a card that is full throws half-way.
+      Copy made = make_copy(replica);
+      made.flat = layout_.flatten(state_of(*made.module));
+      copies_[replica] = std::move(made);
     }
-    if (!over_nccl) copy.flat.copy_(copies_[0].flat, /*non_blocking=*/true);
+    if (!has_state || over_nccl) return;
+    copies_[replica].flat.copy_(copies_[0].flat, /*non_blocking=*/true);
   });
-  if (!over_nccl) return;
+  if (!has_state || !over_nccl) return;
   Tensors flats;
   for (size_t i = 0; i < count; ++i) flats.push_back(copies_[i].flat);
   comm::nccl_broadcast(flats);
@@ -111,18 +114,19 @@ void Replicas::flatten_module() {
   flat = layout_.flatten(state);
 }
 
-void Replicas::make_copy(size_t replica) {
+Replicas::Copy Replicas::make_copy(size_t replica) const {
   const at::NoGradGuard no_grad;
   const device::CategoryScope category(Category::replicas);
-  Copy& copy = copies_[replica];
+  Copy copy;
   copy.module = copies_[0].module->clone(cards_[replica].torch_device());
-  take_modes(replica);  // clone() forgets them
+  take_modes(*copy.module);  // clone() forgets them
   copy.tags = std::make_unique<device::GradientTags>(copy.module->parameters());
+  return copy;
 }
 
-void Replicas::take_modes(size_t replica) {
+void Replicas::take_modes(torch::nn::Module& copy) const {
   const auto originals = copies_[0].module->modules();
-  const auto modules = copies_[replica].module->modules();
+  const auto modules = copy.modules();
   for (size_t i = 0; i < modules.size(); ++i) {
     // From the outside in: train() reaches what lies inside as well.
     if (modules[i]->is_training() != originals[i]->is_training()) {
@@ -130,7 +134,7 @@ void Replicas::take_modes(size_t replica) {
     }
   }
   const Tensors wanted = copies_[0].module->parameters();
-  Tensors parameters = copies_[replica].module->parameters();
+  Tensors parameters = copy.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     parameters[i].mutable_grad().reset();
     if (parameters[i].requires_grad() != wanted[i].requires_grad()) {

@@ -51,8 +51,10 @@ class Replicas {
 
   void check_card() const;
   void flatten_module();
-  void make_copy(size_t replica);
-  void take_modes(size_t replica);
+  // Of the module, without its place in one piece of memory.
+  Copy make_copy(size_t replica) const;
+  // The module's; and the copy's gradients are forgotten.
+  void take_modes(torch::nn::Module& copy) const;
 
   std::vector<Card> cards_;
   bool every_step_;

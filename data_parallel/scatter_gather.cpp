@@ -96,11 +96,17 @@ std::vector<Rows> rows_of(const std::vector<Tensors>& pieces, int64_t dim) {
 }
 
 Tensors gather(const std::vector<Tensors>& pieces, const Route& route) {
+  const size_t outputs = pieces.front().size();
+  for (size_t replica = 1; replica < pieces.size(); ++replica) {
+    TORCH_CHECK(pieces[replica].size() == outputs, "replica ", replica, " has ",
+                pieces[replica].size(), " outputs and replica 0 has ", outputs,
+                "; all must have as many");
+  }
   Tensors gathered;
   {
     const device::AccountScope account(
         {route.whole.index(), device::Category::gathered_outputs});
-    for (size_t i = 0; i < pieces.front().size(); ++i) {
+    for (size_t i = 0; i < outputs; ++i) {
       gathered.push_back(room_for(pieces, i, route.dim, route.whole));
     }
   }

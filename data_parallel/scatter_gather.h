@@ -37,7 +37,7 @@ std::vector<Tensors> scatter(const Tensors& tensors, const std::vector<Rows>& ro
                              const Route& route, device::Category category);
 
 // The pieces [card][tensor] side by side on the card `whole`, without autograd history;
-// numbers [] become [cards]. Throws c10::Error naming the replica whose piece does not
+// numbers [] become [cards]. Throws c10::Error naming the replica whose pieces do not
 // fit the first one's.
 Tensors gather(const std::vector<Tensors>& pieces, const Route& route);
 // Of each gathered tensor, the rows that came from each card.

@@ -130,5 +130,16 @@ TEST_F(GatherTest, APieceThatDoesNotFitIsNamed) {
   EXPECT_EQ(error_of(torch::rand({7, 3})), "none");
 }
 
+TEST_F(GatherTest, AReplicaWithOtherOutputsIsNamed) {
+  const at::Tensor piece = torch::rand({2, 3});
+  try {
+    gathered({{piece, piece}, {piece, piece}, {piece}});
+    FAIL() << "the third has one output";
+  } catch (const c10::Error& error) {
+    EXPECT_STREQ(error.what_without_backtrace(),
+                 "replica 2 has 1 outputs and replica 0 has 2; all must have as many");
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::data_parallel

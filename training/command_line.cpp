@@ -9,8 +9,7 @@ namespace {
 void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--model", options.model,
                  "linear, mlp, mlp-wide, convnet, convnet-plain, resnet18, resnet50, "
-                 "transformer or "
-                 "transformer-tied")
+                 "transformer or transformer-tied")
       ->capture_default_str();
   app.add_option("--dataset", options.dataset,
                  "fashion-mnist, mnist, cifar10, synthetic, features100 or tokens; not "

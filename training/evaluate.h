@@ -37,8 +37,8 @@ struct Accuracy {
 };
 
 // This rank's share of the test set, unpadded: over all ranks each sample counts once,
-// of a sequence each token.
-// Leaves the model in training mode. Nothing is evaluated unless options.eval.
+// of a sequence each token. Leaves the model in training mode. Nothing is evaluated
+// unless options.eval.
 Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
                   const TrainOptions& options, const World& world);
 
