@@ -52,5 +52,39 @@ TEST(BenchLine, EveryModelHasItsOwnDataSet) {
   EXPECT_EQ(line.sweep.dataset_of("convnet"), "fashion-mnist");
 }
 
+std::string refusal(const Names& arguments) {
+  try {
+    parse_bench_line(arguments);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(BenchLine, NumbersOfMemoryOptionsAreChecked) {
+  // nan is neither below nor above anything: as --fits it once began a whole sweep.
+  for (const char* value : {"nan", "0", "-1", "inf", "2e+06"}) {
+    EXPECT_EQ(refusal({"--fits", value}),
+              std::string("--fits ") + value + ": must be 1e-06 to 1e+06");
+  }
+  EXPECT_EQ(refusal({"--fits", "0.01"}), "accepted");
+  for (const char* value : {"nan", "0", "-1", "7"}) {
+    EXPECT_EQ(refusal({"--primary-share", std::string("0.5,") + value}),
+              std::string("--primary-share ") + value + ": must be 1e-09 to 1");
+  }
+  EXPECT_EQ(refusal({"--primary-share", "1e-9,1"}), "accepted");
+}
+
+TEST(BenchLine, WhatFitsWouldLeaveOutIsRefusedBesideIt) {
+  for (const Names& more : {Names{"--memory-timeline"}, Names{"--predict-memory"},
+                            Names{"--peers", "bound"}}) {
+    Names arguments = {"--fits", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(refusal(arguments).rfind(more.front() + " beside --fits", 0), 0u)
+        << refusal(arguments);
+    EXPECT_EQ(refusal(more), "accepted");
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -2,12 +2,37 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <stdexcept>
 
 #include "data/data_folder.h"
 #include "training/command_line.h"
 
 namespace lockstep::bench {
+namespace {
+
+// CLI::Range lets nan pass.
+void require_between(double least, double most, const std::string& option,
+                     double value) {
+  if (value >= least && value <= most) return;
+  char text[120];
+  std::snprintf(text, sizeof(text), " %g: must be %g to %g", value, least, most);
+  throw std::invalid_argument(option + text);
+}
+
+// --fits times nothing and leaves no rows: what would be added to them is not left out
+// in silence.
+void refuse_beside_fits(const BenchLine& line) {
+  const auto refuse = [](const std::string& option) {
+    throw std::invalid_argument(option + " beside --fits: --fits times nothing and " +
+                                "leaves fits.json alone; leave one of them out");
+  };
+  if (line.sweep.memory_timeline) refuse("--memory-timeline");
+  if (line.predict_memory) refuse("--predict-memory");
+  if (!line.sweep.peers.empty()) refuse("--peers");
+}
+
+}  // namespace
 
 BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   BenchLine line;
@@ -82,8 +107,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->delimiter(',');
   app.add_option("--primary-share", sweep.primary_share,
                  "DataParallel's: the primary card's part of the batch")
-      ->delimiter(',')
-      ->check(CLI::Range(1e-9, 1.0));
+      ->delimiter(',');
   app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat, bucketed or c10d")
       ->capture_default_str();
   app.add_option("--backend", sweep.backend, "DDP's: auto, gloo, nccl or shm")
@@ -106,8 +130,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
                "what is measured");
   app.add_option("--fits", line.fits_gib,
                  "instead of timing: the largest local batch of each case in cards of "
-                 "so many GiB, predicted and confirmed by runs")
-      ->check(CLI::Range(1e-6, 1e6));
+                 "so many GiB, predicted and confirmed by runs");
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
   app.add_flag("!--no-page", line.page,
                "draw no page and no charts: `report` can, later and elsewhere");
@@ -120,6 +143,13 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   } catch (const CLI::CallForHelp&) {
     line.help = app.help();
     return line;
+  }
+  for (const double share : sweep.primary_share) {
+    require_between(1e-9, 1, "--primary-share", share);
+  }
+  if (app.count("--fits") > 0) {
+    require_between(1e-6, 1e6, "--fits", line.fits_gib);
+    refuse_beside_fits(line);
   }
   line.dataset_given = app.count("--dataset") > 0 || app.count("--data-dir") > 0;
   validate(sweep);

@@ -40,7 +40,9 @@ void find_fit(Fit& fit, double gib, MemoryModel& memory, const Children& childre
       throw;
     } catch (const std::exception& error) {
       if (says(error, "out of memory")) return false;
-      if (!says(error, "held no whole batch")) throw;
+      const bool beyond = says(error, "held no whole batch") ||
+                          says(error, "--batch-size ");  // no program takes so many
+      if (!beyond) throw;
       throw std::runtime_error("a local batch of " + std::to_string(batch) +
                                " is more than the data set holds; give --fits less");
     }

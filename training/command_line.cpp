@@ -244,6 +244,10 @@ CommandLine parse_command_line(const std::string& program,
   take_device_ids(options, app.count("--gpus") > 0);
   if (app.count("--dataset") == 0) options.dataset = usual_dataset(options.model);
   validate(options);
+  if (options.memory_timeline && line.report_file.empty()) {
+    throw std::invalid_argument(
+        "--memory-timeline goes into the report file; give --report-file as well");
+  }
   if (ranks == Ranks::one && options.gpus != 1) {
     throw std::invalid_argument("--gpus " + std::to_string(options.gpus) + ": " +
                                 program +

@@ -245,6 +245,12 @@ TEST(CommandLineTest, BadValuesAreUsageErrors) {
 }
 
 // As torch.manual_seed(-1) has it in Python.
+TEST(CommandLineTest, ATimelineWantsAReportFile) {
+  EXPECT_EQ(refusal_of_line({"--memory-timeline"}),
+            "--memory-timeline goes into the report file; give --report-file as well");
+  EXPECT_EQ(refusal_of_line({"--memory-timeline", "--report-file", "r"}), "accepted");
+}
+
 TEST(CommandLineTest, ANegativeSeedWrapsAround) {
   EXPECT_EQ(parse({"--seed", "-1"}).options.seed, std::numeric_limits<uint64_t>::max());
 }
