@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 
 #include "training/observer.h"
 #include "training/report.h"
@@ -65,6 +66,17 @@ std::string with_lanes_named(const std::string& text, const std::string& ours) {
   return trace.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// Kineto writes to a path of its own; the user's may be a pipe, or there already.
+std::string kineto_path() {
+  std::error_code error;
+  const fs::path folder = fs::temp_directory_path(error);
+  if (error) {
+    throw std::runtime_error("--trace needs a temporary folder: " + error.message() +
+                             "; name one that exists in TMPDIR");
+  }
+  return (folder / ("lockstep-trace-" + std::to_string(getpid()) + ".json")).string();
+}
+
 std::string lane_of(int rank) { return "card " + std::to_string(rank); }
 
 // The main thread works for the first card; its name is the process's, too, so it is
@@ -111,14 +123,11 @@ class Trace final : public StepObserver {
 
   void finished(const torch::nn::Module& /*model*/) override {
     if (result_ == nullptr) return;
-    // Kineto writes to a path of its own; ours may be a pipe, or there already.
-    const fs::path own = fs::temp_directory_path() /
-                         ("lockstep-trace-" + std::to_string(getpid()) + ".json");
-    result_->save(own.string());
+    result_->save(own_);
     std::ostringstream text;
-    text << std::ifstream(own, std::ios::binary).rdbuf();
+    text << std::ifstream(own_, std::ios::binary).rdbuf();
     std::error_code ignored;
-    fs::remove(own, ignored);
+    fs::remove(own_, ignored);
     write_whole(with_lanes_named(text.str(), lane_of(rank_)), path_);
   }
 
@@ -144,6 +153,7 @@ class Trace final : public StepObserver {
   }
 
   const std::string path_;
+  const std::string own_ = kineto_path();  // before training: what is wrong is told
   const int rank_;
   int64_t first_ = 0;
   int64_t end_ = 0;
