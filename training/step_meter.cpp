@@ -238,6 +238,11 @@ void StepMeter::end_epoch() {
                              "; try a smaller one, or leave out --drop-last");
   }
   ++epoch_;
+  if (done() && steps_ == 0) {
+    throw std::runtime_error("--accumulate " + std::to_string(options_.accumulate) +
+                             ": all epochs held fewer local batches than that, and no "
+                             "step was taken; try a smaller one");
+  }
   if (done()) end_training();
 }
 

@@ -131,6 +131,17 @@ TEST_F(StepMeterTest, AnEpochWithoutABatchIsAnError) {
             "leave out --drop-last");
 }
 
+TEST_F(StepMeterTest, ARunThatTookNoStepIsAnError) {
+  options_.accumulate = 99;
+  StepMeter meter = this->meter();
+  meter.start(1);
+  meter.step(loss(1), 1);
+  EXPECT_EQ(
+      error_of([&] { meter.end_epoch(); }),
+      "--accumulate 99: all epochs held fewer local batches than that, and no step "
+      "was taken; try a smaller one");
+}
+
 TEST_F(StepMeterTest, AStepMayTakeSeveralEpochsBatches) {
   options_.epochs = 4;
   options_.accumulate = 2;
