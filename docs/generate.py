@@ -114,13 +114,22 @@ def kept_rows(file: str) -> list:
     return [row for row in map(json.loads, lines) if row["status"] == "ok"]
 
 
-def machine_line(row: dict, file: str) -> str:
+def commits_of(rows: list) -> str:
+    named = list(dict.fromkeys(row["commit"] for row in rows))
+    return ("commit " if len(named) == 1 else "commits ") + ", ".join(named)
+
+
+def run_line(rows: list, file: str, batch: str = "") -> str:
+    row = rows[0]
     return (
         f"{row['machine']['cpu']}, {row['machine']['cores']} cores, "
-        f"{row['threads_per_card']} thread(s) a card, local batch {row['local_batch']}, "
-        f"{row['date'][:10]}, commit {row['commit']}, "
-        f"from [`reports/results/{file}`](/reports/results/{file})."
+        f"{row['threads_per_card']} thread(s) a card, {batch}{row['date'][:10]}, "
+        f"{commits_of(rows)}, from [`reports/results/{file}`](/reports/results/{file})."
     )
+
+
+def machine_line(rows: list, file: str) -> str:
+    return run_line(rows, file, f"local batch {rows[0]['local_batch']}, ")
 
 
 def ratios(file: str) -> str:
@@ -149,7 +158,7 @@ def ratios(file: str) -> str:
                 )
     if len(out) == 2:
         raise SystemExit(f"generate.py: no peers in {file}; make it with `bench --peers`")
-    out += ["", "Samples a second over the peer's; " + machine_line(rows[0], file), ""]
+    out += ["", "Samples a second over the peer's; " + machine_line(rows, file), ""]
     return "\n".join(out)
 
 
@@ -176,7 +185,7 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
         "",
         "Weak scaling: the local batch stays. Medians over steps and repetitions. *comm*: while any "
         "collective was under way; *exposed*: what the step waited for, DataParallel's copies too. "
-        + machine_line(rows[0], file),
+        + machine_line(rows, file),
         "",
     ]
     return "\n".join(out)
@@ -216,12 +225,10 @@ def memory(file: str) -> str:
         out.append(
             f"| {model} | {way_of(mode)} | {count} | {batch} | {predicted} | {measured} | {off:+.3f} % |"
         )
-    row = kept_rows(file)[0]
     out += [
         "",
-        "Predicted from one card at two small batches; the repetition that is farthest off. "
-        f"{row['threads_per_card']} thread(s) a card, {row['date'][:10]}, commit {row['commit']}, "
-        f"from [`reports/results/{file}`](/reports/results/{file}).",
+        "Predicted from one card at two small batches; of several repetitions the one that is "
+        "farthest off. " + run_line(kept_rows(file), file),
         "",
     ]
     return "\n".join(out)
