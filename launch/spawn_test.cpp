@@ -19,6 +19,7 @@
 #include "launch/process.h"
 #include "launch/spawn_roles.h"
 #include "launch/test_pipe.h"
+#include "tests/test_folder.h"
 
 namespace lockstep::launch {
 namespace {
@@ -103,9 +104,14 @@ TEST_F(SpawnTest, TheFirstFailureEndsTheGroupAndIsItsStatus) {
 
 // Ranks of a second machine: numbered on, and no store of theirs.
 TEST_F(SpawnTest, AnotherNodesRanksGoOnWhereTheFirstsEnd) {
+  const TestFolder folder;
+  const std::string told = folder / "told";
+  // The second fails once the first has told, for its failure ends the group.
   Launcher job(2,
                "echo $RANK $LOCAL_RANK $GROUP_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE "
-               "$MASTER_PORT $LOCKSTEP_STORE_FD > $PIPE; [ $LOCAL_RANK = 0 ] || exit 4",
+               "$MASTER_PORT $LOCKSTEP_STORE_FD > $PIPE; [ $LOCAL_RANK = 0 ] && "
+               "exec touch " +
+                   told + "; until [ -e " + told + " ]; do sleep 0.01; done; exit 4",
                600000, /*port=*/7, /*node=*/2);
   EXPECT_EQ(job.status(), 4);
   EXPECT_EQ(job.lines(2), (Lines{"4 0 2 6 2 7 -1", "5 1 2 6 2 7 -1"}));
