@@ -19,15 +19,21 @@ void add_gradient(const at::Tensor& from, const at::Tensor& to, const Card& card
   sum = sum.defined() ? sum.add_(arrived) : arrived;
 }
 
+// The i-th parameter's gradients, one replica's after the other, to the primary card.
+void add_in_turn(const std::vector<Tensors>& parameters, size_t i,
+                 const Card& primary) {
+  for (size_t replica = 1; replica < parameters.size(); ++replica) {
+    add_gradient(parameters[replica][i], parameters[0][i], primary);
+  }
+}
+
 void reduce_serial(const std::vector<Tensors>& parameters,
                    const std::vector<Card>& cards, CardThreads& threads) {
   threads.run("reduce", parameters.size(), [&](size_t card) {
     if (card > 0) return;  // the primary card fetches, the others have it done to them
     const at::NoGradGuard no_grad;
     for (size_t i = 0; i < parameters[0].size(); ++i) {
-      for (size_t replica = 1; replica < parameters.size(); ++replica) {
-        add_gradient(parameters[replica][i], parameters[0][i], cards[0]);
-      }
+      add_in_turn(parameters, i, cards[0]);
     }
   });
 }
@@ -83,12 +89,10 @@ void reduce_nccl(const std::vector<Tensors>& parameters, const std::vector<Card>
     const at::NoGradGuard no_grad;
     for (size_t i = 0; i < parameters[0].size(); ++i) {
       const Tensors grads = alike(parameters, i);
-      if (!grads.empty()) {
+      if (grads.empty()) {
+        add_in_turn(parameters, i, cards[0]);
+      } else {
         comm::nccl_reduce(grads);
-        continue;
-      }
-      for (size_t replica = 1; replica < parameters.size(); ++replica) {
-        add_gradient(parameters[replica][i], parameters[0][i], cards[0]);
       }
     }
   });

@@ -3,6 +3,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -78,7 +80,11 @@ void Replicas::refresh(size_t count) {
     return;
   }
   flatten_module();
-  const SameRandomness randomness;
+  const bool all_made =
+      std::all_of(copies_.begin(), copies_.begin() + static_cast<std::ptrdiff_t>(count),
+                  [](const Copy& copy) { return copy.module != nullptr; });
+  std::optional<SameRandomness> randomness;
+  if (!all_made) randomness.emplace();
   const bool has_state = copies_[0].flat.defined();
   const bool over_nccl = !cards_[0].emulated();
   threads_.run("replicate", count, [&](size_t replica) {

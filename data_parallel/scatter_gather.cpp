@@ -36,11 +36,10 @@ at::Tensor room_for(const std::vector<Tensors>& pieces, size_t i, int64_t dim,
   for (size_t replica = 1; replica < pieces.size(); ++replica) {
     const at::Tensor piece = as_row(pieces[replica][i]);
     std::vector<int64_t> other = piece.sizes().vec();
-    TORCH_CHECK(piece.dim() == first.dim(), "replica ", replica, "'s output ", i,
-                " has the shape ", piece.sizes(), " and replica 0's ", first.sizes(),
-                "; they must differ in dimension ", dim, " alone");
-    auto& more = other[static_cast<size_t>(c10::maybe_wrap_dim(dim, first.dim()))];
-    rows += std::exchange(more, first.size(dim));
+    if (piece.dim() == first.dim()) {
+      auto& more = other[static_cast<size_t>(c10::maybe_wrap_dim(dim, first.dim()))];
+      rows += std::exchange(more, first.size(dim));
+    }
     TORCH_CHECK(other == first.sizes(), "replica ", replica, "'s output ", i,
                 " has the shape ", piece.sizes(), " and replica 0's ", first.sizes(),
                 "; they must differ in dimension ", dim, " alone");
