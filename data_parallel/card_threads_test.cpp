@@ -9,8 +9,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "device/stage.h"
-
 namespace lockstep::data_parallel {
 namespace {
 
@@ -25,13 +23,12 @@ TEST(CardThreadsTest, EachCardWorksInItsScopeOnItsThread) {
   for (int pass = 0; pass < 3; ++pass) {
     const at::NoGradGuard no_grad;
     std::vector<std::thread::id> now(5);
-    threads.run("test", 5, [&](size_t card) {
+    threads.run(5, [&](size_t card) {
       now[card] = std::this_thread::get_id();
       EXPECT_EQ(device::current_account().card, static_cast<int>(card));
       EXPECT_EQ(device::current_account().category, Category::activations);
       EXPECT_EQ(at::get_num_threads(), 2);
       EXPECT_FALSE(at::GradMode::is_enabled()) << "the caller's";
-      EXPECT_STREQ(device::current_stage(), "test");
     });
     EXPECT_EQ(now[0], std::this_thread::get_id());
     EXPECT_EQ(std::set(now.begin(), now.end()).size(), 5U);
@@ -47,7 +44,7 @@ TEST(CardThreadsTest, AnErrorNamesTheCardOnceTheOthersHaveEnded) {
     std::atomic<int> ended = 0;
     std::string message = "none";
     try {
-      threads.run("test", 4, [&](size_t card) {
+      threads.run(4, [&](size_t card) {
         if (failing.count(card) > 0) {
           TORCH_CHECK(!torchs, "no such shape");
           throw std::runtime_error("out of paper");
@@ -76,7 +73,7 @@ TEST(CardThreadsTest, ThreadsThatSleptWork) {
   CardThreads threads(make_cards("cpu", 3, 1));
   std::atomic<int> worked = 0;
   for (int pass = 0; pass < 3; ++pass) {
-    threads.run("test", 3, [&](size_t) {
+    threads.run(3, [&](size_t) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       ++worked;
     });

@@ -1,10 +1,14 @@
 #include "data_parallel/data_parallel.h"
 
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
+
+#include "device/stage.h"
 
 namespace lockstep::data_parallel {
 namespace {
@@ -36,8 +40,24 @@ edge_list graphs_of(const Tensors& outputs) {
   return edges;
 }
 
+// Counts down at the end of its scope, whatever became of what was done in it.
+class CountDown {
+ public:
+  explicit CountDown(std::atomic<size_t>& left) : left_(left) {}
+  ~CountDown() {
+    --left_;
+    left_.notify_all();
+  }
+  CountDown(const CountDown&) = delete;
+  CountDown& operator=(const CountDown&) = delete;
+
+ private:
+  std::atomic<size_t>& left_;
+};
+
 // One replica's backward pass from those outputs that have both history and gradient.
 void run_backward(const edge_list& graphs, Tensors grads) {
+  const device::StageScope stage("backward");
   edge_list roots;
   Tensors root_grads;
   for (size_t i = 0; i < graphs.size(); ++i) {
@@ -84,18 +104,19 @@ Tensors DataParallel::forward(const Tensors& inputs) {
   graphs_.clear();
   meter_.enter(Phase::exposed_comm);
   const Rows rows = shares(common_rows(inputs, dim_), cards_.size(), primary_share_);
-  std::vector<Tensors> pieces = scatter(inputs, std::vector<Rows>(inputs.size(), rows),
-                                        inputs_route(), Category::input);
-  replicas_.refresh(rows.size());
-
-  meter_.enter(Phase::forward);
+  const std::vector<Rows> all_rows(inputs.size(), rows);
+  replicas_.prepare(rows.size());
   std::vector<Tensors> outputs(rows.size());
-  threads_.run("forward", rows.size(), [&](size_t replica) {
-    outputs[replica] = forward_(replicas_[replica], pieces[replica]);
-    pieces[replica].clear();
+  std::atomic<size_t> copying = rows.size() - 1;
+  threads_.run(rows.size(), [&](size_t replica) {
+    Tensors pieces = scatter_and_replicate(replica, inputs, all_rows, copying);
+    enter(replica, Phase::forward);
+    const device::StageScope stage("forward");
+    outputs[replica] = forward_(replicas_[replica], pieces);
+    pieces.clear();
+    enter(replica, Phase::exposed_comm);
   });
 
-  meter_.enter(Phase::exposed_comm);
   Tensors gathered = gather(outputs, outputs_route());
   for (size_t i = 0; i < gathered.size(); ++i) {
     gathered[i].requires_grad_(outputs[0][i].requires_grad());
@@ -106,6 +127,19 @@ Tensors DataParallel::forward(const Tensors& inputs) {
   return gathered;
 }
 
+Tensors DataParallel::scatter_and_replicate(size_t replica, const Tensors& inputs,
+                                            const std::vector<Rows>& rows,
+                                            std::atomic<size_t>& copying) {
+  std::optional<CountDown> copied;
+  if (replica > 0) copied.emplace(copying);
+  Tensors pieces = scatter(inputs, rows, replica, inputs_route(), Category::input);
+  const device::StageScope stage("replicate");
+  replicas_.refresh(replica);
+  // The module's own forward changes its buffers: not before all have copied them.
+  if (replica == 0) threads_.patience().await(copying, size_t{0});
+  return pieces;
+}
+
 void DataParallel::backward(const Tensors& output_grads) {
   meter_.enter(Phase::exposed_comm);
   std::vector<edge_list> graphs = std::exchange(graphs_, {});
@@ -113,17 +147,18 @@ void DataParallel::backward(const Tensors& output_grads) {
   TORCH_CHECK(output_grads.size() == output_rows_.size(), "backward() was given ",
               output_grads.size(), " gradients and forward() had ", output_rows_.size(),
               " outputs; an undefined one stands for none");
-  std::vector<Tensors> grads =
-      scatter(output_grads, output_rows_, outputs_route(), Category::gathered_outputs);
-
-  meter_.enter(Phase::backward);
-  threads_.run("backward", graphs.size(), [&](size_t replica) {
-    const edge_list mine = std::exchange(graphs[replica], {});
-    run_backward(mine, std::exchange(grads[replica], {}));
+  Replicated replicated = {std::vector<Tensors>(graphs.size()), cards_, threads_};
+  threads_.run(graphs.size(), [&](size_t replica) {
+    Tensors grads = scatter(output_grads, output_rows_, replica, outputs_route(),
+                            Category::gathered_outputs);
+    enter(replica, Phase::backward);
+    run_backward(std::exchange(graphs[replica], {}), std::move(grads));
+    enter(replica, Phase::exposed_comm);
+    replicated.parameters[replica] = replicas_.trained(replica);
+    const device::StageScope stage("reduce");
+    const at::NoGradGuard no_grad;
+    reduce_(replica, replicated);
   });
-
-  meter_.enter(Phase::exposed_comm);
-  reduce_(replicas_.trained(graphs.size()), cards_, threads_);
   replicas_.finish_step();
 }
 

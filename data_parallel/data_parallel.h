@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/edge.h>
 #include <torch/csrc/autograd/function.h>
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -50,6 +51,14 @@ class DataParallel final : public Steps {
  private:
   Route inputs_route() { return {cards_, threads_, cards_.front(), dim_}; }
   Route outputs_route() { return {cards_, threads_, output_card_, dim_}; }
+  // The first part of a card's forward; `copying` counts the cards that are at it.
+  Tensors scatter_and_replicate(size_t replica, const Tensors& inputs,
+                                const std::vector<Rows>& rows,
+                                std::atomic<size_t>& copying);
+  // A step's phases are those of the primary card.
+  void enter(size_t replica, training::Phase phase) {
+    if (replica == 0) meter_.enter(phase);
+  }
 
   std::vector<Card> cards_;
   Card output_card_;

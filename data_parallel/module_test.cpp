@@ -241,7 +241,7 @@ TEST_F(ModuleTest, ACardThatWasFullTakesItsReplicaLater) {
   nn::Sequential module(nn::Linear(100, 100));
   DataParallel parallel(module.ptr(), &forward_network, cards_, {}, meter_);
   const at::Tensor images = torch::randn({8, 100});
-  device::limit_card(2, 81400);
+  device::limit_card(2, 80000);
   EXPECT_NE(
       error_of([&] { parallel.forward({images}); }).find("cpu card 2: out of memory"),
       std::string::npos);

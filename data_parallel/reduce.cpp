@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <atomic>
 #include <stdexcept>
 
 #include "comm/nccl.h"
@@ -19,53 +18,28 @@ void add_gradient(const at::Tensor& from, const at::Tensor& to, const Card& card
   sum = sum.defined() ? sum.add_(arrived) : arrived;
 }
 
-// The i-th parameter's gradients, one replica's after the other, to the primary card.
-void add_in_turn(const std::vector<Tensors>& parameters, size_t i,
-                 const Card& primary) {
-  for (size_t replica = 1; replica < parameters.size(); ++replica) {
-    add_gradient(parameters[replica][i], parameters[0][i], primary);
+// All gradients of another replica, once it has them. False: it failed.
+bool add_replica(size_t from, size_t to, const Replicated& all) {
+  if (!all.threads.await(from)) return false;
+  for (size_t i = 0; i < all.parameters[to].size(); ++i) {
+    add_gradient(all.parameters[from][i], all.parameters[to][i], all.cards[to]);
+  }
+  return true;
+}
+
+void reduce_serial(size_t card, const Replicated& all) {
+  if (card > 0) return;  // the primary card fetches, the others have it done to them
+  for (size_t replica = 1; replica < all.parameters.size(); ++replica) {
+    if (!add_replica(replica, 0, all)) return;
   }
 }
 
-void reduce_serial(const std::vector<Tensors>& parameters,
-                   const std::vector<Card>& cards, CardThreads& threads) {
-  threads.run("reduce", parameters.size(), [&](size_t card) {
-    if (card > 0) return;  // the primary card fetches, the others have it done to them
-    const at::NoGradGuard no_grad;
-    for (size_t i = 0; i < parameters[0].size(); ++i) {
-      add_in_turn(parameters, i, cards[0]);
-    }
-  });
-}
-
-// A card has its branch's sum, or has failed to get it: whoever waits may go on.
-struct Branch {
-  explicit Branch(std::atomic<bool>& has_ended) : ended(has_ended) {}
-  ~Branch() {
-    ended.store(true);
-    ended.notify_all();
+// Who is at its end has its whole branch's sum.
+void reduce_tree(size_t card, const Replicated& all) {
+  const size_t count = all.parameters.size();
+  for (size_t step = 1; card % (2 * step) == 0 && card + step < count; step *= 2) {
+    if (!add_replica(card + step, card, all)) return;
   }
-  Branch(const Branch&) = delete;
-  Branch& operator=(const Branch&) = delete;
-
-  std::atomic<bool>& ended;
-};
-
-// One dispatch for the whole tree: cards wait for each other, not for rounds.
-void reduce_tree(const std::vector<Tensors>& parameters, const std::vector<Card>& cards,
-                 CardThreads& threads) {
-  const size_t count = parameters.size();
-  std::vector<std::atomic<bool>> ended(count);
-  threads.run("reduce", count, [&](size_t card) {
-    const Branch branch(ended[card]);
-    const at::NoGradGuard no_grad;
-    for (size_t step = 1; card % (2 * step) == 0 && card + step < count; step *= 2) {
-      ended[card + step].wait(false);
-      for (size_t i = 0; i < parameters[0].size(); ++i) {
-        add_gradient(parameters[card + step][i], parameters[card][i], cards[card]);
-      }
-    }
-  });
 }
 
 // Empty where a replica has no such gradient, or NCCL could not take it as it lies.
@@ -82,20 +56,22 @@ Tensors alike(const std::vector<Tensors>& parameters, size_t i) {
   return grads;
 }
 
-void reduce_nccl(const std::vector<Tensors>& parameters, const std::vector<Card>& cards,
-                 CardThreads& threads) {
-  threads.run("reduce", parameters.size(), [&](size_t card) {
-    if (card > 0) return;  // NCCL's group call queues the work on every device
-    const at::NoGradGuard no_grad;
-    for (size_t i = 0; i < parameters[0].size(); ++i) {
-      const Tensors grads = alike(parameters, i);
-      if (grads.empty()) {
-        add_in_turn(parameters, i, cards[0]);
-      } else {
-        comm::nccl_reduce(grads);
-      }
+void reduce_nccl(size_t card, const Replicated& all) {
+  if (card > 0) return;  // NCCL's group call queues the work on every device
+  const size_t count = all.parameters.size();
+  for (size_t replica = 1; replica < count; ++replica) {
+    if (!all.threads.await(replica)) return;
+  }
+  for (size_t i = 0; i < all.parameters[0].size(); ++i) {
+    const Tensors grads = alike(all.parameters, i);
+    if (!grads.empty()) {
+      comm::nccl_reduce(grads);
+      continue;
     }
-  });
+    for (size_t replica = 1; replica < count; ++replica) {
+      add_gradient(all.parameters[replica][i], all.parameters[0][i], all.cards[0]);
+    }
+  }
 }
 
 }  // namespace

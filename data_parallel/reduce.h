@@ -15,14 +15,22 @@ namespace lockstep::data_parallel {
 
 using Tensors = std::vector<at::Tensor>;
 
-// Adds the gradients of parameters[1 ..][i] to that of parameters[0][i]; replica r's
-// lie on cards[r], and one that has no gradient adds none. What it leaves of the
-// others' gradients is of no meaning.
-using Reduction = void(const std::vector<Tensors>& parameters,
-                       const std::vector<Card>& cards, CardThreads& threads);
+// What the replicas of a step bring to the primary card.
+struct Replicated {
+  std::vector<Tensors> parameters;  // [replica][parameter]; replica r's on cards[r]
+  const std::vector<Card>& cards;
+  const CardThreads& threads;
+};
 
-// serial: the primary card fetches one replica's gradient after the other, as LibTorch
-//   adds them (ReduceAdd in torch/nn/parallel/data_parallel.h): N-1 turns.
+// A card's part, the last thing that it does in a run() of all cards: whoever adds its
+// gradients awaits the end of that. Together they add the gradients of parameters[1 ..]
+// [i] to that of parameters[0][i]; one that has no gradient adds none. What is left of
+// the others' gradients is of no meaning. Where a card fails, so does the run, and the
+// sums are of no meaning either.
+using Reduction = void(size_t card, const Replicated& replicated);
+
+// serial: the primary card fetches one replica's gradients after the other's, as
+//   LibTorch adds them (ReduceAdd in torch/nn/parallel/data_parallel.h): N-1 turns.
 // tree: cards in pairs, the one adding the other's, then pairs of these, side by side:
 //   log2 N turns.
 // nccl: one ncclReduce a parameter, between CUDA devices.

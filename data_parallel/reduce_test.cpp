@@ -42,13 +42,23 @@ struct Gradients {
   Tensors sums;  // in the order of the replicas
 };
 
+// As DataParallel does it, after each card's backward.
+void reduce(const std::string& name, const std::vector<Tensors>& parameters,
+            const std::vector<Card>& cards) {
+  CardThreads threads(cards);
+  const Replicated replicated = {parameters, cards, threads};
+  threads.run(parameters.size(), [&](size_t card) {
+    const at::NoGradGuard no_grad;
+    reductions().at(name)(card, replicated);
+  });
+}
+
 void check(const std::string& name, double tolerance) {
   std::mt19937 random(7);
   for (int i = 0; i < 100; ++i) {
     const auto cards = make_cards("cpu", static_cast<int>(1 + random() % 8), 1);
-    CardThreads threads(cards);
     const Gradients gradients(random, cards.size());
-    reductions().at(name)(gradients.replicas, cards, threads);
+    reduce(name, gradients.replicas, cards);
     for (size_t p = 0; p < gradients.sums.size(); ++p) {
       const at::Tensor& found = gradients.replicas[0][p].grad();
       const at::Tensor& wanted = gradients.sums[p];
@@ -69,7 +79,6 @@ TEST(ReduceTest, TreeHasTheSameSums) { check("tree", 1e-14); }
 TEST(ReduceTest, WhatArrivesIsPaidFor) {
   const auto cards = make_cards("cpu", 4, 1);
   for (const std::string name : {"serial", "tree"}) {
-    CardThreads threads(cards);
     std::vector<Tensors> parameters;
     for (const Card& card : cards) {
       const CardScope scope(card);
@@ -78,7 +87,7 @@ TEST(ReduceTest, WhatArrivesIsPaidFor) {
       parameters.push_back({parameter});
     }
     for (const Card& card : cards) card.reset_peaks();
-    reductions().at(name)(parameters, cards, threads);
+    reduce(name, parameters, cards);
     EXPECT_TRUE(parameters[0][0].grad().equal(torch::full({1000}, 4.0F)));
     const auto peak = [](int card) { return device::card_bytes(card).peak; };
     EXPECT_EQ(peak(0), 3 * 4000) << name;

@@ -10,6 +10,7 @@
 
 #include "comm/nccl.h"
 #include "device/ledger_allocator.h"
+#include "device/stage.h"
 
 namespace lockstep::data_parallel {
 namespace {
@@ -69,42 +70,41 @@ void Replicas::check_card() const {
   check("buffer", copies_[0].module->named_buffers());
 }
 
-void Replicas::refresh(size_t count) {
-  const at::NoGradGuard no_grad;
-  if (count == 1) return;
+void Replicas::prepare(size_t count) {
   if (every_step_) {
-    const SameRandomness randomness;
-    threads_.run("replicate", count, [this](size_t replica) {
-      if (replica > 0) copies_[replica] = make_copy(replica);
-    });
-    return;
+    drop_copies();
+  } else if (count > 1) {
+    flatten_module();
   }
-  flatten_module();
-  const bool all_made =
-      std::all_of(copies_.begin(), copies_.begin() + static_cast<std::ptrdiff_t>(count),
-                  [](const Copy& copy) { return copy.module != nullptr; });
-  std::optional<SameRandomness> randomness;
-  if (!all_made) randomness.emplace();
-  const bool has_state = copies_[0].flat.defined();
-  const bool over_nccl = !cards_[0].emulated();
-  threads_.run("replicate", count, [&](size_t replica) {
-    if (replica == 0) return;
-    const device::CategoryScope category(Category::replicas);
-    if (copies_[replica].module) {
-      take_modes(*copies_[replica].module);
-    } else {
-      // Kept once it is whole: a card that is full throws half-way.
-      Copy made = make_copy(replica);
-      made.flat = layout_.flatten(state_of(*made.module));
-      copies_[replica] = std::move(made);
-    }
-    if (!has_state || over_nccl) return;
-    copies_[replica].flat.copy_(copies_[0].flat, /*non_blocking=*/true);
-  });
-  if (!has_state || !over_nccl) return;
+  make_copies(count);
+  if (cards_[0].emulated() || !copies_[0].flat.defined()) return;
   Tensors flats;
   for (size_t i = 0; i < count; ++i) flats.push_back(copies_[i].flat);
   comm::nccl_broadcast(flats);
+}
+
+void Replicas::make_copies(size_t count) {
+  const auto first = copies_.begin() + 1;
+  const auto end = copies_.begin() + static_cast<std::ptrdiff_t>(count);
+  if (std::all_of(first, end, [](const Copy& copy) { return copy.module; })) return;
+  const SameRandomness randomness;
+  threads_.run(count, [this](size_t replica) {
+    const device::StageScope stage("replicate");
+    const device::CategoryScope category(Category::replicas);
+    if (replica == 0 || copies_[replica].module) return;
+    // Kept once it is whole: a card that is full throws half-way.
+    Copy made = make_copy(replica);
+    if (!every_step_) made.flat = layout_.flatten(state_of(*made.module));
+    copies_[replica] = std::move(made);
+  });
+}
+
+void Replicas::refresh(size_t replica) {
+  if (replica == 0 || every_step_) return;
+  const at::NoGradGuard no_grad;
+  take_modes(*copies_[replica].module);
+  if (!copies_[0].flat.defined() || !cards_[0].emulated()) return;
+  copies_[replica].flat.copy_(copies_[0].flat, /*non_blocking=*/true);
 }
 
 void Replicas::flatten_module() {
@@ -112,9 +112,7 @@ void Replicas::flatten_module() {
   at::Tensor& flat = copies_[0].flat;
   if (flat.defined() && layout_.lies_in(flat, state)) return;
   check_card();
-  for (Copy& copy : copies_) {
-    if (&copy != copies_.data()) copy = Copy();  // of what the module was before
-  }
+  drop_copies();  // of what the module was before
   layout_ = FlatLayout(state);
   const device::AccountScope account({cards_[0].index(), Category::parameters});
   flat = layout_.flatten(state);
@@ -122,7 +120,6 @@ void Replicas::flatten_module() {
 
 Replicas::Copy Replicas::make_copy(size_t replica) const {
   const at::NoGradGuard no_grad;
-  const device::CategoryScope category(Category::replicas);
   Copy copy;
   copy.module = copies_[0].module->clone(cards_[replica].torch_device());
   take_modes(*copy.module);  // clone() forgets them
@@ -149,39 +146,41 @@ void Replicas::take_modes(torch::nn::Module& copy) const {
   }
 }
 
-std::vector<Tensors> Replicas::trained(size_t count) const {
+Tensors Replicas::trained(size_t replica) const {
   const at::NoGradGuard no_grad;
   const Tensors originals = copies_[0].module->parameters();
-  std::vector<Tensors> trained(count);
-  for (size_t replica = 0; replica < count; ++replica) {
-    const Tensors parameters = copies_[replica].module->parameters();
-    std::unordered_map<const void*, at::Tensor> first;  // by the original
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      if (!originals[i].requires_grad()) continue;
-      const auto [known, fresh] =
-          first.emplace(originals[i].unsafeGetTensorImpl(), parameters[i]);
-      if (fresh) {
-        trained[replica].push_back(parameters[i]);
-      } else if (!known->second.is_same(parameters[i])) {
-        const at::Tensor second = std::exchange(parameters[i].mutable_grad(), {});
-        at::Tensor& sum = known->second.mutable_grad();
-        if (!second.defined()) continue;
-        sum = sum.defined() ? sum.add_(second) : second;
-      }
+  const Tensors parameters = copies_[replica].module->parameters();
+  Tensors trained;
+  std::unordered_map<const void*, at::Tensor> first;  // by the original
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!originals[i].requires_grad()) continue;
+    const auto [known, fresh] =
+        first.emplace(originals[i].unsafeGetTensorImpl(), parameters[i]);
+    if (fresh) {
+      trained.push_back(parameters[i]);
+    } else if (!known->second.is_same(parameters[i])) {
+      const at::Tensor second = std::exchange(parameters[i].mutable_grad(), {});
+      at::Tensor& sum = known->second.mutable_grad();
+      if (!second.defined()) continue;
+      sum = sum.defined() ? sum.add_(second) : second;
     }
   }
   return trained;
 }
 
 void Replicas::finish_step() {
+  if (every_step_) return drop_copies();
   for (size_t replica = 1; replica < copies_.size(); ++replica) {
-    if (every_step_) {
-      copies_[replica] = Copy();
-    } else if (copies_[replica].module) {
-      for (at::Tensor& parameter : copies_[replica].module->parameters()) {
-        parameter.mutable_grad().reset();
-      }
+    if (!copies_[replica].module) continue;
+    for (at::Tensor& parameter : copies_[replica].module->parameters()) {
+      parameter.mutable_grad().reset();
     }
+  }
+}
+
+void Replicas::drop_copies() {
+  for (size_t replica = 1; replica < copies_.size(); ++replica) {
+    copies_[replica] = Copy();
   }
 }
 

@@ -27,16 +27,19 @@ class Replicas {
   Replicas(ModulePtr module, const std::vector<Card>& cards, bool every_step,
            CardThreads& threads);
 
-  // Replicate: the primary card's parameters, buffers and modes (training, frozen) to
-  // the first `count` cards. What a step that failed left behind is forgotten.
-  void refresh(size_t count);
+  // Replicate, in two parts. Before the cards run: the first `count` have a replica.
+  // What a step that failed left behind is forgotten.
+  void prepare(size_t count);
+  // On each card's thread: it becomes as the primary card's module is, in parameters,
+  // buffers and modes (training, frozen). That must stay as it is meanwhile.
+  void refresh(size_t replica);
 
   torch::nn::Module& operator[](size_t replica) { return *copies_[replica].module; }
 
-  // The parameters that gradients reach, [replica][parameter], of the first `count`:
-  // the same ones in the same order on all cards, each once. A copy that lost a tie
-  // has two gradients for one parameter: they have become one.
-  std::vector<Tensors> trained(size_t count) const;
+  // The parameters that gradients reach: the same ones in the same order on all cards,
+  // each once. A copy that lost a tie has two gradients for one parameter: they have
+  // become one.
+  Tensors trained(size_t replica) const;
 
   // After a step: its gradients on other cards than the primary are forgotten, and so
   // are replicas that are made for every step.
@@ -51,6 +54,8 @@ class Replicas {
 
   void check_card() const;
   void flatten_module();
+  void make_copies(size_t count);
+  void drop_copies();
   // Of the module, without its place in one piece of memory.
   Copy make_copy(size_t replica) const;
   // The module's; and the copy's gradients are forgotten.

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "device/stage.h"
+
 namespace lockstep::data_parallel {
 namespace {
 
@@ -66,21 +68,18 @@ Rows shares(int64_t rows, size_t cards, double primary_share) {
   return pieces;
 }
 
-std::vector<Tensors> scatter(const Tensors& tensors, const std::vector<Rows>& rows,
-                             const Route& route, device::Category category) {
-  const size_t cards = rows.front().size();
-  std::vector<Tensors> pieces(cards, Tensors(tensors.size()));
-  route.threads.run("scatter", cards, [&](size_t replica) {
-    const at::NoGradGuard no_grad;
-    const Card& card = route.cards[replica];
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      if (!tensors[i].defined()) continue;
-      const at::Tensor view =
-          tensors[i].narrow(route.dim, first_row(rows[i], replica), rows[i][replica]);
-      pieces[replica][i] =
-          card.index() == route.whole.index() ? view : card.put(view, category);
-    }
-  });
+Tensors scatter(const Tensors& tensors, const std::vector<Rows>& rows, size_t card,
+                const Route& route, device::Category category) {
+  const device::StageScope stage("scatter");
+  const at::NoGradGuard no_grad;
+  const Card& here = route.cards[card];
+  Tensors pieces(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!tensors[i].defined()) continue;
+    const at::Tensor view =
+        tensors[i].narrow(route.dim, first_row(rows[i], card), rows[i][card]);
+    pieces[i] = here.index() == route.whole.index() ? view : here.put(view, category);
+  }
   return pieces;
 }
 
@@ -110,7 +109,8 @@ Tensors gather(const std::vector<Tensors>& pieces, const Route& route) {
     }
   }
   const std::vector<Rows> rows = rows_of(pieces, route.dim);
-  route.threads.run("gather", pieces.size(), [&](size_t replica) {
+  route.threads.run(pieces.size(), [&](size_t replica) {
+    const device::StageScope stage("gather");
     const at::NoGradGuard no_grad;
     for (size_t i = 0; i < gathered.size(); ++i) {
       gathered[i]

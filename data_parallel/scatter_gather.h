@@ -1,5 +1,5 @@
-// Moving a batch out to the cards and what comes of it back to one of them. Both work
-// on all cards at once, each card's thread moving its own piece.
+// Moving a batch out to the cards and what comes of it back to one of them, each card's
+// thread moving its own piece.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,15 +30,15 @@ struct Route {
   int64_t dim;  // along which it is cut
 };
 
-// Each tensor [.., n, ..] on the card `whole`, cut as its rows[tensor] say: piece
-// [card][tensor] on its card. The card that has the whole gets views, the others
-// copies. Undefined tensors stay so.
-std::vector<Tensors> scatter(const Tensors& tensors, const std::vector<Rows>& rows,
-                             const Route& route, device::Category category);
+// One card's pieces of each tensor [.., n, ..] on the card `whole`, cut as its
+// rows[tensor] say. The card that has the whole gets views, the others copies.
+// Undefined tensors stay so. To be called on the card's thread.
+Tensors scatter(const Tensors& tensors, const std::vector<Rows>& rows, size_t card,
+                const Route& route, device::Category category);
 
-// The pieces [card][tensor] side by side on the card `whole`, without autograd history;
-// numbers [] become [cards]. Throws c10::Error naming the replica whose pieces do not
-// fit the first one's.
+// On all cards at once: the pieces [card][tensor] side by side on the card `whole`,
+// without autograd history; numbers [] become [cards]. Throws c10::Error naming the
+// replica whose pieces do not fit the first one's.
 Tensors gather(const std::vector<Tensors>& pieces, const Route& route);
 // Of each gathered tensor, the rows that came from each card.
 std::vector<Rows> rows_of(const std::vector<Tensors>& pieces, int64_t dim);

@@ -57,8 +57,11 @@ TEST(ScatterGatherTest, RoundTripOverAnyCardsAndDimensions) {
     const CardScope scope(whole);
     const at::Tensor all = torch::rand(shape, i % 2 == 0 ? at::kFloat : at::kDouble);
     const Rows rows = shares(all.size(dim), cards.size(), i % 3 == 0 ? 0.4 : 1);
-    const auto pieces =
-        scatter({all, at::Tensor()}, {rows, rows}, route, Category::input);
+    std::vector<Tensors> pieces;
+    for (size_t card = 0; card < rows.size(); ++card) {
+      pieces.push_back(
+          scatter({all, at::Tensor()}, {rows, rows}, card, route, Category::input));
+    }
     ASSERT_EQ(pieces.size(), rows.size());
     int64_t start = 0;
     for (size_t p = 0; p < pieces.size(); ++p) {
