@@ -6,8 +6,8 @@
 
 #include "bench/memory.h"
 #include "cases/machine.h"
+#include "files/output_file.h"
 #include "predict/largest_batch.h"
-#include "training/report.h"
 
 namespace lockstep::bench {
 namespace {
@@ -114,7 +114,7 @@ void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
     if (!fit.why_not.empty()) entry["error"] = fit.why_not;
     json["cases"].push_back(std::move(entry));
   }
-  training::write_whole(json.dump(2) + "\n", path);
+  files::write_whole(json.dump(2) + "\n", path);
 }
 
 }  // namespace lockstep::bench

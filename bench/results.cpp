@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "cases/machine.h"
+#include "files/output_file.h"
 
 namespace lockstep::bench {
 namespace {
@@ -129,7 +130,7 @@ std::optional<double> scaling_efficiency(const std::vector<Row>& rows,
 void write_rows(const std::vector<Row>& rows, const std::string& path) {
   std::string lines;
   for (const Row& row : rows) lines += reports::to_json_line(row) + "\n";
-  training::write_whole(lines, path);
+  files::write_whole(lines, path);
 }
 
 void finish_json(const std::vector<Row>& rows, const std::string& from,
@@ -146,7 +147,7 @@ void finish_json(const std::vector<Row>& rows, const std::string& from,
       entry["scaling_efficiency"] = *efficiency;
     }
   }
-  training::write_whole(json.dump(2) + "\n", to);
+  files::write_whole(json.dump(2) + "\n", to);
 }
 
 void make_folder(const std::string& folder) {
@@ -157,7 +158,7 @@ void make_folder(const std::string& folder) {
                              failed.message() + "; give another folder");
   }
   for (const char* name : {"runs.jsonl", "results.json"}) {
-    training::check_writable(folder + "/" + name, "--out");
+    files::check_writable(folder + "/" + name, "--out");
   }
 }
 
