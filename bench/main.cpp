@@ -23,6 +23,7 @@
 #include "bench/verify.h"
 #include "cases/child_run.h"
 #include "cases/machine.h"
+#include "files/memory_file.h"
 
 namespace lockstep::bench {
 namespace {
@@ -82,8 +83,8 @@ int run(int argc, char** argv) {
   Plan plan;
   plan.cases = cases_of(sweep, cores());
   const Children children(sweep);
-  const std::string json = children.scratch().file("results.json");
-  const GoogleBenchmark benchmark(line.benchmark_flags, json);
+  const files::MemoryFile json;
+  const GoogleBenchmark benchmark(line.benchmark_flags, json.path());
   dry_run_all(plan.cases, children);
   make_folder(sweep.out);
   for (const std::string& warning : warnings(plan.cases)) warn(warning);
@@ -104,7 +105,7 @@ int run(int argc, char** argv) {
     add_predictions(plan.cases, memory, rows);
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
-  finish_json(rows, json, sweep.out + "/results.json");
+  finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
             << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
@@ -133,10 +132,9 @@ void write_rows(const std::vector<Row>& rows, const std::string& path) {
   files::write_whole(lines, path);
 }
 
-void finish_json(const std::vector<Row>& rows, const std::string& from,
+void finish_json(const std::vector<Row>& rows, const std::string& benchmarks,
                  const std::string& to) {
-  std::ifstream file(from);
-  nlohmann::ordered_json json = nlohmann::ordered_json::parse(file);
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(benchmarks);
   for (auto& entry : json.at("benchmarks")) {
     if (entry.value("error_occurred", false)) continue;
     // "ddp/mlp/cards:2/iterations:1/repeats:3/manual_time": ours is the part before.

@@ -122,7 +122,8 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   const bool ranks = one.loop() == "ddp" && one.cards > 1;
   if (ranks) {
     add({python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-         std::to_string(one.cards), "--no-python"});
+         std::to_string(one.cards), "--no-python", "--log-dir",
+         "/dev/null"});  // else it leaves a folder behind
     add(leash);
   }
   add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
@@ -131,6 +132,9 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   if (ranks) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});
   if (one.loop() == "dp") add({"--data-parallel", std::to_string(one.cards)});
   command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
+  // PyTorch's compiler, which the peer does not use, makes its folder as it is loaded:
+  // any that is there will do.
+  command.extra_env["TORCHINDUCTOR_CACHE_DIR"] = "/";
   return command;
 }
 
