@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "data/data_folder.h"
+#include "training/options.h"
 
 namespace lockstep::bench {
 namespace {
@@ -35,13 +36,16 @@ Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan)
       "--model",      one.model,
       "--dataset",    sweep.dataset_of(one.model),
       "--data-dir",   sweep.data_dir,
-      "--vocab-size", std::to_string(sweep.vocab_size),
       "--batch-size", std::to_string(one.local_batch),
       "--steps",      std::to_string(plan.steps),
       "--precision",  plan.precision.empty() ? sweep.precision : plan.precision,
       "--lr",         shortest(sweep.lr),
       "--seed",       std::to_string(sweep.seed),
       "--drop-last"};
+  if (training::takes_tokens(one.model, sweep.dataset_of(one.model))) {
+    arguments.emplace_back("--vocab-size");
+    arguments.push_back(std::to_string(sweep.vocab_size));
+  }
   if (sweep.channels_last) arguments.emplace_back("--channels-last");
   return arguments;
 }
@@ -71,7 +75,10 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     add("--dp-reduce", one.dp.reduce);
     add("--replicate", one.dp.replicate);
     add("--dp-loss", one.dp.loss);
-    if (!plan.equal_shares) add("--primary-share", shortest(one.dp.primary_share));
+    // One card alone has the whole batch, and its program no such share.
+    if (!plan.equal_shares && one.cards > 1) {
+      add("--primary-share", shortest(one.dp.primary_share));
+    }
     return arguments;
   }
   const bool c10d = one.mode == "ddp-c10d";

@@ -36,6 +36,10 @@ std::string usual_dataset(const std::string& model) {
   return model == "linear" ? "features100" : "fashion-mnist";
 }
 
+bool takes_tokens(const std::string& model, const std::string& dataset) {
+  return dataset == "tokens" || usual_dataset(model) == "tokens";
+}
+
 void validate(const TrainOptions& options) {
   // Far more than anybody wants, and far from overflowing.
   constexpr int64_t kMost = 1000000;

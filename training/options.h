@@ -130,6 +130,8 @@ struct TrainOptions {
 
 // The data set that a model is for, where the user names none.
 std::string usual_dataset(const std::string& model);
+// Whether they are of tokens: else a vocabulary's size says nothing.
+bool takes_tokens(const std::string& model, const std::string& dataset);
 
 // Throws std::invalid_argument naming the first option whose value cannot be.
 void validate(const TrainOptions& options);
