@@ -40,6 +40,10 @@ bool takes_tokens(const std::string& model, const std::string& dataset) {
   return dataset == "tokens" || usual_dataset(model) == "tokens";
 }
 
+bool has_batch_norm(const std::string& model) {
+  return model == "convnet" || model == "resnet18" || model == "resnet50";
+}
+
 void validate(const TrainOptions& options) {
   // Far more than anybody wants, and far from overflowing.
   constexpr int64_t kMost = 1000000;

@@ -132,6 +132,8 @@ struct TrainOptions {
 std::string usual_dataset(const std::string& model);
 // Whether they are of tokens: else a vocabulary's size says nothing.
 bool takes_tokens(const std::string& model, const std::string& dataset);
+// Whether a sample's loss depends on the others of its card's part of the batch.
+bool has_batch_norm(const std::string& model);
 
 // Throws std::invalid_argument naming the first option whose value cannot be.
 void validate(const TrainOptions& options);
