@@ -1,14 +1,11 @@
 #include <ATen/Context.h>
 #include <ATen/record_function.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -19,6 +16,7 @@
 #include <stdexcept>
 
 #include "files/output_file.h"
+#include "files/temporary_folder.h"
 #include "training/observer.h"
 
 namespace lockstep::training {
@@ -59,39 +57,6 @@ std::string with_lanes_named(const std::string& text, const std::string& ours) {
   trace.at("traceEvents") = std::move(kept);
   return trace.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
-
-// Where the system has temporary files.
-std::string temporary_place() {
-  std::error_code error;
-  const fs::path place = fs::temp_directory_path(error);
-  if (!error) return place.string();
-  throw std::runtime_error("--trace needs a temporary folder: " + error.message() +
-                           "; name one that exists in TMPDIR");
-}
-
-// Kineto writes to a path of its own, and beside it; the user's may be a pipe, or there
-// already. So it has a folder of its own; gone with the scope.
-class KinetoFolder {
- public:
-  explicit KinetoFolder(const std::string& place)
-      : path_(place + "/lockstep-trace-XXXXXX") {
-    if (mkdtemp(path_.data()) == nullptr) {
-      throw std::runtime_error("--trace needs a temporary folder, and " + place +
-                               " takes none: " + std::strerror(errno) +
-                               "; name another place in TMPDIR");
-    }
-  }
-  KinetoFolder(const KinetoFolder&) = delete;
-  KinetoFolder& operator=(const KinetoFolder&) = delete;
-  ~KinetoFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string file() const { return path_ + "/trace.json"; }
-
- private:
-  std::string path_;
-};
 
 std::string lane_of(int rank) { return "card " + std::to_string(rank); }
 
@@ -139,10 +104,13 @@ class KinetoTrace final : public Trace {
 
   void write() override {
     if (result_ == nullptr) return;
-    const KinetoFolder folder(place_);
-    result_->save(folder.file());
+    // Kineto writes to a path of its own, and beside it; the user's may be a pipe, or
+    // there already.
+    const files::TemporaryFolder folder(place_, "--trace");
+    const std::string file = folder.file("trace.json");
+    result_->save(file);
     std::ostringstream text;
-    text << std::ifstream(folder.file(), std::ios::binary).rdbuf();
+    text << std::ifstream(file, std::ios::binary).rdbuf();
     std::string named;
     try {
       named = with_lanes_named(text.str(), lane_of(rank_));
@@ -177,7 +145,7 @@ class KinetoTrace final : public Trace {
 
   const std::string path_;
   // Looked for before training: what is wrong is told then.
-  const std::string place_ = temporary_place();
+  const std::string place_ = files::temporary_place("--trace");
   const int rank_;
   int64_t first_ = 0;
   int64_t end_ = 0;
