@@ -98,9 +98,10 @@ void validate_dp(const Sweep& sweep) {
       }
     }
   };
-  known("--dp-reduce", sweep.dp_reduce, {"auto", "serial", "tree", "nccl"});
-  known("--replicate", sweep.replicate, {"cached", "every-step"});
-  known("--dp-loss", sweep.dp_loss, {"primary", "replica"});
+  using Words = training::DataParallelOptions;
+  known("--dp-reduce", sweep.dp_reduce, Words::reduce_words());
+  known("--replicate", sweep.replicate, Words::replicate_words());
+  known("--dp-loss", sweep.dp_loss, Words::loss_words());
 }
 
 // What is measured beside others needs these, and DataParallel's ways DataParallel.

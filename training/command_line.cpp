@@ -88,12 +88,12 @@ void bind_data_parallel(CLI::App& app, TrainOptions& options) {
   app.add_option("--dp-reduce", dp.reduce,
                  "how gradients come to the primary card: serial (one card after the "
                  "other, as LibTorch adds), tree, nccl or auto")
-      ->check(CLI::IsMember({"auto", "serial", "tree", "nccl"}))
+      ->check(CLI::IsMember(DataParallelOptions::reduce_words()))
       ->capture_default_str();
   app.add_option("--replicate", dp.replicate,
                  "cached (copies of the model are kept and refreshed) or every-step "
                  "(made anew, as PyTorch does)")
-      ->check(CLI::IsMember({"cached", "every-step"}))
+      ->check(CLI::IsMember(DataParallelOptions::replicate_words()))
       ->capture_default_str();
   app.add_option(
          "--dp-steps", dp.steps,
@@ -103,7 +103,7 @@ void bind_data_parallel(CLI::App& app, TrainOptions& options) {
   app.add_option(
          "--dp-loss", dp.loss,
          "primary (computed from the gathered logits) or replica (on each card)")
-      ->check(CLI::IsMember({"primary", "replica"}))
+      ->check(CLI::IsMember(DataParallelOptions::loss_words()))
       ->capture_default_str();
   app.add_option("--primary-share", dp.primary_share,
                  "the primary card's part of the batch; 1: as much as the others")

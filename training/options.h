@@ -58,6 +58,11 @@ struct DataParallelOptions {
 
   // Who does all this: "lockstep", or "libtorch": its own function, on CUDA.
   std::string steps = "lockstep";
+
+  // The words that these take.
+  static const std::vector<std::string>& reduce_words();
+  static const std::vector<std::string>& replicate_words();
+  static const std::vector<std::string>& loss_words();
 };
 
 struct TrainOptions {
