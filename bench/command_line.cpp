@@ -161,7 +161,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
         "--model transformer");
   }
   line.dataset_given = app.count("--dataset") > 0 || app.count("--data-dir") > 0;
-  validate(sweep);
+  cases::validate(sweep);
   return line;
 }
 

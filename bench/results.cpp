@@ -82,7 +82,7 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   if (!report.device_name.empty()) row.machine.cpu = report.device_name;
   if (report.device == "cpu") {
     row.flags.emplace_back("emulated");
-    if (one.cards * one.threads_per_card > cores())
+    if (one.cards * one.threads_per_card > cases::cores())
       row.flags.emplace_back("oversubscribed");
   }
   row.step_ms = report.step_ms;

@@ -8,7 +8,7 @@
 #include "data/data_folder.h"
 #include "training/options.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 namespace fs = std::filesystem;
@@ -171,4 +171,4 @@ launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& p
   return command;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

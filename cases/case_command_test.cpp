@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 Sweep quick_sweep() {
@@ -148,4 +148,4 @@ TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

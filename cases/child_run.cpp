@@ -13,7 +13,7 @@
 #include "files/memory_file.h"
 #include "launch/start_line.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 // A run that takes longer has hung: the main job's take seconds.
@@ -102,4 +102,4 @@ int Children::report(const std::string& folder) const {
   return wait(process).code;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

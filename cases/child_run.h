@@ -15,7 +15,7 @@
 #include "launch/stop_signals.h"
 #include "training/report.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 // Somebody asked the bench run to end (ctrl-C); the children have ended.
 class Stopped : public std::runtime_error {
@@ -56,4 +56,9 @@ class Children {
   launch::StopSignals signals_;
 };
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases
+
+namespace lockstep {
+using cases::Children;
+using cases::Stopped;
+}  // namespace lockstep

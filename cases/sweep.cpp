@@ -9,7 +9,7 @@
 #include "training/options.h"
 #include "training/registry.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 const std::vector<std::string>& all_modes() {
@@ -258,4 +258,4 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
   return cases;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -188,4 +188,4 @@ TEST(Sweep, WaysOfDataParallelAreAllCombinations) {
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases
