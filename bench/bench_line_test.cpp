@@ -75,6 +75,13 @@ TEST(BenchLine, NumbersOfMemoryOptionsAreChecked) {
   EXPECT_EQ(refusal({"--primary-share", "1e-9,1"}), "accepted");
 }
 
+TEST(BenchLine, AVocabularyIsOfTokens) {
+  EXPECT_EQ(refusal({"--vocab-size", "256", "--model", "mlp,convnet"}),
+            "--vocab-size is of tokens, and no --model has any; leave it out, or try "
+            "--model transformer");
+  EXPECT_EQ(refusal({"--vocab-size", "256", "--model", "mlp,transformer"}), "accepted");
+}
+
 TEST(BenchLine, WhatFitsWouldLeaveOutIsRefusedBesideIt) {
   for (const Names& more : {Names{"--memory-timeline"}, Names{"--predict-memory"},
                             Names{"--peers", "bound"}}) {

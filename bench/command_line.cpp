@@ -151,8 +151,17 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
     require_between(1e-6, 1e6, "--fits", line.fits_gib);
     refuse_beside_fits(line);
   }
+  const bool tokens =
+      std::any_of(sweep.models.begin(), sweep.models.end(), [&](const auto& model) {
+        return training::takes_tokens(model, sweep.dataset_of(model));
+      });
+  if (app.count("--vocab-size") > 0 && !tokens) {
+    throw std::invalid_argument(
+        "--vocab-size is of tokens, and no --model has any; leave it out, or try "
+        "--model transformer");
+  }
   line.dataset_given = app.count("--dataset") > 0 || app.count("--data-dir") > 0;
-  validate(sweep);
+  cases::validate(sweep);
   return line;
 }
 

@@ -6,8 +6,8 @@
 
 #include "bench/memory.h"
 #include "cases/machine.h"
+#include "files/output_file.h"
 #include "predict/largest_batch.h"
-#include "training/report.h"
 
 namespace lockstep::bench {
 namespace {
@@ -99,9 +99,9 @@ void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
                 const std::string& path) {
   nlohmann::ordered_json json = {{"schema", 1},
                                  {"card_memory_gib", gib},
-                                 {"date", utc_now()},
-                                 {"commit", current_commit()},
-                                 {"cpu", this_machine().cpu},
+                                 {"date", cases::utc_now()},
+                                 {"commit", cases::current_commit()},
+                                 {"cpu", cases::this_machine().cpu},
                                  {"device", sweep.device},
                                  {"precision", sweep.precision},
                                  {"threads_per_card", sweep.threads_per_card},
@@ -114,7 +114,7 @@ void write_fits(const std::vector<Fit>& fits, double gib, const Sweep& sweep,
     if (!fit.why_not.empty()) entry["error"] = fit.why_not;
     json["cases"].push_back(std::move(entry));
   }
-  training::write_whole(json.dump(2) + "\n", path);
+  files::write_whole(json.dump(2) + "\n", path);
 }
 
 }  // namespace lockstep::bench

@@ -23,6 +23,7 @@
 #include "bench/verify.h"
 #include "cases/child_run.h"
 #include "cases/machine.h"
+#include "files/memory_file.h"
 
 namespace lockstep::bench {
 namespace {
@@ -80,13 +81,13 @@ int run(int argc, char** argv) {
   Sweep& sweep = line.sweep;
   for (const std::string& warning : fall_back_to_synthetic(line)) warn(warning);
   Plan plan;
-  plan.cases = cases_of(sweep, cores());
+  plan.cases = cases::cases_of(sweep, cases::cores());
   const Children children(sweep);
-  const std::string json = children.scratch().file("results.json");
-  const GoogleBenchmark benchmark(line.benchmark_flags, json);
+  const files::MemoryFile json;
+  const GoogleBenchmark benchmark(line.benchmark_flags, json.path());
   dry_run_all(plan.cases, children);
   make_folder(sweep.out);
-  for (const std::string& warning : warnings(plan.cases)) warn(warning);
+  for (const std::string& warning : cases::warnings(plan.cases)) warn(warning);
 
   if (line.fits_gib > 0) return run_fits(plan.cases, line, children);
 
@@ -104,7 +105,7 @@ int run(int argc, char** argv) {
     add_predictions(plan.cases, memory, rows);
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
-  finish_json(rows, json, sweep.out + "/results.json");
+  finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
             << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
@@ -120,8 +121,8 @@ int run(int argc, char** argv) {
 int become_collectives(char** argv) {
   std::string name = "collectives";
   argv[0] = name.data();
-  execv(program(name).c_str(), argv);
-  throw std::runtime_error("cannot start " + program(name) + ": " +
+  execv(cases::program(name).c_str(), argv);
+  throw std::runtime_error("cannot start " + cases::program(name) + ": " +
                            std::strerror(errno) + "; `make build` makes it");
 }
 
@@ -142,7 +143,7 @@ int main(int argc, char** argv) {
   } catch (const std::invalid_argument& error) {
     std::cerr << "bench: " << error.what() << "\n";
     return 2;
-  } catch (const lockstep::bench::Stopped& stopped) {
+  } catch (const lockstep::Stopped& stopped) {
     std::cerr << "bench: " << stopped.what() << "\n";
     return stopped.status();
   } catch (const std::exception& error) {

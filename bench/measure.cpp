@@ -100,7 +100,7 @@ class Measurements {
       : sweep_(sweep),
         children_(children),
         refused_(plan.refused),
-        stamp_{this_machine(), current_commit(), utc_now()} {
+        stamp_{cases::this_machine(), cases::current_commit(), cases::utc_now()} {
     const Filter filter(benchmark::GetBenchmarkFilter());
     for (const Case& one : plan.cases) {
       if (filter.leaves(one, sweep.repetitions) && refused_.count(one.name()) == 0) {
@@ -209,8 +209,8 @@ GoogleBenchmark::~GoogleBenchmark() { benchmark::Shutdown(); }
 
 std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
                          const Sweep& sweep, const Children& children) {
-  benchmark::AddCustomContext("lockstep_build_type", this_machine().build);
-  benchmark::AddCustomContext("lockstep_commit", current_commit());
+  benchmark::AddCustomContext("lockstep_build_type", cases::this_machine().build);
+  benchmark::AddCustomContext("lockstep_commit", cases::current_commit());
   Measurements measurements(plan, sweep, children);
   for (const Case& one : plan.cases) {
     benchmark::RegisterBenchmark(

@@ -178,6 +178,7 @@ TEST(Peers, NoPythonSurvivesBench) {
     EXPECT_EQ(run.status(), 128 + signal) << run.process().err();
     wait_until("train.py", false);
     EXPECT_EQ(left_behind(), (std::map<int, std::string>{}));
+    EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
   }
 }
 

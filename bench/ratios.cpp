@@ -26,7 +26,7 @@ std::vector<Pair> pairs_of(const std::vector<Row>& rows) {
   std::vector<std::string> ways;
   for (const Row& row : rows) {
     const bool peer = row.mode == "dp-libtorch" || row.mode == "dp-python";
-    const bool dp = !peer && (row.mode == "dp" || row.mode.rfind("dp-", 0) == 0);
+    const bool dp = !peer && reports::is_data_parallel(row.mode);
     if (!dp || std::find(ways.begin(), ways.end(), row.mode) != ways.end()) continue;
     ways.push_back(row.mode);
     pairs.emplace_back(row.mode, "bound");

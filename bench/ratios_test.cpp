@@ -72,7 +72,8 @@ TrainReport report_of(const std::vector<double>& step_ms) {
 }
 
 TEST(Bound, EqualProcessesSideBySideAreAsQuickAsEach) {
-  const TrainReport job = side_by_side({report_of({1, 2, 3}), report_of({1, 2, 3})}, 2);
+  const TrainReport job =
+      cases::side_by_side({report_of({1, 2, 3}), report_of({1, 2, 3})}, 2);
   EXPECT_EQ(job.step_ms, (std::vector<double>{1, 2, 3}));
   EXPECT_EQ(job.samples, (std::vector<int64_t>{128, 128, 128}));
   EXPECT_EQ(job.losses, (std::vector<double>{2, 2, 2}));
@@ -82,13 +83,14 @@ TEST(Bound, EqualProcessesSideBySideAreAsQuickAsEach) {
 TEST(Bound, ProcessesThatTakeTurnsOnACoreAreHalfAsQuick) {
   // Two steps each in turn: a step takes 1 ms, or 3 where the other's turn lies before.
   const TrainReport job =
-      side_by_side({report_of({1, 1, 3, 1}), report_of({3, 1, 3, 1})}, 2);
+      cases::side_by_side({report_of({1, 1, 3, 1}), report_of({3, 1, 3, 1})}, 2);
   EXPECT_EQ(job.step_ms, (std::vector<double>{2, 2, 2, 2}));
 }
 
 TEST(Bound, WhoeverTookTheSteps) {
   // One is three times as fast: of six steps the first four are done after 3 ms.
-  const TrainReport job = side_by_side({report_of({1, 1, 1}), report_of({3, 3, 3})}, 2);
+  const TrainReport job =
+      cases::side_by_side({report_of({1, 1, 1}), report_of({3, 3, 3})}, 2);
   EXPECT_EQ(job.step_ms, (std::vector<double>{2, 1, 6}));
 }
 
@@ -99,12 +101,12 @@ TEST(Bound, StepsInClumpsAreEvenedOutWhereTurnsAreTaken) {
     first.insert(first.end(), {turn == 0 ? 1.0 : 5.0, 1, 1, 1});
     second.insert(second.end(), {5, 1, 1, 1});
   }
-  const TrainReport job = side_by_side({report_of(first), report_of(second)}, 1);
+  const TrainReport job = cases::side_by_side({report_of(first), report_of(second)}, 1);
   ASSERT_EQ(job.step_ms.size(), 64u);
   EXPECT_DOUBLE_EQ(job.step_ms[20], 2);
   EXPECT_DOUBLE_EQ(job.step_ms[63], 2);
   EXPECT_EQ(std::set<double>(job.step_ms.begin(), job.step_ms.end()).size(), 1u);
-  EXPECT_EQ(side_by_side({report_of({2}), report_of({2})}, 1).step_ms.at(0), 2);
+  EXPECT_EQ(cases::side_by_side({report_of({2}), report_of({2})}, 1).step_ms.at(0), 2);
 }
 
 }  // namespace

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 
 #include "cases/machine.h"
+#include "files/output_file.h"
 
 namespace lockstep::bench {
 namespace {
@@ -82,7 +82,7 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   if (!report.device_name.empty()) row.machine.cpu = report.device_name;
   if (report.device == "cpu") {
     row.flags.emplace_back("emulated");
-    if (one.cards * one.threads_per_card > cores())
+    if (one.cards * one.threads_per_card > cases::cores())
       row.flags.emplace_back("oversubscribed");
   }
   row.step_ms = report.step_ms;
@@ -129,13 +129,12 @@ std::optional<double> scaling_efficiency(const std::vector<Row>& rows,
 void write_rows(const std::vector<Row>& rows, const std::string& path) {
   std::string lines;
   for (const Row& row : rows) lines += reports::to_json_line(row) + "\n";
-  training::write_whole(lines, path);
+  files::write_whole(lines, path);
 }
 
-void finish_json(const std::vector<Row>& rows, const std::string& from,
+void finish_json(const std::vector<Row>& rows, const std::string& benchmarks,
                  const std::string& to) {
-  std::ifstream file(from);
-  nlohmann::ordered_json json = nlohmann::ordered_json::parse(file);
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(benchmarks);
   for (auto& entry : json.at("benchmarks")) {
     if (entry.value("error_occurred", false)) continue;
     // "ddp/mlp/cards:2/iterations:1/repeats:3/manual_time": ours is the part before.
@@ -146,7 +145,7 @@ void finish_json(const std::vector<Row>& rows, const std::string& from,
       entry["scaling_efficiency"] = *efficiency;
     }
   }
-  training::write_whole(json.dump(2) + "\n", to);
+  files::write_whole(json.dump(2) + "\n", to);
 }
 
 void make_folder(const std::string& folder) {
@@ -157,7 +156,7 @@ void make_folder(const std::string& folder) {
                              failed.message() + "; give another folder");
   }
   for (const char* name : {"runs.jsonl", "results.json"}) {
-    training::check_writable(folder + "/" + name, "--out");
+    files::check_writable(folder + "/" + name, "--out");
   }
 }
 

@@ -39,7 +39,7 @@ void write_rows(const std::vector<reports::Row>& rows, const std::string& path);
 
 // Google Benchmark's JSON, finished: what is known only after all runs (scaling
 // efficiency) is added, and the file put in its place.
-void finish_json(const std::vector<reports::Row>& rows, const std::string& from,
+void finish_json(const std::vector<reports::Row>& rows, const std::string& benchmarks,
                  const std::string& to);
 
 }  // namespace lockstep::bench

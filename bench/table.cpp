@@ -86,14 +86,6 @@ std::string table(const std::vector<Row>& rows) {
     if (std::find(seen.begin(), seen.end(), row.name) != seen.end()) continue;
     seen.push_back(row.name);
   }
-  // In the order a reader compares: model, then mode, then cards.
-  const auto rank = [](const Row& row) {
-    const std::vector<std::string> order = {"single",     "single-python", "dp",
-                                            "ddp",        "ddp-sharded",   "ddp-c10d",
-                                            "ddp-python", "bound"};
-    const bool dp = row.mode.rfind("dp-", 0) == 0;  // its ways, behind it
-    return std::find(order.begin(), order.end(), dp ? "dp" : row.mode) - order.begin();
-  };
   std::vector<std::vector<Row>> cases;
   for (const std::string& name : seen) {
     std::vector<Row> same;
@@ -109,11 +101,12 @@ std::string table(const std::vector<Row>& rows) {
     }
     cases.push_back(std::move(same));
   }
+  // In the order a reader compares: model, then mode, then cards.
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) {
     const Row& x = a.front();
     const Row& y = b.front();
-    return std::make_tuple(x.model, rank(x), x.cards) <
-           std::make_tuple(y.model, rank(y), y.cards);
+    return std::make_tuple(x.model, reports::place_of_mode(x.mode), x.cards) <
+           std::make_tuple(y.model, reports::place_of_mode(y.mode), y.cards);
   });
   for (const std::vector<Row>& one : cases)
     text += line(rows, one, static_cast<int>(mode_width)) + "\n";

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <exception>
 
+#include "training/options.h"
+
 namespace lockstep::bench {
 namespace {
 
@@ -61,13 +63,18 @@ bool may_be_rounding(const std::vector<double>& losses,
                     });
 }
 
+bool may_be_the_shares(const Case& one) {
+  return one.dp.primary_share != 1 && one.cards > 1 &&
+         training::has_batch_norm(one.model);
+}
+
 std::optional<std::string> verify(const Case& one, const Children& children) {
   try {
     RunPlan plan = {.steps = kVerifySteps};
     Losses found = run_both(one, children, plan);
     auto reason = disagreement(found.of_case, found.of_reference);
-    if (reason && one.dp.primary_share != 1) {
-      plan.equal_shares = true;  // Note [Batch norm sees its part]
+    if (reason && may_be_the_shares(one)) {
+      plan.equal_shares = true;
       found = run_both(one, children, plan);
       reason = disagreement(found.of_case, found.of_reference);
     }

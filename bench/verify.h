@@ -13,8 +13,9 @@
 //
 // Note [Batch norm sees its part]
 // Its statistics are those of a card's part of the batch, so unequal parts give another
-// loss than the reference's equal ones. Where a smaller share of the primary card
-// disagrees, the case is asked once more with equal shares.
+// loss than the reference's equal ones. Where a model with batch norm disagrees under a
+// smaller share of the primary card, it is asked once more with equal shares. To others
+// the parts' sizes are nothing: they must agree as they are.
 #pragma once
 
 #include <optional>
@@ -40,6 +41,9 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
 // kVerifyTolerance, the others within kRoundingTolerance.
 bool may_be_rounding(const std::vector<double>& losses,
                      const std::vector<double>& reference);
+
+// Note [Batch norm sees its part]: whether this case need not agree as it is.
+bool may_be_the_shares(const Case& one);
 
 // Runs the case and its reference; the reason why it must not be timed, or nothing.
 // Throws Stopped.

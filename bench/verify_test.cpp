@@ -48,5 +48,19 @@ TEST(MayBeRounding, BeginsEqualAndStaysNear) {
   EXPECT_FALSE(may_be_rounding({}, {}));
 }
 
+TEST(Shares, MatterToBatchNormAlone) {
+  const Case share = {"dp-share-0.5", "convnet", 2, 1, 8, {.primary_share = 0.5}};
+  EXPECT_TRUE(may_be_the_shares(share));
+  Case plain = share;
+  plain.model = "convnet-plain";
+  EXPECT_FALSE(may_be_the_shares(plain));
+  Case equal = share;
+  equal.dp.primary_share = 1;
+  EXPECT_FALSE(may_be_the_shares(equal));
+  Case alone = share;
+  alone.cards = 1;
+  EXPECT_FALSE(may_be_the_shares(alone));
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 namespace {
 
@@ -42,4 +42,4 @@ TrainReport side_by_side(const std::vector<TrainReport>& processes, int cores) {
   return job;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

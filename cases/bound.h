@@ -6,7 +6,7 @@
 
 #include "training/report.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 // Reports of processes that began their first step at the same moment and took equally
 // many. A step of the job is a global batch done: it ends when, since the beginning,
@@ -19,4 +19,4 @@ namespace lockstep::bench {
 // mean of its eighth of the run.
 TrainReport side_by_side(const std::vector<TrainReport>& processes, int cores);
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

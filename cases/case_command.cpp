@@ -6,8 +6,9 @@
 #include <stdexcept>
 
 #include "data/data_folder.h"
+#include "training/options.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 namespace fs = std::filesystem;
@@ -35,13 +36,16 @@ Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan)
       "--model",      one.model,
       "--dataset",    sweep.dataset_of(one.model),
       "--data-dir",   sweep.data_dir,
-      "--vocab-size", std::to_string(sweep.vocab_size),
       "--batch-size", std::to_string(one.local_batch),
       "--steps",      std::to_string(plan.steps),
       "--precision",  plan.precision.empty() ? sweep.precision : plan.precision,
       "--lr",         shortest(sweep.lr),
       "--seed",       std::to_string(sweep.seed),
       "--drop-last"};
+  if (training::takes_tokens(one.model, sweep.dataset_of(one.model))) {
+    arguments.emplace_back("--vocab-size");
+    arguments.push_back(std::to_string(sweep.vocab_size));
+  }
   if (sweep.channels_last) arguments.emplace_back("--channels-last");
   return arguments;
 }
@@ -71,7 +75,10 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     add("--dp-reduce", one.dp.reduce);
     add("--replicate", one.dp.replicate);
     add("--dp-loss", one.dp.loss);
-    if (!plan.equal_shares) add("--primary-share", shortest(one.dp.primary_share));
+    // One card alone has the whole batch, and its program no such share.
+    if (!plan.equal_shares && one.cards > 1) {
+      add("--primary-share", shortest(one.dp.primary_share));
+    }
     return arguments;
   }
   const bool c10d = one.mode == "ddp-c10d";
@@ -122,7 +129,8 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   const bool ranks = one.loop() == "ddp" && one.cards > 1;
   if (ranks) {
     add({python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-         std::to_string(one.cards), "--no-python"});
+         std::to_string(one.cards), "--no-python", "--log-dir",
+         "/dev/null"});  // else it leaves a folder behind
     add(leash);
   }
   add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
@@ -131,6 +139,9 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   if (ranks) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});
   if (one.loop() == "dp") add({"--data-parallel", std::to_string(one.cards)});
   command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
+  // PyTorch's compiler, which the peer does not use, makes its folder as it is loaded:
+  // any that is there will do.
+  command.extra_env["TORCHINDUCTOR_CACHE_DIR"] = "/";
   return command;
 }
 
@@ -160,4 +171,4 @@ launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& p
   return command;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

@@ -10,7 +10,7 @@
 #include "cases/sweep.h"
 #include "launch/process.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 // Which steps, and whether one card stands in for all of them.
 struct RunPlan {
@@ -35,4 +35,8 @@ std::string speaker_of(const Case& one, const RunPlan& plan);
 launch::Command command_of(const Case& one, const Sweep& sweep, const RunPlan& plan,
                            const std::vector<std::string>& more);
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases
+
+namespace lockstep {
+using cases::RunPlan;
+}  // namespace lockstep

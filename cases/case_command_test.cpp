@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 Sweep quick_sweep() {
@@ -56,9 +56,8 @@ TEST(CaseCommand, TheC10dPeerKeepsItsReducerAndBackend) {
 
 TEST(CaseCommand, PythonIsToldTheSame) {
   const launch::Command ours = command("ddp", 2), python = command("ddp-python", 2);
-  for (const char* option :
-       {"--model", "--dataset", "--vocab-size", "--batch-size", "--steps",
-        "--precision", "--lr", "--seed", "--bucket-cap-mb"}) {
+  for (const char* option : {"--model", "--dataset", "--batch-size", "--steps",
+                             "--precision", "--lr", "--seed", "--bucket-cap-mb"}) {
     EXPECT_NE(value(ours, option), "") << option;
     EXPECT_EQ(value(python, option), value(ours, option)) << option;
   }
@@ -79,6 +78,21 @@ TEST(CaseCommand, LayoutIsForAllAndShardingForItsOwnRow) {
     EXPECT_EQ(has(one, "--shard-optimizer"), std::string(mode) == "ddp-sharded");
     EXPECT_FALSE(has(command(mode, 2), "--channels-last")) << mode;
   }
+}
+
+// The programs refuse what would do nothing; in a sweep it is for others of its cases.
+TEST(CaseCommand, ACaseIsToldWhatConcernsIt) {
+  const Sweep sweep = quick_sweep();
+  for (const char* mode : {"ddp", "ddp-python"}) {
+    const Case gpt = {mode, "transformer", 2, 1, 8};
+    EXPECT_EQ(value(command_of(gpt, sweep, {}, {}), "--vocab-size"),
+              std::to_string(sweep.vocab_size));
+    EXPECT_FALSE(has(command(mode, 2), "--vocab-size")) << "of mlp";
+  }
+  Case share = {"dp-share-0.5", "mlp", 1, 1, 8, {.primary_share = 0.5}};
+  EXPECT_FALSE(has(command_of(share, sweep, {}, {}), "--primary-share"));
+  share.cards = 2;
+  EXPECT_TRUE(has(command_of(share, sweep, {}, {}), "--primary-share"));
 }
 
 TEST(CaseCommand, WaysOfDataParallelAreTheProgramsOptions) {
@@ -134,4 +148,4 @@ TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

@@ -2,36 +2,24 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <vector>
 
 #include "cases/bound.h"
 #include "cases/machine.h"
+#include "files/memory_file.h"
 #include "launch/start_line.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A run that takes longer has hung: the main job's take seconds.
 constexpr std::chrono::minutes kPatience{30};
 // Longer than the grace that a launcher in turn gives its ranks.
 constexpr std::chrono::seconds kGrace{10};
-
-std::string text_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
 
 // The program's one line, without its name. What others say beside it (torchrun, about
 // a rank that failed) is not it.
@@ -50,24 +38,6 @@ std::string said(const std::string& text, const std::string& speaker) {
 Stopped::Stopped(int signal)
     : std::runtime_error("stopped by " + launch::signal_name(signal)),
       status_(128 + signal) {}
-
-TemporaryFolder::TemporaryFolder() {
-  std::error_code error;
-  const fs::path place = fs::temp_directory_path(error);
-  path_ = (place / "lockstep-bench-XXXXXX").string();
-  if (!error && mkdtemp(path_.data()) == nullptr) {
-    error = std::error_code(errno, std::generic_category());
-  }
-  if (error) {
-    throw std::runtime_error("cannot make a temporary folder " + path_ + ": " +
-                             error.message() + "; name another place in TMPDIR");
-  }
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
 
 launch::ExitStatus Children::wait(launch::Process& process) const {
   pollfd events[] = {{process.pidfd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}};
@@ -95,25 +65,17 @@ void Children::finish(const Case& one, launch::Process& process,
   throw std::runtime_error(why);
 }
 
-launch::Command Children::command(const Case& one, const RunPlan& plan,
-                                  const std::vector<std::string>& more) const {
-  launch::Command command = command_of(one, sweep_, plan, more);
-  // torchrun leaves its logs behind.
-  if (one.in_python()) command.extra_env["TMPDIR"] = scratch_.file("");
-  return command;
-}
-
 TrainReport Children::run(const Case& one, const RunPlan& plan) const {
   const int processes = one.mode == "bound" && !plan.reference ? one.cards : 1;
   const std::string speaker = speaker_of(one, plan);
   launch::StartLine line;
-  std::vector<std::string> files;
+  std::vector<files::MemoryFile> written;
   std::vector<launch::Process> running;
   std::vector<int> ends = {signals_.fd()};
   for (int i = 0; i < processes; ++i) {
-    files.push_back(scratch_.file("report-" + std::to_string(i) + ".json"));
-    std::filesystem::remove(files.back());  // the run before this one's
-    launch::Command each = command(one, plan, {"--report-file", files.back()});
+    written.emplace_back();
+    launch::Command each =
+        command_of(one, sweep_, plan, {"--report-file", written.back().path()});
     if (processes > 1) line.line_up(each);
     running.emplace_back(each);
     ends.push_back(running.back().pidfd());
@@ -123,13 +85,13 @@ TrainReport Children::run(const Case& one, const RunPlan& plan) const {
   for (int i = 0; i < processes; ++i) {
     finish(one, running[static_cast<size_t>(i)], speaker);
     reports.push_back(
-        training::report_from_json(text_of(files[static_cast<size_t>(i)])));
+        training::report_from_json(written[static_cast<size_t>(i)].text()));
   }
   return processes > 1 ? side_by_side(reports, cores()) : reports.front();
 }
 
 void Children::dry_run(const Case& one) const {
-  launch::Process process(command(one, {}, {"--dry-run"}));
+  launch::Process process(command_of(one, sweep_, {}, {"--dry-run"}));
   finish(one, process, speaker_of(one, {}));
 }
 
@@ -140,4 +102,4 @@ int Children::report(const std::string& folder) const {
   return wait(process).code;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

@@ -1,5 +1,6 @@
 // Runs of cases, in processes of their own: the bench process never trains, so every
-// run starts clean and its peaks are its own.
+// run starts clean and its peaks are its own. Reports come back in memory: nothing of
+// bench lies in any folder before its results do.
 //
 // Not here: what is run and how often (sweep.h, measure.h).
 #pragma once
@@ -7,7 +8,6 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "cases/case_command.h"
 #include "cases/sweep.h"
@@ -15,7 +15,7 @@
 #include "launch/stop_signals.h"
 #include "training/report.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 // Somebody asked the bench run to end (ctrl-C); the children have ended.
 class Stopped : public std::runtime_error {
@@ -25,19 +25,6 @@ class Stopped : public std::runtime_error {
 
  private:
   int status_;
-};
-
-// A folder in the system's place for such; gone with the scope.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
 };
 
 // Make it before any other thread and use it on the main thread: while it lives the
@@ -59,12 +46,7 @@ class Children {
   // Draws the page and the charts in `folder`; the program's status. Throws Stopped.
   int report(const std::string& folder) const;
 
-  // For files that must not outlive the bench run.
-  const TemporaryFolder& scratch() const { return scratch_; }
-
  private:
-  launch::Command command(const Case& one, const RunPlan& plan,
-                          const std::vector<std::string>& more) const;
   // Its status is 0, else an exception as above.
   void finish(const Case& one, launch::Process& process,
               const std::string& speaker) const;
@@ -72,7 +54,11 @@ class Children {
 
   const Sweep& sweep_;
   launch::StopSignals signals_;
-  TemporaryFolder scratch_;
 };
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases
+
+namespace lockstep {
+using cases::Children;
+using cases::Stopped;
+}  // namespace lockstep

@@ -13,7 +13,7 @@
 
 #include "launch/process.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 // Whether asserts are looked at.
@@ -105,4 +105,4 @@ std::vector<std::string> warnings(const std::vector<Case>& cases) {
   return lines;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

@@ -7,7 +7,7 @@
 #include "cases/sweep.h"
 #include "reports/row.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 int cores();
 reports::MachineRow this_machine();
@@ -18,4 +18,4 @@ std::string current_commit();  // of the source tree; "unknown" outside of one
 // threads than cores, a machine that is busy with something else.
 std::vector<std::string> warnings(const std::vector<Case>& cases);
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

@@ -9,7 +9,7 @@
 #include "training/options.h"
 #include "training/registry.h"
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 const std::vector<std::string>& all_modes() {
@@ -98,18 +98,28 @@ void validate_dp(const Sweep& sweep) {
       }
     }
   };
-  known("--dp-reduce", sweep.dp_reduce, {"auto", "serial", "tree", "nccl"});
-  known("--replicate", sweep.replicate, {"cached", "every-step"});
-  known("--dp-loss", sweep.dp_loss, {"primary", "replica"});
+  using Words = training::DataParallelOptions;
+  known("--dp-reduce", sweep.dp_reduce, Words::reduce_words());
+  known("--replicate", sweep.replicate, Words::replicate_words());
+  known("--dp-loss", sweep.dp_loss, Words::loss_words());
 }
 
-// What is measured beside others needs these.
+// What is measured beside others needs these, and DataParallel's ways DataParallel.
 void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
-  const auto has = [&](const std::string& mode) {
-    return std::any_of(cases.begin(), cases.end(), [&](const Case& one) {
-      return one.mode == mode && one.cards > 1;
-    });
+  const auto has_any = [&](const auto& wanted) {
+    return std::any_of(cases.begin(), cases.end(),
+                       [&](const Case& one) { return wanted(one) && one.cards > 1; });
   };
+  const auto has = [&](const std::string& mode) {
+    return has_any([&](const Case& one) { return one.mode == mode; });
+  };
+  const std::vector<DpWay> ways = dp_ways(sweep);
+  const bool usual = ways.size() == 1 && ways.front().mode() == DpWay().mode();
+  if (!usual && !has_any([](const Case& one) { return one.loop() == "dp"; })) {
+    throw std::invalid_argument(
+        "--dp-reduce, --replicate, --dp-loss and --primary-share are DataParallel's on "
+        "several cards; try --mode dp --gpus 2");
+  }
   if ((has_peer(sweep, "c10d") || sweep.shard_optimizer) && !has("ddp")) {
     throw std::invalid_argument(
         "--peers c10d, and --shard-optimizer, stand beside DDP on several cards; try "
@@ -248,4 +258,4 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
   return cases;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

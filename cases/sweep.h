@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 
 // One way through DataParallel, by the words of data_parallel's command line.
 struct DpWay {
@@ -86,4 +86,10 @@ void validate(const Sweep& sweep);
 // run.
 std::vector<Case> cases_of(Sweep& sweep, int cores);
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases
+
+namespace lockstep {
+using cases::Case;
+using cases::DpWay;
+using cases::Sweep;
+}  // namespace lockstep

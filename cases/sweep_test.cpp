@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-namespace lockstep::bench {
+namespace lockstep::cases {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -167,6 +167,20 @@ TEST(Sweep, WaysOfDataParallelAreAllCombinations) {
       (Names{"single/mlp/cards:1", "dp-share-0.5/mlp/cards:2",
              "dp-loss-replica-share-0.5/mlp/cards:2", "dp-tree-share-0.5/mlp/cards:2",
              "dp-tree-loss-replica-share-0.5/mlp/cards:2", "bound/mlp/cards:2"}));
+  const std::string nowhere =
+      "--dp-reduce, --replicate, --dp-loss and --primary-share are DataParallel's on "
+      "several cards; try --mode dp --gpus 2";
+  sweep.gpus = {1};
+  sweep.peers = {};
+  EXPECT_EQ(refusal(sweep), nowhere) << "one card has nobody to share with";
+  sweep.gpus = {1, 2};
+  sweep.modes = {"single", "ddp"};
+  EXPECT_EQ(refusal(sweep), nowhere);
+  sweep.dp_reduce = {"auto"};
+  sweep.dp_loss = {"primary"};
+  EXPECT_EQ(refusal(sweep), nowhere);
+  sweep.primary_share = {1};
+  EXPECT_EQ(refusal(sweep), "");
   sweep.dp_reduce = {"tre"};
   EXPECT_EQ(refusal(sweep).rfind("unknown --dp-reduce 'tre'; did you mean 'tree'?", 0),
             0U)
@@ -174,4 +188,4 @@ TEST(Sweep, WaysOfDataParallelAreAllCombinations) {
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::cases

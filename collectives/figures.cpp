@@ -35,10 +35,10 @@ std::string table_line(const Figure& figure, const Collective& collective,
 
 std::string json_line(const Figure& figure, const Setting& setting,
                       const Collective& collective) {
-  static const reports::MachineRow machine = bench::this_machine();
-  static const std::string commit = bench::current_commit();
+  static const reports::MachineRow machine = cases::this_machine();
+  static const std::string commit = cases::current_commit();
   nlohmann::ordered_json line = {{"schema", 1},
-                                 {"date", bench::utc_now()},
+                                 {"date", cases::utc_now()},
                                  {"commit", commit},
                                  {"cpu", machine.cpu},
                                  {"cores", machine.cores},

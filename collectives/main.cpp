@@ -5,6 +5,7 @@
 
 #include "collectives/command_line.h"
 #include "collectives/figures.h"
+#include "files/output_file.h"
 #include "launch/environment.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
@@ -82,7 +83,7 @@ int start_ranks(const Options& options) {
     training::resolve_backend(training_options(options, backend),
                               launch::on_one_machine(options.gpus));
   }
-  if (!options.out.empty()) training::write_whole("", options.out);
+  if (!options.out.empty()) files::write_whole("", options.out);
   launch::SpawnOptions spawn;
   spawn.ranks_say_why = true;
   spawn.speaker = "collectives: ";

@@ -53,11 +53,15 @@ uInt at_most_uint(uint64_t n) {
 std::vector<uint8_t> read_file(const std::filesystem::path& path) {
   const std::string where = path.string();
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) refuse(where, "is a folder");
+  const std::filesystem::file_status status = std::filesystem::status(path, ignored);
+  if (std::filesystem::is_directory(status)) refuse(where, "is a folder");
+  // A pipe that nobody writes to would be waited for, and each rank reads the file
+  // anew.
+  if (std::filesystem::is_other(status)) refuse(where, "is no regular file");
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) refuse(where, std::string("cannot be read: ") + std::strerror(errno));
-  // Sized by what arrives, not by what the file system says: a pipe has no size.
+  // Sized by what arrives, not by what the file system says: it may be growing.
   std::vector<uint8_t> bytes;
   size_t filled = 0;
   while (file) {

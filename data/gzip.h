@@ -15,6 +15,7 @@ namespace lockstep::data {
 // A bomb of a few megabytes must not take the machine's memory: more is refused.
 inline constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
 
+// Regular files alone.
 std::vector<uint8_t> read_file(const std::filesystem::path& path);
 
 // The whole of a gzip stream, members joined (`cat a.gz b.gz` is one). Truncated,

@@ -1,6 +1,7 @@
 #include "data/gzip.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include <fstream>
@@ -167,6 +168,10 @@ TEST(GzipTest, UnreadableFilesAreNamed) {
   EXPECT_EQ(message(missing),
             missing.string() + ": cannot be read: No such file or directory");
   EXPECT_EQ(message(folder.path()), folder.path().string() + ": is a folder");
+  const fs::path pipe = folder / "pipe";  // with nobody at its other end
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(message(pipe), pipe.string() + ": is no regular file");
+  EXPECT_EQ(message("/dev/zero"), "/dev/zero: is no regular file");
   Bytes whole = gzip(some_bytes(100));
   fs::path half = write(folder / "half.gz", Bytes(whole.begin(), whole.begin() + 50));
   EXPECT_EQ(message(half), half.string() +

@@ -2,6 +2,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 
+#include <stdexcept>
+
 #include "data/dataset.h"
 #include "data/gzip.h"
 #include "data/text.h"
@@ -17,10 +19,19 @@ Samples sequences_of(const at::Tensor& tokens, int64_t length) {
           tokens.narrow(0, 1, used).view({-1, length})};
 }
 
+std::vector<uint8_t> bytes_of(const std::string& file) {
+  try {
+    return read_file(file);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error("--data-dir " + std::string(error.what()) +
+                             "; give a text file, or leave it out for made-up tokens");
+  }
+}
+
 Dataset read_text(const Source& source) {
-  const std::vector<uint8_t> bytes = read_file(source.data_dir);
-  const TextHalves halves =
-      cut_text(bytes, source.length, source.vocabulary, source.data_dir);
+  const std::vector<uint8_t> bytes = bytes_of(source.data_dir);
+  const TextHalves halves = cut_text(bytes, source.length, source.vocabulary,
+                                     "--data-dir " + source.data_dir);
   at::Tensor tokens = at::empty({static_cast<int64_t>(bytes.size())}, at::kInt);
   std::copy(bytes.begin(), bytes.end(), tokens.mutable_data_ptr<int32_t>());
   const auto half = [&](int64_t start, int64_t sequences) {

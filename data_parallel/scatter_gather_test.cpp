@@ -7,16 +7,14 @@
 #include <random>
 
 #include "device/memory_ledger.h"
+#include "tests/ledger_blocks.h"
 
 namespace lockstep::data_parallel {
 namespace {
 
 using device::Category;
+using device::live;
 using device::make_cards;
-
-int64_t live(int card, Category category) {
-  return device::card_bytes(card).live_by_category[static_cast<size_t>(category)];
-}
 
 TEST(SharesTest, AreThoseOfChunk) {
   for (int64_t rows = 0; rows < 40; ++rows) {

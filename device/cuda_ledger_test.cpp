@@ -10,13 +10,10 @@
 #include <vector>
 
 #include "device/ledger_allocator.h"
+#include "tests/ledger_blocks.h"
 
 namespace lockstep::device {
 namespace {
-
-int64_t live(int card, Category category) {
-  return card_bytes(card).live_by_category[static_cast<size_t>(category)];
-}
 
 TEST(CudaLedgerTest, ABlockCountsToTheScopeItWasAllocatedIn) {
   {

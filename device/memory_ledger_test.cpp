@@ -4,7 +4,6 @@
 #include <torch/torch.h>
 
 #include <array>
-#include <mutex>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -13,21 +12,14 @@
 
 #include "device/gradient_tags.h"
 #include "device/ledger_allocator.h"
+#include "tests/ledger_blocks.h"
 
 namespace lockstep::device {
 namespace {
 
-int64_t live(int card) { return card_bytes(card).live; }
-
-int64_t live(int card, Category category) {
-  return card_bytes(card).live_by_category[static_cast<size_t>(category)];
-}
-
 int64_t sum(const std::array<int64_t, kCategories>& bytes) {
   return std::accumulate(bytes.begin(), bytes.end(), int64_t{0});
 }
-
-at::Tensor bytes(int64_t count) { return at::empty({count}, at::kByte); }
 
 // The ledger is the process's: every test has a card of its own, and leaves it empty.
 class MemoryLedgerTest : public testing::Test {
@@ -232,30 +224,11 @@ TEST_F(MemoryLedgerTest, GradientsAreTaggedWhenAutogradHandsThemOver) {
 }
 
 TEST_F(MemoryLedgerTest, ManyThreadsOnManyCardsLoseNothing) {
-  constexpr int kThreads = 8;
-  std::mutex mutex;
-  std::vector<at::Tensor> shared;  // handed from thread to thread
+  RandomBlocks blocks(12, 4);
   std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      std::mt19937 random(static_cast<unsigned>(t));
-      for (int i = 0; i < 500; ++i) {
-        const AccountScope scope({static_cast<int>(random() % 4) + 12,
-                                  static_cast<Category>(random() % kCategories)});
-        at::Tensor mine = bytes(1 + random() % 3000);
-        retag(mine, static_cast<Category>(random() % kCategories));
-        const std::lock_guard lock(mutex);
-        shared.push_back(mine);
-        if (shared.size() > 20) {
-          std::swap(shared[random() % shared.size()], shared.back());
-          shared.pop_back();
-        }
-      }
-    });
-  }
+  for (unsigned t = 0; t < 8; ++t)
+    threads.emplace_back([&, t] { blocks.work(t, 500); });
   for (std::thread& thread : threads) thread.join();
-  int64_t held = 0;
-  for (const at::Tensor& tensor : shared) held += tensor.numel();
   int64_t counted = 0;
   for (int card = 12; card < 16; ++card) {
     const CardBytes bytes = card_bytes(card);
@@ -264,8 +237,8 @@ TEST_F(MemoryLedgerTest, ManyThreadsOnManyCardsLoseNothing) {
     EXPECT_EQ(sum(bytes.at_peak_by_category), bytes.peak);
     EXPECT_GE(bytes.peak, bytes.live);
   }
-  EXPECT_EQ(counted, held);
-  EXPECT_GT(held, 0);
+  EXPECT_EQ(counted, blocks.held());
+  EXPECT_GT(counted, 0);
 }
 
 TEST_F(MemoryLedgerTest, ThereAre64Cards) {

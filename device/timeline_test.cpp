@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <mutex>
-#include <random>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -15,13 +13,12 @@
 #include "device/cuda_ledger.h"
 #include "device/ledger_allocator.h"
 #include "device/stage.h"
+#include "tests/ledger_blocks.h"
 
 namespace lockstep::device {
 namespace {
 
 using Categories = std::array<int64_t, kCategories>;
-
-at::Tensor bytes(int64_t count) { return at::empty({count}, at::kByte); }
 
 Categories sums_of(const CardEvents& card) {
   Categories sums{};
@@ -119,23 +116,10 @@ TEST_F(TimelineTest, CudasBlocksAreRecordedAsTheLedgerCountsThem) {
 TEST_F(TimelineTest, ManyThreadsSumsAreTheLedgersBytes) {
   constexpr int kFirst = 12;
   const std::vector<int> cards = {kFirst, kFirst + 1, kFirst + 2};
-  std::mutex mutex;
-  std::vector<at::Tensor> shared;
+  RandomBlocks blocks(kFirst, 3);
   const auto work = [&](unsigned seed) {
-    std::mt19937 random(seed);
-    for (int i = 0; i < 400; ++i) {
-      const StageScope stage("forward");
-      const AccountScope scope({kFirst + static_cast<int>(random() % cards.size()),
-                                static_cast<Category>(random() % kCategories)});
-      at::Tensor mine = bytes(1 + random() % 3000);
-      retag(mine, static_cast<Category>(random() % kCategories));
-      const std::lock_guard lock(mutex);
-      shared.push_back(mine);
-      if (shared.size() > 20) {
-        std::swap(shared[random() % shared.size()], shared.back());
-        shared.pop_back();
-      }
-    }
+    const StageScope stage("forward");
+    blocks.work(seed, 400);
   };
   work(99);  // something is live before
   for (const int card : cards) reset_peak(card);

@@ -68,15 +68,6 @@ std::string variant_of(const Row& row, const std::set<std::string>& telling) {
   return variant;
 }
 
-int rank_of_mode(const std::string& mode) {
-  const std::vector<std::string> order = {"single",     "single-python", "dp",
-                                          "ddp",        "ddp-sharded",   "ddp-c10d",
-                                          "ddp-python", "bound",         "horovod"};
-  const bool dp = mode.rfind("dp-", 0) == 0;  // its ways, behind it
-  return static_cast<int>(std::find(order.begin(), order.end(), dp ? "dp" : mode) -
-                          order.begin());
-}
-
 template <typename Figure>
 std::vector<double> over_repetitions(const Case& each, Figure figure) {
   std::vector<double> values;
@@ -169,7 +160,7 @@ std::vector<Case> gather_cases(const std::vector<Row>& rows) {
   const auto order = [&models](const Case& c) {
     const auto model =
         std::find(models.begin(), models.end(), c.model) - models.begin();
-    return std::tuple(model, rank_of_mode(c.mode), c.series, c.cards);
+    return std::tuple(model, place_of_mode(c.mode), c.series, c.cards);
   };
   std::stable_sort(cases.begin(), cases.end(), [&order](const Case& a, const Case& b) {
     return order(a) < order(b);

@@ -129,6 +129,19 @@ std::optional<double> memory_imbalance(const Row& row) {
   return primary * count / others;
 }
 
+bool is_data_parallel(const std::string& mode) {
+  return mode == "dp" || mode.rfind("dp-", 0) == 0;
+}
+
+int place_of_mode(const std::string& mode) {
+  const std::vector<std::string> order = {"single",     "single-python", "dp",
+                                          "ddp",        "ddp-sharded",   "ddp-c10d",
+                                          "ddp-python", "bound",         "horovod"};
+  const std::string loop =
+      is_data_parallel(mode) ? "dp" : mode;  // its ways stay with it
+  return static_cast<int>(std::find(order.begin(), order.end(), loop) - order.begin());
+}
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;

@@ -110,6 +110,12 @@ std::optional<double> samples_per_second(const Row& row);
 // The primary card's peak over the mean of the other cards' peaks; empty for one card.
 std::optional<double> memory_imbalance(const Row& row);
 
+// Whether it is DataParallel: "dp", a way through it as "dp-tree", or a peer beside it,
+// "dp-python".
+bool is_data_parallel(const std::string& mode);
+// Where modes stand below each other, each one's place: a single card's first.
+int place_of_mode(const std::string& mode);
+
 // Of one value or more: repetitions of a figure are told by it.
 double median(std::vector<double> values);
 

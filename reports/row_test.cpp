@@ -202,5 +202,19 @@ TEST(Figures, ImbalanceIsThePrimaryOverTheMeanOfTheOthers) {
   EXPECT_FALSE(memory_imbalance(row).has_value());
 }
 
+TEST(Modes, WaysOfDataParallelStandTogether) {
+  for (const char* mode : {"dp", "dp-tree", "dp-loss-replica-share-0.5", "dp-python"}) {
+    EXPECT_TRUE(is_data_parallel(mode)) << mode;
+    EXPECT_EQ(place_of_mode(mode), place_of_mode("dp")) << mode;
+  }
+  for (const char* mode : {"single", "ddp", "ddp-python", "dpx", "", "bound"}) {
+    EXPECT_FALSE(is_data_parallel(mode)) << mode;
+    EXPECT_NE(place_of_mode(mode), place_of_mode("dp")) << mode;
+  }
+  EXPECT_LT(place_of_mode("single"), place_of_mode("dp"));
+  EXPECT_LT(place_of_mode("dp-tree"), place_of_mode("ddp"));
+  EXPECT_LT(place_of_mode("bound"), place_of_mode("what nobody knows yet"));
+}
+
 }  // namespace
 }  // namespace lockstep::reports

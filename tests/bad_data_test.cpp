@@ -1,5 +1,7 @@
 // Data that is missing, spoiled or not the model's, from every program that reads it:
 // one line that names the file and a way out, and nothing left behind.
+#include <sys/stat.h>
+
 #include "tests/idx_folder.h"
 #include "tests/program_run.h"
 #include "tests/refused_input.h"
@@ -79,15 +81,18 @@ TEST(BadData, OfTheTransformer) {
   write_text(place / "short", "Call me Ishmael.");
   const std::vector<std::string> tokens = {"--model", "transformer", "--device",  "cpu",
                                            "--steps", "1",           "--data-dir"};
+  ASSERT_EQ(mkfifo((place / "pipe").c_str(), 0600), 0);
   for (const auto& [name, why] :
        {std::pair("none", "No such file"), std::pair("", "is a folder"),
-        std::pair("short", "129")}) {
-    refuse("single_gpu", {joined(tokens, {place / name}), 1, {place / name, why}});
+        std::pair("pipe", "is no regular file"), std::pair("short", "129")}) {
+    refuse("single_gpu",
+           {joined(tokens, {place / name}), 1, {"--data-dir " + (place / name), why}});
   }
   write_text(place / "text", std::string(200, 'x'));
-  refuse("single_gpu", {joined(tokens, {place / "text", "--vocab-size", "100"}),
-                        1,
-                        {place / "text", "byte 0 is 120", "--vocab-size 256"}});
+  refuse("single_gpu",
+         {joined(tokens, {place / "text", "--vocab-size", "100"}),
+          1,
+          {"--data-dir " + (place / "text"), "byte 0 is 120", "--vocab-size 256"}});
   refuse("ddp", {{"--model", "transformer", "--dataset", "features100", "--device",
                   "cpu", "--steps", "1"},
                  2,

@@ -9,9 +9,10 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="model data device comm shm launch training"
+lowest="files model data device comm shm launch training"
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
+  [files]=""
   [model]=""
   [device]=""
   [data]="device"

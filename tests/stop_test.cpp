@@ -163,8 +163,8 @@ TEST(Stop, ASignalEndsBenchAndItsChildren) {
     expect_nobody_left(run);
     EXPECT_EQ(place.names(), std::vector<std::string>{"runs.jsonl"});
     EXPECT_EQ(read_text(place / "runs.jsonl"), "old\n");
-    if (signal == SIGKILL) continue;  // nobody can clean up after that one
     EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
+    if (signal == SIGKILL) continue;  // and nobody can speak
     EXPECT_NE(run.process().err().find("bench: stopped by " +
                                        launch::signal_name(signal) + "\n"),
               std::string::npos)
@@ -255,12 +255,20 @@ TEST(Output, AFullDeviceIsAnError) {
   expect_refusal(run, 1, {"single_gpu: ", "standard output"});
 }
 
+// A trace needs one, for Kineto; bench does not.
 TEST(Output, WithoutAPlaceForTemporaryFilesTheWayOutIsNamed) {
-  ProgramRun run("/bin/sh",
-                 {"-c", "TMPDIR=/no/such/folder exec " + program_path("bench") +
-                            " --model linear"
-                            " --dataset features100"});
-  expect_refusal(run, 1, {"bench: ", "temporary folder", "TMPDIR"});
+  const TestFolder place;
+  const auto run_there = [&](const std::string& command) {
+    return ProgramRun("/bin/sh",
+                      {"-c", "TMPDIR=/no/such/folder exec " + program_path(command) +
+                                 " --model linear --dataset features100 --steps 2"});
+  };
+  ProgramRun trace = run_there("single_gpu --trace " + (place / "t.json"));
+  expect_refusal(trace, 1, {"single_gpu: --trace", "temporary folder", "TMPDIR"});
+  EXPECT_EQ(place.names(), std::vector<std::string>{});
+  ProgramRun bench = run_there("bench --mode single --repetitions 1 --no-page --out " +
+                               (place / "out"));
+  EXPECT_EQ(bench.status(), 0) << bench.process().err();
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/program_run.h"
+#include "tests/refused_input.h"
 
 namespace lockstep {
 namespace {
@@ -156,9 +157,70 @@ TEST(Trace, DataParallelsThreadsAreLanes) {
             {"card 2", with(every, "loss")}}}}});
 }
 
+const std::vector<std::string> kQuick = {"--model",     "linear",   "--dataset",
+                                         "features100", "--device", "cpu",
+                                         "--steps",     "4",        "--quiet"};
+
 TEST(Trace, APathThatCannotBeWrittenIsRefusedBeforeAnyStep) {
   ProgramRun run("single_gpu", {"--trace", "/no/such/folder/t.json"});
   expect_refusal(run, 1, {"--trace /no/such/folder/t.json cannot be written"});
+
+  const TestFolder place;
+  std::filesystem::create_directory(place / "t.rank1.json");
+  ProgramRun rank("ddp", joined(kQuick, {"--gpus", "2", "--trace", place / "t.json"}));
+  expect_refusal(rank, 1, {"t.rank1.json cannot be written: Is a directory"});
+}
+
+TEST(Trace, IsNotTheMetricsFile) {
+  const TestFolder place;
+  const std::string file = place / "t.json";
+  refuse("single_gpu", {joined(kQuick, {"--trace", file, "--metrics-file", file}),
+                        2,
+                        {"--metrics-file and --trace would both write " + file}});
+  refuse("data_parallel",
+         {joined(kQuick, {"--report-file", file, "--metrics-file", place / "./t.json"}),
+          2,
+          {"--metrics-file and --report-file would both write " + file}});
+  refuse("ddp", {joined(kQuick, {"--gpus", "2", "--trace", file, "--report-file",
+                                 place / "t.rank1.json"}),
+                 2,
+                 {"--report-file and --trace would both write", "t.rank1.json"}});
+  EXPECT_EQ(place.names(), std::vector<std::string>{});
+}
+
+// Whichever of them cannot be written, the others are.
+TEST(Trace, AFullDiskCostsNoOtherOutput) {
+  const std::vector<std::pair<std::string, std::string>> outputs = {
+      {"--metrics-file", "m"}, {"--report-file", "r"}, {"--trace", "t"}};
+  for (const auto& [full, unwritten] : outputs) {
+    const TestFolder place;
+    std::vector<std::string> arguments = kQuick;
+    std::vector<std::string> written;
+    for (const auto& [option, name] : outputs) {
+      const bool is_full = option == full;
+      arguments.insert(arguments.end(), {option, is_full ? "/dev/full" : place / name});
+      if (!is_full) written.push_back(name);
+    }
+    SCOPED_TRACE(full);
+    ProgramRun run("single_gpu", arguments);
+    expect_refusal(run, 1, {"cannot write /dev/full: No space left on device"});
+    EXPECT_EQ(place.names(), written);
+  }
+}
+
+// A name that can be told before could be somebody's link to a file of the user's.
+TEST(Trace, ItsTemporaryFileOverwritesNothing) {
+  const TestFolder place;
+  write_text(place / "precious", "kept");
+  std::string command = "ln -s " + (place / "precious") +
+                        " $TMPDIR/lockstep-trace-$$.json; exec " +
+                        program_path("single_gpu") + " --trace " + (place / "t.json");
+  for (const std::string& argument : kQuick) command += " " + argument;
+  ProgramRun run("/bin/sh", {"-c", command});
+  EXPECT_EQ(run.status(), 0) << run.process().err();
+  EXPECT_EQ(read_text(place / "precious"), "kept");
+  EXPECT_EQ(lanes_of(place / "t.json").count("card 0"), 1U);
+  EXPECT_EQ(run.temporary_files().size(), 1U) << "the link";
 }
 
 }  // namespace

@@ -88,12 +88,12 @@ void bind_data_parallel(CLI::App& app, TrainOptions& options) {
   app.add_option("--dp-reduce", dp.reduce,
                  "how gradients come to the primary card: serial (one card after the "
                  "other, as LibTorch adds), tree, nccl or auto")
-      ->check(CLI::IsMember({"auto", "serial", "tree", "nccl"}))
+      ->check(CLI::IsMember(DataParallelOptions::reduce_words()))
       ->capture_default_str();
   app.add_option("--replicate", dp.replicate,
                  "cached (copies of the model are kept and refreshed) or every-step "
                  "(made anew, as PyTorch does)")
-      ->check(CLI::IsMember({"cached", "every-step"}))
+      ->check(CLI::IsMember(DataParallelOptions::replicate_words()))
       ->capture_default_str();
   app.add_option(
          "--dp-steps", dp.steps,
@@ -103,7 +103,7 @@ void bind_data_parallel(CLI::App& app, TrainOptions& options) {
   app.add_option(
          "--dp-loss", dp.loss,
          "primary (computed from the gathered logits) or replica (on each card)")
-      ->check(CLI::IsMember({"primary", "replica"}))
+      ->check(CLI::IsMember(DataParallelOptions::loss_words()))
       ->capture_default_str();
   app.add_option("--primary-share", dp.primary_share,
                  "the primary card's part of the batch; 1: as much as the others")
@@ -183,6 +183,20 @@ void take_device_ids(TrainOptions& options, bool gpus_given) {
   }
 }
 
+// What would do nothing was a mistake, and nobody would see it.
+void refuse_idle(const CLI::App& app, const TrainOptions& options) {
+  if (app.count("--vocab-size") > 0 && !takes_tokens(options.model, options.dataset)) {
+    throw std::invalid_argument("--vocab-size is of tokens, and --model " +
+                                options.model + " on --dataset " + options.dataset +
+                                " has none; leave it out, or try --model transformer");
+  }
+  if (options.data_parallel.primary_share != 1 && options.gpus == 1) {
+    throw std::invalid_argument(
+        "--primary-share is beside the other cards' share, and there is one card; "
+        "leave it out, or try --gpus 2");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> normalised(std::vector<std::string> arguments) {
@@ -244,6 +258,7 @@ CommandLine parse_command_line(const std::string& program,
   take_device_ids(options, app.count("--gpus") > 0);
   if (app.count("--dataset") == 0) options.dataset = usual_dataset(options.model);
   validate(options);
+  refuse_idle(app, options);
   if (options.memory_timeline && line.report_file.empty()) {
     throw std::invalid_argument(
         "--memory-timeline goes into the report file; give --report-file as well");

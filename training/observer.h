@@ -36,11 +36,18 @@ class StepObserver {
   virtual void finished(const torch::nn::Module& /*model*/) {}
 };
 
-// Leaves a Chrome trace of a few steps in a file: by Kineto, the stages and LibTorch's
-// operators on the lane of each thread. Of steps 3 to 5, for those before warm up, or
-// of the last three where fewer are planned; a step is a range of its own, "step 4".
-// The file is written at the end, whole or not at all; rank r > 0 leaves
-// "name.rank<r>.ext". A step takes longer while it is traced.
-std::shared_ptr<StepObserver> make_trace(const std::string& path, int rank);
+// A Chrome trace of a few steps: by Kineto, the stages and LibTorch's operators on the
+// lane of each thread. Of steps 3 to 5, for those before warm up, or of the last three
+// where fewer are planned; a step is a range of its own, "step 4". A step takes longer
+// while it is traced.
+class Trace : public StepObserver {
+ public:
+  // After the training, as files/output_file.h writes them: what is lost where it
+  // cannot be written is the trace, not the run.
+  virtual void write() = 0;
+};
+std::shared_ptr<Trace> make_trace(const std::string& path, int rank);
+// Where that one leaves it: rank r > 0 at "name.rank<r>.ext".
+std::string trace_path(const std::string& path, int rank);
 
 }  // namespace lockstep::training

@@ -31,9 +31,32 @@ void require_at_least(int64_t least, const std::string& option, int64_t value) {
 
 }  // namespace
 
+const std::vector<std::string>& DataParallelOptions::reduce_words() {
+  static const std::vector<std::string> words = {"auto", "serial", "tree", "nccl"};
+  return words;
+}
+
+const std::vector<std::string>& DataParallelOptions::replicate_words() {
+  static const std::vector<std::string> words = {"cached", "every-step"};
+  return words;
+}
+
+const std::vector<std::string>& DataParallelOptions::loss_words() {
+  static const std::vector<std::string> words = {"primary", "replica"};
+  return words;
+}
+
 std::string usual_dataset(const std::string& model) {
   if (model == "transformer" || model == "transformer-tied") return "tokens";
   return model == "linear" ? "features100" : "fashion-mnist";
+}
+
+bool takes_tokens(const std::string& model, const std::string& dataset) {
+  return dataset == "tokens" || usual_dataset(model) == "tokens";
+}
+
+bool has_batch_norm(const std::string& model) {
+  return model == "convnet" || model == "resnet18" || model == "resnet50";
 }
 
 void validate(const TrainOptions& options) {

@@ -58,6 +58,11 @@ struct DataParallelOptions {
 
   // Who does all this: "lockstep", or "libtorch": its own function, on CUDA.
   std::string steps = "lockstep";
+
+  // The words that these take.
+  static const std::vector<std::string>& reduce_words();
+  static const std::vector<std::string>& replicate_words();
+  static const std::vector<std::string>& loss_words();
 };
 
 struct TrainOptions {
@@ -130,6 +135,10 @@ struct TrainOptions {
 
 // The data set that a model is for, where the user names none.
 std::string usual_dataset(const std::string& model);
+// Whether they are of tokens: else a vocabulary's size says nothing.
+bool takes_tokens(const std::string& model, const std::string& dataset);
+// Whether a sample's loss depends on the others of its card's part of the batch.
+bool has_batch_norm(const std::string& model);
 
 // Throws std::invalid_argument naming the first option whose value cannot be.
 void validate(const TrainOptions& options);

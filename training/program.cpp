@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "comm/process_group.h"
+#include "files/output_file.h"
 #include "launch/environment.h"
 #include "launch/place.h"
 #include "launch/process.h"
@@ -16,7 +17,6 @@
 #include "launch/start_line.h"
 #include "training/catalog.h"
 #include "training/progress.h"
-#include "training/summary.h"
 
 namespace lockstep::training {
 namespace {
@@ -48,8 +48,22 @@ int fail(const std::string& name, const World& world, const std::string& message
   return status;
 }
 
+// Of two outputs into one file, one would be lost.
+void check_outputs_apart(const CommandLine& line, int ranks) {
+  std::vector<files::Output> outputs;
+  const auto add = [&](const std::string& option, const std::string& path) {
+    if (!path.empty()) outputs.push_back({option, path});
+  };
+  add("--metrics-file", line.metrics_file);
+  add("--report-file", line.report_file);
+  for (int rank = 0; rank < ranks && !line.trace_file.empty(); ++rank) {
+    add("--trace", trace_path(line.trace_file, rank));
+  }
+  files::check_apart(outputs);
+}
+
 // What can be known before anybody meets or trains. Rank 0 leaves the files, or whoever
-// starts it.
+// starts it; of traces each rank its own.
 void check_run(const Program& program, const CommandLine& line, const World& world) {
   const TrainOptions& options = line.options;
   models().at(options.model);
@@ -63,10 +77,15 @@ void check_run(const Program& program, const CommandLine& line, const World& wor
   }
   if (has_ranks(program.ranks)) resolve_backend(options, world);
   program.check(options);
+  check_outputs_apart(line, world.world_size);
+  if (!line.trace_file.empty()) {
+    files::check_writable(trace_path(line.trace_file, world.rank), "--trace");
+  }
   if (world.rank != 0) return;
-  if (!line.metrics_file.empty()) check_writable(line.metrics_file, "--metrics-file");
-  if (!line.report_file.empty()) check_writable(line.report_file, "--report-file");
-  if (!line.trace_file.empty()) check_writable(line.trace_file, "--trace");
+  if (!line.metrics_file.empty())
+    files::check_writable(line.metrics_file, "--metrics-file");
+  if (!line.report_file.empty())
+    files::check_writable(line.report_file, "--report-file");
 }
 
 // Throws what a run would stumble over at its first sample, in words of the command
@@ -96,8 +115,10 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
   line.options.observers.push_back(std::make_shared<AtStartLine>());
+  std::shared_ptr<Trace> trace;
   if (!line.trace_file.empty()) {
-    line.options.observers.push_back(make_trace(line.trace_file, world.rank));
+    trace = make_trace(line.trace_file, world.rank);
+    line.options.observers.push_back(trace);
   }
   TrainReport report;
   try {
@@ -109,16 +130,25 @@ void run_rank(const Program& program, const TrainFunction& train, CommandLine li
     throw;
   }
   line.options.observers.clear();  // closes the progress line
-  if (world.rank != 0) return;
-  if (!line.metrics_file.empty()) write_metrics(report, line.metrics_file);
-  if (!line.report_file.empty()) write_report(report, line.report_file);
-  if (!speaks) return;
-  std::cout << summary(program.name, program.ranks == Ranks::one_process, line.options,
-                       report)
-            << std::flush;
-  if (!std::cout.good()) {
-    throw std::runtime_error("cannot write the summary to standard output");
-  }
+  std::vector<std::function<void()>> outputs;
+  const auto add = [&](bool wanted, std::function<void()> output) {
+    if (wanted) outputs.push_back(std::move(output));
+  };
+  const bool first = world.rank == 0;
+  add(first && !line.metrics_file.empty(),
+      [&] { write_metrics(report, line.metrics_file); });
+  add(first && !line.report_file.empty(),
+      [&] { write_report(report, line.report_file); });
+  add(trace != nullptr, [&] { trace->write(); });
+  add(speaks, [&] {
+    std::cout << summary(program.name, program.ranks == Ranks::one_process,
+                         line.options, report)
+              << std::flush;
+    if (!std::cout.good()) {
+      throw std::runtime_error("cannot write the summary to standard output");
+    }
+  });
+  files::write_all(outputs);
 }
 
 int start_ranks(const Program& program, const World& first,

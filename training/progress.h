@@ -1,10 +1,14 @@
-// How far training is, on standard error: a bar that is rewritten in place on a
-// terminal, a plain line every ten seconds elsewhere.
+// What a program says to people: how far training is, on standard error (a bar that is
+// rewritten in place on a terminal, a plain line every ten seconds elsewhere), and at
+// its end a few lines out of the report.
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "training/observer.h"
+#include "training/options.h"
+#include "training/report.h"
 
 namespace lockstep::training {
 
@@ -27,5 +31,9 @@ class Progress final : public StepObserver {
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point shown_;
 };
+
+// `has_primary`: card 0 is more than the others, as in DataParallel.
+std::string summary(const std::string& program, bool has_primary,
+                    const TrainOptions& options, const TrainReport& report);
 
 }  // namespace lockstep::training

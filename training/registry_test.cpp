@@ -138,6 +138,21 @@ TEST(CatalogTest, AModelIsTheSeedsAndCountsAsParameters) {
       make_model(options, card)->parameters()[0].equal(model->parameters()[0]));
 }
 
+TEST(CatalogTest, ModelsWithBatchNormAreKnownByName) {
+  TrainOptions options;
+  options.vocab_size = 10;
+  options.device = "cpu";
+  const Card card = make_cards(options, 1).front();
+  for (const std::string& name : models().names()) {
+    options.model = name;
+    bool found = false;
+    for (const auto& buffer : make_model(options, card)->named_buffers()) {
+      found = found || buffer.key().ends_with("running_mean");
+    }
+    EXPECT_EQ(has_batch_norm(name), found) << name;
+  }
+}
+
 TEST(CatalogTest, PrecisionsAreThoseOfTheOptions) {
   TrainOptions options;
   EXPECT_EQ(scalar_type(options), at::kFloat);

@@ -1,44 +1,17 @@
 #include "training/report.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <stdexcept>
+
+#include "files/output_file.h"
 
 namespace lockstep::training {
 namespace {
 
 using Json = nlohmann::json;
-
-namespace fs = std::filesystem;
-
-// What a file is written as before it takes its place.
-std::string temporary_beside(const std::string& path) {
-  return path + ".tmp-" + std::to_string(getpid());
-}
-
-// /dev/stdout (whatever it leads to), a named pipe: what must not be replaced by a
-// file.
-bool takes_bytes_only(const std::string& path) {
-  std::error_code missing;
-  if (path.rfind("/dev/", 0) == 0 || path.rfind("/proc/", 0) == 0) return true;
-  return fs::exists(path, missing) && !fs::is_regular_file(path, missing);
-}
-
-// Where the bytes go: a link stays a link to the file that is written.
-std::string target_of(const std::string& path) {
-  std::error_code missing;
-  const fs::path target =
-      takes_bytes_only(path) ? fs::path(path) : fs::canonical(path, missing);
-  return missing ? path : target.string();
-}
 
 Json timeline_to_json(const MemoryTimeline& timeline) {
   return {{"ms", timeline.ms},
@@ -158,26 +131,8 @@ TrainReport report_from_json(const std::string& text) {
   return report;
 }
 
-void write_whole(const std::string& text, const std::string& path) {
-  const std::string target = target_of(path);
-  const bool in_place = takes_bytes_only(target);
-  const std::string written_to = in_place ? target : temporary_beside(target);
-  errno = 0;
-  std::ofstream file(written_to, std::ios::binary);
-  file << text << std::flush;
-  const bool written = file.good();
-  file.close();
-  if (written && (in_place || std::rename(written_to.c_str(), target.c_str()) == 0))
-    return;
-  const std::string reason = std::strerror(errno);
-  std::error_code ignored;
-  if (!in_place) fs::remove(written_to, ignored);
-  throw std::runtime_error("cannot write " + path + ": " + reason +
-                           "; free some space or give another path");
-}
-
 void write_report(const TrainReport& report, const std::string& path) {
-  write_whole(to_json(report) + "\n", path);
+  files::write_whole(to_json(report) + "\n", path);
 }
 
 void write_metrics(const TrainReport& report, const std::string& path) {
@@ -191,29 +146,7 @@ void write_metrics(const TrainReport& report, const std::string& path) {
                  .dump() +
              "\n";
   }
-  write_whole(lines, path);
-}
-
-void check_writable(const std::string& path, const std::string& option) {
-  const std::string target = target_of(path);
-  std::error_code ignored;
-  errno = 0;
-  bool writable = false;
-  if (fs::is_directory(target, ignored)) {
-    errno = EISDIR;
-  } else if (takes_bytes_only(target)) {
-    writable = access(target.c_str(), W_OK) == 0;
-  } else {
-    const std::string temporary = temporary_beside(target);
-    writable = std::ofstream(temporary).good();
-    const int reason = errno;
-    fs::remove(temporary, ignored);
-    errno = reason;
-  }
-  if (writable) return;
-  throw std::runtime_error(option + " " + path +
-                           " cannot be written: " + std::strerror(errno) +
-                           "; give a path in a folder that exists and is yours");
+  files::write_whole(lines, path);
 }
 
 }  // namespace lockstep::training

@@ -66,13 +66,9 @@ TrainReport merge(const std::vector<TrainReport>& ranks);
 std::string to_json(const TrainReport& report);
 TrainReport report_from_json(const std::string& text);
 
-// Files appear whole or not at all; a pipe or device is written to as it is. All throw
-// std::runtime_error naming the path.
-void write_whole(const std::string& text, const std::string& path);
+// As files/output_file.h writes them.
 void write_report(const TrainReport& report, const std::string& path);
 void write_metrics(const TrainReport& report, const std::string& path);
-// Before training: that a file can be written at `path`.
-void check_writable(const std::string& path, const std::string& option);
 
 }  // namespace lockstep::training
 

@@ -1,7 +1,6 @@
 #include "training/report.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
-#include <thread>
 
 #include "tests/test_folder.h"
 
@@ -155,76 +153,6 @@ TEST_F(ReportFileTest, MetricsAreAJsonObjectALine) {
 TEST_F(ReportFileTest, AReportFileIsTheJson) {
   write_report(sample(), folder_ / "report.json");
   EXPECT_EQ(content(folder_ / "report.json"), to_json(sample()) + "\n");
-}
-
-// Whole or not at all: where the new one cannot be written, the old one is left as it
-// was.
-TEST_F(ReportFileTest, AnErrorLeavesNothingHalfWritten) {
-  const std::string missing = folder_ / "no/metrics.jsonl";
-  EXPECT_EQ(error_of([&] { write_metrics(sample(), missing); }),
-            "cannot write " + missing +
-                ": No such file or directory; free some space or give another path");
-
-  const fs::path folder = folder_ / "is_a_folder";
-  fs::create_directory(folder);
-  EXPECT_NE(error_of([&] { write_report(sample(), folder); }), "none");
-  EXPECT_EQ(files(), 1U);
-  EXPECT_TRUE(fs::is_directory(folder));
-  EXPECT_TRUE(fs::is_empty(folder));
-}
-
-TEST_F(ReportFileTest, ANewFileReplacesTheOldOneInOneStep) {
-  const fs::path path = folder_ / "report.json";
-  std::ofstream(path) << "old";
-  std::ifstream reader(path);  // who reads the old one goes on reading it
-  write_report(sample(), path);
-  std::string text;
-  reader >> text;
-  EXPECT_EQ(text, "old");
-  EXPECT_EQ(content(path), to_json(sample()) + "\n");
-}
-
-TEST_F(ReportFileTest, ALinkStaysALinkAndAPipeAPipe) {
-  const fs::path target = folder_ / "target";
-  const fs::path link = folder_ / "link";
-  std::ofstream(target) << "old";
-  fs::create_symlink(target, link);
-  check_writable(link, "--report-file");
-  write_report(sample(), link);
-  EXPECT_TRUE(fs::is_symlink(link));
-  EXPECT_EQ(content(target), to_json(sample()) + "\n");
-
-  const fs::path pipe = folder_ / "pipe";
-  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
-  check_writable(pipe, "--report-file");
-  std::string read;
-  std::thread reader([&] { std::getline(std::ifstream(pipe), read); });
-  write_report(sample(), pipe);
-  reader.join();
-  EXPECT_EQ(read, to_json(sample()));
-  EXPECT_TRUE(fs::is_fifo(pipe));
-}
-
-TEST_F(ReportFileTest, WritableIsAskedBeforeTraining) {
-  const fs::path path = folder_ / "metrics.jsonl";
-  check_writable(path, "--metrics-file");
-  EXPECT_EQ(files(), 0U) << "asking leaves nothing behind";
-  std::ofstream(path) << "old";
-  check_writable(path, "--metrics-file");
-  EXPECT_EQ(content(path), "old");
-
-  const std::string way_out = "; give a path in a folder that exists and is yours";
-  const std::string missing = folder_ / "no/file";
-  EXPECT_EQ(error_of([&] { check_writable(missing, "--metrics-file"); }),
-            "--metrics-file " + missing +
-                " cannot be written: No such file or directory" + way_out);
-  EXPECT_EQ(error_of([&] { check_writable(folder_.path(), "--report-file"); }),
-            "--report-file " + folder_.path().string() +
-                " cannot be written: Is a directory" + way_out);
-  const std::string under_a_file = path / "file";
-  EXPECT_EQ(error_of([&] { check_writable(under_a_file, "--report-file"); }),
-            "--report-file " + under_a_file + " cannot be written: Not a directory" +
-                way_out);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-#include "training/summary.h"
-
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+
+#include "training/progress.h"
 
 namespace lockstep::training {
 namespace {

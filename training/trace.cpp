@@ -2,7 +2,6 @@
 #include <ATen/record_function.h>
 #include <pthread.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -16,22 +15,15 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "files/output_file.h"
+#include "files/temporary_folder.h"
 #include "training/observer.h"
-#include "training/report.h"
 
 namespace lockstep::training {
 namespace {
 
 namespace fs = std::filesystem;
 namespace kineto = torch::profiler::impl;
-
-std::string path_of_rank(const std::string& path, int rank) {
-  if (rank == 0) return path;
-  const fs::path whole(path);
-  const std::string extension = whole.extension().string();
-  return path.substr(0, path.size() - extension.size()) + ".rank" +
-         std::to_string(rank) + extension;
-}
 
 // "card 1" of "thread 4711 (card 1)".
 std::string thread_name(const std::string& lane) {
@@ -66,17 +58,6 @@ std::string with_lanes_named(const std::string& text, const std::string& ours) {
   return trace.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// Kineto writes to a path of its own; the user's may be a pipe, or there already.
-std::string kineto_path() {
-  std::error_code error;
-  const fs::path folder = fs::temp_directory_path(error);
-  if (error) {
-    throw std::runtime_error("--trace needs a temporary folder: " + error.message() +
-                             "; name one that exists in TMPDIR");
-  }
-  return (folder / ("lockstep-trace-" + std::to_string(getpid()) + ".json")).string();
-}
-
 std::string lane_of(int rank) { return "card " + std::to_string(rank); }
 
 // The main thread works for the first card; its name is the process's, too, so it is
@@ -95,15 +76,15 @@ class LaneName {
   std::array<char, 16> before_{};
 };
 
-class Trace final : public StepObserver {
+class KinetoTrace final : public Trace {
  public:
-  Trace(const std::string& path, int rank)
-      : path_(path_of_rank(path, rank)), rank_(rank) {
+  KinetoTrace(const std::string& path, int rank)
+      : path_(trace_path(path, rank)), rank_(rank) {
     setenv("KINETO_LOG_LEVEL", "99", /*overwrite=*/0);  // silent
   }
-  ~Trace() override { stop(); }
-  Trace(const Trace&) = delete;
-  Trace& operator=(const Trace&) = delete;
+  ~KinetoTrace() override { stop(); }
+  KinetoTrace(const KinetoTrace&) = delete;
+  KinetoTrace& operator=(const KinetoTrace&) = delete;
 
   void planned(int64_t steps) override {
     constexpr int64_t kWarmUp = 3;
@@ -121,14 +102,24 @@ class Trace final : public StepObserver {
     step_->before("step " + std::to_string(next));
   }
 
-  void finished(const torch::nn::Module& /*model*/) override {
+  void write() override {
     if (result_ == nullptr) return;
-    result_->save(own_);
+    // Kineto writes to a path of its own, and beside it; the user's may be a pipe, or
+    // there already.
+    const files::TemporaryFolder folder(place_, "--trace");
+    const std::string file = folder.file("trace.json");
+    result_->save(file);
     std::ostringstream text;
-    text << std::ifstream(own_, std::ios::binary).rdbuf();
-    std::error_code ignored;
-    fs::remove(own_, ignored);
-    write_whole(with_lanes_named(text.str(), lane_of(rank_)), path_);
+    text << std::ifstream(file, std::ios::binary).rdbuf();
+    std::string named;
+    try {
+      named = with_lanes_named(text.str(), lane_of(rank_));
+    } catch (const nlohmann::json::exception&) {  // Kineto says nothing
+      throw std::runtime_error("--trace: " + place_ +
+                               " took no whole trace; free some space there, or name "
+                               "another place in TMPDIR");
+    }
+    files::write_whole(named, path_);
   }
 
  private:
@@ -153,7 +144,8 @@ class Trace final : public StepObserver {
   }
 
   const std::string path_;
-  const std::string own_ = kineto_path();  // before training: what is wrong is told
+  // Looked for before training: what is wrong is told then.
+  const std::string place_ = files::temporary_place("--trace");
   const int rank_;
   int64_t first_ = 0;
   int64_t end_ = 0;
@@ -164,8 +156,15 @@ class Trace final : public StepObserver {
 
 }  // namespace
 
-std::shared_ptr<StepObserver> make_trace(const std::string& path, int rank) {
-  return std::make_shared<Trace>(path, rank);
+std::shared_ptr<Trace> make_trace(const std::string& path, int rank) {
+  return std::make_shared<KinetoTrace>(path, rank);
+}
+
+std::string trace_path(const std::string& path, int rank) {
+  if (rank == 0) return path;
+  const std::string extension = fs::path(path).extension().string();
+  return path.substr(0, path.size() - extension.size()) + ".rank" +
+         std::to_string(rank) + extension;
 }
 
 }  // namespace lockstep::training

@@ -1,0 +1,171 @@
+#include "files/output_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <stdexcept>
+
+namespace lockstep::files {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool begins_with(const std::string& path, const std::string& folder) {
+  return path.rfind(folder, 0) == 0;
+}
+
+// /dev/stdout (whatever it leads to), a named pipe: what must not be replaced by a
+// file.
+bool takes_bytes_only(const std::string& path) {
+  std::error_code missing;
+  if (begins_with(path, "/proc/")) return true;
+  if (begins_with(path, "/dev/") && !begins_with(path, "/dev/shm/")) return true;
+  return fs::exists(path, missing) && !fs::is_regular_file(path, missing);
+}
+
+// Where the bytes go: a link stays a link to the file that is written.
+std::string target_of(const std::string& path) {
+  std::error_code missing;
+  const fs::path target =
+      takes_bytes_only(path) ? fs::path(path) : fs::canonical(path, missing);
+  return missing ? path : target.string();
+}
+
+// Closed with the scope; errno stays what it was.
+class OpenFile {
+ public:
+  OpenFile(const std::string& path, int flags)
+      : fd_(open(path.c_str(), flags | O_WRONLY | O_CLOEXEC, 0666)) {}
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  ~OpenFile() {
+    const int reason = errno;
+    if (is_open()) close(fd_);
+    errno = reason;
+  }
+
+  bool is_open() const { return fd_ >= 0; }
+  // Else errno tells why not.
+  bool take(const std::string& text) const {
+    for (size_t done = 0; done < text.size();) {
+      const ssize_t wrote = write(fd_, text.data() + done, text.size() - done);
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote < 0) return false;
+      done += static_cast<size_t>(wrote);
+    }
+    return true;
+  }
+
+ private:
+  int fd_;
+};
+
+// What a file is written as before it takes its place; gone with the scope unless it
+// took it. Else errno tells why not.
+class FileBeside {
+ public:
+  explicit FileBeside(const std::string& target)
+      : path_(target + random_ending()),
+        // O_EXCL: never what somebody else has put there, nor where his link leads.
+        file_(path_, O_CREAT | O_EXCL) {}
+  FileBeside(const FileBeside&) = delete;
+  FileBeside& operator=(const FileBeside&) = delete;
+  ~FileBeside() {
+    const int reason = errno;
+    if (file_.is_open() && !moved_) unlink(path_.c_str());
+    errno = reason;
+  }
+
+  const OpenFile& file() const { return file_; }
+  bool move_to(const std::string& target) {
+    moved_ = std::rename(path_.c_str(), target.c_str()) == 0;
+    return moved_;
+  }
+
+ private:
+  static std::string random_ending() {
+    std::random_device random;
+    char ending[32];
+    std::snprintf(ending, sizeof(ending), ".tmp-%08x%08x", random(), random());
+    return ending;
+  }
+
+  std::string path_;
+  OpenFile file_;
+  bool moved_ = false;
+};
+
+bool write_in_place(const std::string& text, const std::string& target) {
+  const OpenFile file(target, O_TRUNC);
+  return file.is_open() && file.take(text);
+}
+
+bool write_beside(const std::string& text, const std::string& target) {
+  FileBeside beside(target);
+  return beside.file().is_open() && beside.file().take(text) && beside.move_to(target);
+}
+
+}  // namespace
+
+void write_whole(const std::string& text, const std::string& path) {
+  const std::string target = target_of(path);
+  const bool written = takes_bytes_only(target) ? write_in_place(text, target)
+                                                : write_beside(text, target);
+  if (written) return;
+  throw std::runtime_error("cannot write " + path + ": " + std::strerror(errno) +
+                           "; free some space or give another path");
+}
+
+void write_all(const std::vector<std::function<void()>>& outputs) {
+  std::string failed;
+  for (const std::function<void()>& output : outputs) {
+    try {
+      output();
+    } catch (const std::exception& error) {
+      failed += (failed.empty() ? "" : "; and ") + std::string(error.what());
+    }
+  }
+  if (!failed.empty()) throw std::runtime_error(failed);
+}
+
+void check_writable(const std::string& path, const std::string& option) {
+  const std::string target = target_of(path);
+  std::error_code ignored;
+  bool writable = false;
+  if (fs::is_directory(target, ignored)) {
+    errno = EISDIR;
+  } else if (takes_bytes_only(target)) {
+    writable = access(target.c_str(), W_OK) == 0;
+  } else {
+    writable = FileBeside(target).file().is_open();
+  }
+  if (writable) return;
+  throw std::runtime_error(option + " " + path +
+                           " cannot be written: " + std::strerror(errno) +
+                           "; give a path in a folder that exists and is yours");
+}
+
+void check_apart(const std::vector<Output>& outputs) {
+  std::map<fs::path, const Output*> files;
+  for (const Output& output : outputs) {
+    const std::string target = target_of(output.path);
+    if (takes_bytes_only(target)) continue;
+    std::error_code unreadable;
+    const fs::path whole = fs::weakly_canonical(target, unreadable);
+    const auto [same, is_new] =
+        files.emplace(unreadable ? fs::path(target) : whole, &output);
+    if (is_new) continue;
+    throw std::invalid_argument(same->second->option + " and " + output.option +
+                                " would both write " + output.path +
+                                "; give each a file of its own");
+  }
+}
+
+}  // namespace lockstep::files
