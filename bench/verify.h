@@ -17,6 +17,7 @@
 // disagrees, the case is asked once more with equal shares.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,8 +42,22 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
 bool may_be_rounding(const std::vector<double>& losses,
                      const std::vector<double>& reference);
 
-// Runs the case and its reference; the reason why it must not be timed, or nothing.
-// Throws Stopped.
-std::optional<std::string> verify(const Case& one, const Children& children);
+// Losses of the references. Cases that take the same samples have the same one (DDP
+// with LibTorch's reducer, in Python, sharded; DataParallel's ways): it is run once.
+class References {
+ public:
+  explicit References(const Children& children) : children_(children) {}
+  // Throws as Children::run().
+  const std::vector<double>& losses(const Case& one, RunPlan plan);
+
+ private:
+  const Children& children_;
+  std::map<std::vector<std::string>, std::vector<double>> made_;  // by command line
+};
+
+// Runs the case, and its reference where nobody has yet; the reason why it must not be
+// timed, or nothing. Throws Stopped.
+std::optional<std::string> verify(const Case& one, const Children& children,
+                                  References& references);
 
 }  // namespace lockstep::bench
