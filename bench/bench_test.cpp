@@ -217,6 +217,22 @@ constexpr char kTrainsFaster[] =
     "  [ \"${arguments[i]}\" = --lr ] && arguments[i + 1]=0.011\n"
     "done";
 
+TEST(Cases, ThatTheFilterLeavesOutAreNotRunAndReferencesOnce) {
+  const Programs programs;
+  const TestFolder place;
+  programs.spoil("ddp", "exit 3");
+  programs.spoil("single_gpu", "echo \"$*\" >>" + place / "told");
+  ProgramRun run(programs.bench(),
+                 quick(place / "out", {"--gpus", "2", "--dp-loss", "primary,replica",
+                                       "--no-page", "--benchmark_filter=-ddp"}));
+  EXPECT_EQ(run.status(), 0) << run.process().err();
+  const std::vector<std::string> told = lines_of(read_text(place / "told"));
+  const auto reference = [](const std::string& line) {
+    return line.find("--accumulate 2") != std::string::npos;
+  };
+  EXPECT_EQ(std::count_if(told.begin(), told.end(), reference), 1);
+}
+
 TEST(BadRun, ACaseThatDisagreesOrFailsHasAnErrorAndNoNumber) {
   const Programs programs;
   programs.spoil("ddp", kTrainsFaster);

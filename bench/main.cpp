@@ -51,9 +51,10 @@ std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
   const auto baselines = std::count_if(cases.begin(), cases.end(), baseline);
   const size_t all = cases.size() - static_cast<size_t>(baselines);
   size_t done = 0;
+  References references(children);
   for (const Case& one : cases) {
     if (baseline(one)) continue;  // what the others are checked against
-    const auto reason = verify(one, children);
+    const auto reason = verify(one, children, references);
     std::fprintf(stderr, "verify %zu/%zu  %s  %s\n", ++done, all, one.name().c_str(),
                  reason ? ("ERROR: " + *reason).c_str() : "agrees with one card");
     if (reason) refused.emplace(one.name(), *reason);
@@ -85,6 +86,7 @@ int run(int argc, char** argv) {
   const Children children(sweep);
   const files::MemoryFile json;
   const GoogleBenchmark benchmark(line.benchmark_flags, json.path());
+  plan.cases = left_by_filter(benchmark, plan.cases, sweep.repetitions);
   dry_run_all(plan.cases, children);
   make_folder(sweep.out);
   for (const std::string& warning : cases::warnings(plan.cases)) warn(warning);

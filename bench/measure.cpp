@@ -101,11 +101,8 @@ class Measurements {
         children_(children),
         refused_(plan.refused),
         stamp_{cases::this_machine(), cases::current_commit(), cases::utc_now()} {
-    const Filter filter(benchmark::GetBenchmarkFilter());
     for (const Case& one : plan.cases) {
-      if (filter.leaves(one, sweep.repetitions) && refused_.count(one.name()) == 0) {
-        cases_.push_back(one);
-      }
+      if (refused_.count(one.name()) == 0) cases_.push_back(one);
     }
   }
 
@@ -207,6 +204,21 @@ GoogleBenchmark::GoogleBenchmark(const std::vector<std::string>& flags,
 
 GoogleBenchmark::~GoogleBenchmark() { benchmark::Shutdown(); }
 
+std::vector<Case> left_by_filter(const GoogleBenchmark& /*benchmark*/,
+                                 const std::vector<Case>& cases, int repetitions) {
+  const Filter filter(benchmark::GetBenchmarkFilter());
+  std::vector<Case> left;
+  for (const Case& one : cases) {
+    if (filter.leaves(one, repetitions)) left.push_back(one);
+  }
+  if (left.empty()) {
+    throw std::invalid_argument(
+        "--benchmark_filter " + benchmark::GetBenchmarkFilter() +
+        " leaves no case; their names are like " + cases.front().name());
+  }
+  return left;
+}
+
 std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
                          const Sweep& sweep, const Children& children) {
   benchmark::AddCustomContext("lockstep_build_type", cases::this_machine().build);
@@ -222,11 +234,7 @@ std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
         ->Unit(benchmark::kMicrosecond);
   }
   SilentReporter silent;
-  if (benchmark::RunSpecifiedBenchmarks(&silent) == 0) {
-    throw std::invalid_argument(
-        "--benchmark_filter " + benchmark::GetBenchmarkFilter() +
-        " leaves no case; their names are like " + plan.cases.front().name());
-  }
+  benchmark::RunSpecifiedBenchmarks(&silent);
   return measurements.take_rows();
 }
 

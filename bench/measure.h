@@ -35,7 +35,12 @@ class GoogleBenchmark {
   std::vector<std::string> arguments_;
 };
 
-// Throws Stopped; std::invalid_argument where a filter among the flags leaves no case.
+// Those that --benchmark_filter among the flags leaves: nothing is spent on the others.
+// Throws std::invalid_argument where it leaves none.
+std::vector<Case> left_by_filter(const GoogleBenchmark& benchmark,
+                                 const std::vector<Case>& cases, int repetitions);
+
+// Of cases that the filter leaves. Throws Stopped.
 std::vector<reports::Row> measure(const GoogleBenchmark& benchmark, const Plan& plan,
                                   const Sweep& sweep, const Children& children);
 

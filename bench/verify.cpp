@@ -25,14 +25,17 @@ bool rounds_otherwise(const Case& one) {
   return one.in_python() || one.dp.reduce == "tree";
 }
 
-Losses run_both(const Case& one, const Children& children, RunPlan plan) {
-  plan.reference = true;
-  std::vector<double> of_reference = children.run(one, plan).losses;
-  plan.reference = false;
-  return {children.run(one, plan).losses, std::move(of_reference)};
-}
-
 }  // namespace
+
+const std::vector<double>& References::losses(const Case& one, RunPlan plan) {
+  plan.reference = true;
+  const std::vector<std::string> command_line = children_.command_line(one, plan);
+  auto found = made_.find(command_line);
+  if (found == made_.end()) {
+    found = made_.emplace(command_line, children_.run(one, plan).losses).first;
+  }
+  return found->second;
+}
 
 std::optional<std::string> disagreement(const std::vector<double>& losses,
                                         const std::vector<double>& reference) {
@@ -68,14 +71,19 @@ bool may_be_the_shares(const Case& one) {
          training::has_batch_norm(one.model);
 }
 
-std::optional<std::string> verify(const Case& one, const Children& children) {
+std::optional<std::string> verify(const Case& one, const Children& children,
+                                  References& references) {
+  const auto run_both = [&](const RunPlan& plan) -> Losses {
+    const std::vector<double>& of_reference = references.losses(one, plan);
+    return {children.run(one, plan).losses, of_reference};
+  };
   try {
     RunPlan plan = {.steps = kVerifySteps};
-    Losses found = run_both(one, children, plan);
+    Losses found = run_both(plan);
     auto reason = disagreement(found.of_case, found.of_reference);
     if (reason && may_be_the_shares(one)) {
       plan.equal_shares = true;
-      found = run_both(one, children, plan);
+      found = run_both(plan);
       reason = disagreement(found.of_case, found.of_reference);
     }
     // Note [Where rounding alone parts two runs]
@@ -85,7 +93,7 @@ std::optional<std::string> verify(const Case& one, const Children& children) {
     }
     plan.steps = kVerifyStepsInFp64;
     plan.precision = "fp64";
-    found = run_both(one, children, plan);
+    found = run_both(plan);
     return disagreement(found.of_case, found.of_reference);
   } catch (const Stopped&) {
     throw;

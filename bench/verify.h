@@ -18,6 +18,7 @@
 // the parts' sizes are nothing: they must agree as they are.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,8 +46,22 @@ bool may_be_rounding(const std::vector<double>& losses,
 // Note [Batch norm sees its part]: whether this case need not agree as it is.
 bool may_be_the_shares(const Case& one);
 
-// Runs the case and its reference; the reason why it must not be timed, or nothing.
-// Throws Stopped.
-std::optional<std::string> verify(const Case& one, const Children& children);
+// Losses of the references. Cases that take the same samples have the same one (DDP
+// with LibTorch's reducer, in Python, sharded; DataParallel's ways): it is run once.
+class References {
+ public:
+  explicit References(const Children& children) : children_(children) {}
+  // Throws as Children::run().
+  const std::vector<double>& losses(const Case& one, RunPlan plan);
+
+ private:
+  const Children& children_;
+  std::map<std::vector<std::string>, std::vector<double>> made_;  // by command line
+};
+
+// Runs the case, and its reference where nobody has yet; the reason why it must not be
+// timed, or nothing. Throws Stopped.
+std::optional<std::string> verify(const Case& one, const Children& children,
+                                  References& references);
 
 }  // namespace lockstep::bench

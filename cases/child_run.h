@@ -38,6 +38,11 @@ class Children {
   // report. Throws std::runtime_error with the program's own error line; Stopped.
   TrainReport run(const Case& one, const RunPlan& plan) const;
 
+  // What run() would start; of a bound each of its processes.
+  std::vector<std::string> command_line(const Case& one, const RunPlan& plan) const {
+    return command_of(one, sweep_, plan, {}).argv;
+  }
+
   // The case's program looks at its options, its data and its model, and trains
   // nothing. Throws std::invalid_argument or std::runtime_error with what it says;
   // Stopped.

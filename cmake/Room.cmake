@@ -54,10 +54,12 @@ function(lockstep_test room file)
   if(LOCKSTEP_SANITIZE STREQUAL "address")
     set(cache ";LOCKSTEP_NO_MEMORY_CACHING=1")
   endif()
+  # Threads that wait for each other sleep (OMP_WAIT_POLICY): ranks take turns on busy cores,
+  # and so do tests beside each other.
   add_test(NAME ${room}/${name} COMMAND ${name})
   set_tests_properties(
     ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} PROCESSORS ${TEST_PROCESSORS} LABELS "${TEST_LABELS}"
-    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1${cache}")
+    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1;OMP_WAIT_POLICY=PASSIVE${cache}")
 endfunction()
 
 function(lockstep_program name file)

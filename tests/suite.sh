@@ -22,7 +22,7 @@ build() {
 }
 configure=()
 
-# Tests that start ranks or many threads say so by PROCESSORS, so one job a core holds.
+# Tests that keep many cores busy say so by PROCESSORS, so one job a core holds.
 run_tests() {
   ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$(nproc)" "${@:2}"
 }

@@ -1,26 +1,20 @@
 // Parallel training is single-card training: the same samples give the same losses and
 // the same parameters, whatever the number of cards and whoever brings the gradients
-// together. One card that takes the whole global batch is the oracle; and LibTorch's
-// Python loop is, for all of them.
+// together. One card that takes the whole global batch is the oracle; what it computes
+// is what LibTorch's Python loop does (python_test.cpp).
 //
 // How equal, and over how many steps, is DESIGN's "How equal is equal": in fp64 to
 // 1e-10 throughout; in fp32 ReLU's flips amplify rounding, so a convolutional net is
 // compared over the first steps alone.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-
 #include "tests/equality/run.h"
+#include "tests/equality/within.h"
 
 namespace lockstep::equality {
 namespace {
 
-constexpr size_t kSteps = 100;
-constexpr size_t kFirstSteps = 10;
-
-// Both halves of the global batch of 128, one card or two. An emulated card has one
-// thread in DataParallel and DDP; the single one has both cores.
-const std::string kOne = "single_gpu --batch-size 128 --threads-per-card 2";
+// Both halves of kOne's batch; each card has one thread.
 const std::string kTwo = " --gpus 2 --batch-size 64 --threads-per-card 1";
 const std::vector<std::string> kParallel = {
     "data_parallel" + kTwo,
@@ -28,18 +22,6 @@ const std::vector<std::string> kParallel = {
     "ddp --reducer flat" + kTwo,
     "ddp --reducer bucketed" + kTwo,
 };
-
-std::string workload(const std::string& model, const std::string& precision,
-                     size_t steps) {
-  return " --model " + model + " --precision " + precision + " --steps " +
-         std::to_string(steps);
-}
-
-// The bar, and the figure on record.
-void expect_within(double bar, double error, const std::string& what) {
-  std::printf("%-9.1e of %.0e: %s\n", error, bar, what.c_str());
-  EXPECT_LE(error, bar) << what;
-}
 
 class Fp64 : public testing::TestWithParam<std::string> {};
 
@@ -160,51 +142,6 @@ TEST(BatchNorm, IsThatOfOneCardWhichTakesTheLocalBatchesInTurn) {
                   program + work + ", parameters and running statistics");
     EXPECT_EQ(one.tensors.at("1.num_batches_tracked").item<int64_t>(), int64_t{kSteps});
   }
-}
-
-class PythonLosses : public testing::TestWithParam<std::string> {};
-
-TEST_P(PythonLosses, InFp64EqualOurs) {
-  const std::string work = workload(GetParam(), "fp64", kSteps);
-  const std::vector<double>& ours = watched(kOne + work).losses;
-  expect_within(
-      1e-9,
-      apart(python_losses(1, "--batch-size 128 --threads 2" + work), ours, kSteps),
-      "Python, one process" + work);
-  expect_within(1e-9, apart(python_losses(2, "--batch-size 64" + work), ours, kSteps),
-                "Python, two ranks" + work);
-}
-
-TEST_P(PythonLosses, InFp32EqualOurs) {
-  const size_t steps = GetParam() == "mlp" ? kSteps : kFirstSteps;
-  const std::string work = workload(GetParam(), "fp32", steps);
-  const std::vector<double>& ours = program_losses(kOne + work);
-  expect_within(
-      1e-4, apart(python_losses(1, "--batch-size 128 --threads 2" + work), ours, steps),
-      "Python, one process" + work);
-  expect_within(1e-4, apart(python_losses(2, "--batch-size 64" + work), ours, steps),
-                "Python, two ranks" + work);
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, PythonLosses, testing::Values("mlp", "convnet-plain"),
-                         [](const auto& info) {
-                           return info.index == 0 ? "Mlp" : "ConvnetPlain";
-                         });
-
-// Nine steps an epoch, the last of them smaller: the order of each epoch is its own.
-TEST(Python, GoesThroughEpochsAsWeDo) {
-  const std::string work = workload("mlp", "fp64", 11);
-  const std::vector<double>& python_one =
-      python_losses(1, "--batch-size 7000 --threads 2" + work);
-  const std::vector<double>& python_two = python_losses(2, "--batch-size 3500" + work);
-  expect_within(
-      1e-9,
-      apart(program_losses("single_gpu --batch-size 7000" + work), python_one, 11),
-      "Python, one process, two epochs");
-  expect_within(
-      1e-9,
-      apart(program_losses("ddp --gpus 2 --batch-size 3500" + work), python_two, 11),
-      "Python, two ranks, two epochs");
 }
 
 }  // namespace

@@ -56,11 +56,7 @@ std::vector<double> read_losses(const fs::path& metrics) {
   return losses;
 }
 
-// Runs the command with the option that makes it leave a file; returns the file.
-fs::path run_for_file(launch::Command command, const std::string& option) {
-  const fs::path file = scratch() / "left";
-  fs::remove(file);
-  command.argv.insert(command.argv.end(), {option, file.string()});
+void run_to_its_end(launch::Command command) {
   command.out = command.err = launch::Output::kCapture;
   launch::Process process(command);
   const auto status = process.wait_for(kPatience);
@@ -72,6 +68,14 @@ fs::path run_for_file(launch::Command command, const std::string& option) {
     throw std::runtime_error(joined(command.argv) + launch::describe(*status) + ": " +
                              process.err());
   }
+}
+
+// Runs the command with the option that makes it leave a file; returns the file.
+fs::path run_for_file(launch::Command command, const std::string& option) {
+  const fs::path file = scratch() / "left";
+  fs::remove(file);
+  command.argv.insert(command.argv.end(), {option, file.string()});
+  run_to_its_end(std::move(command));
   return file;
 }
 
@@ -82,6 +86,19 @@ std::vector<double> run(const launch::Command& command) {
 Words program(const std::string& command_line) {
   Words command = words(command_line + " --device cpu --quiet");
   command[0] = from_environment("LOCKSTEP_BIN") + "/" + command[0];
+  return command;
+}
+
+// The script under Python, where there are several ranks under torchrun.
+Words python(int ranks, const std::string& script) {
+  Words command = {from_environment("LOCKSTEP_PYTHON")};
+  if (ranks > 1) {
+    const Words torchrun =
+        words("-m torch.distributed.run --standalone --nproc-per-node");
+    command.insert(command.end(), torchrun.begin(), torchrun.end());
+    command.push_back(std::to_string(ranks));
+  }
+  command.push_back(from_environment("LOCKSTEP_SOURCE") + script);
   return command;
 }
 
@@ -122,17 +139,26 @@ TestSet evaluated_by(const std::string& command_line) {
 }
 
 const std::vector<double>& python_losses(int ranks, const std::string& options) {
-  Words command = {from_environment("LOCKSTEP_PYTHON")};
-  if (ranks > 1) {
-    for (const std::string& word :
-         words("-m torch.distributed.run --standalone --nproc-per-node " +
-               std::to_string(ranks))) {
-      command.push_back(word);
-    }
-  }
-  command.push_back(from_environment("LOCKSTEP_SOURCE") + "/bench/peers/train.py");
+  Words command = python(ranks, "/bench/peers/train.py");
   for (const std::string& word : words(options)) command.push_back(word);
   return losses(command);
+}
+
+std::map<std::string, std::vector<double>> python_losses_of_all(int ranks,
+                                                                const Words& lines) {
+  launch::Command command;
+  command.argv = python(ranks, "/tests/equality/train_all.py");
+  const fs::path file = scratch() / "all";
+  command.argv.push_back(file.string());
+  command.argv.insert(command.argv.end(), lines.begin(), lines.end());
+  // Else glibc gives the activations' memory back at every step, and a third of the
+  // time goes into having it again.
+  command.extra_env = {{"MALLOC_MMAP_MAX_", "0"},
+                       {"MALLOC_TRIM_THRESHOLD_", "8589934592"},
+                       {"MALLOC_TOP_PAD_", "67108864"}};
+  run_to_its_end(command);
+  std::ifstream all(file);
+  return nlohmann::json::parse(all);
 }
 
 const WatchedRun& watched(const std::string& command_line) {
