@@ -13,6 +13,8 @@
 // inside LibTorch, so nothing here names a gloo:: type.
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include "comm/sigpipe_blocked.h"
+
 namespace lockstep::comm {
 namespace {
 
@@ -109,6 +111,7 @@ std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& s
                                         const std::string& interface_address,
                                         std::chrono::milliseconds timeout) {
   switch_off_flight_recorder();
+  const SigpipeBlocked sigpipe_blocked;
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   const char* interface_name = std::getenv("GLOO_SOCKET_IFNAME");
   options->devices.push_back(

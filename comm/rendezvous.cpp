@@ -13,6 +13,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "comm/roll_call.h"
+#include "comm/sigpipe_blocked.h"
 
 namespace lockstep::comm {
 namespace {
@@ -50,6 +51,7 @@ StorePtr meet_at_port(const Meeting& meeting) {
     }
     options.masterListenFd = meeting.listen_fd;
   }
+  const SigpipeBlocked sigpipe_blocked;
   try {
     return c10::make_intrusive<c10d::TCPStore>(meeting.host, options);
   } catch (const c10::Error& error) {

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -64,6 +67,40 @@ TEST(RendezvousTest, ALauncherMayHostTheStore) {
     group->all_reduce(sum).wait();
     EXPECT_TRUE(sum.equal(torch::full({3}, 3)));
   });
+}
+
+std::set<std::string> threads() {
+  std::set<std::string> found;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    found.insert(task.path());
+  }
+  return found;
+}
+
+bool blocks_sigpipe(const std::string& task) {
+  std::ifstream status(task + "/status");
+  std::string word;
+  while (status >> word && word != "SigBlk:") continue;
+  uint64_t mask = 0;
+  status >> std::hex >> mask;
+  return (mask >> (SIGPIPE - 1) & 1) == 1;
+}
+
+// Of a write to a rank that has gone, which no test can time, they would die.
+TEST(RendezvousTest, NoThreadOfLibTorchsDiesOfSigpipe) {
+  const std::set<std::string> before = threads();
+  launch::Listener listener;
+  Meeting meeting = meeting_of(0, 1, listener);
+  meeting.listen_fd = listener.release();
+  const GroupPtr group = join(meeting);
+  size_t started = 0;
+  for (const std::string& thread : threads()) {
+    const bool fresh = before.count(thread) == 0;
+    started += fresh ? 1 : 0;
+    if (fresh) EXPECT_TRUE(blocks_sigpipe(thread)) << thread;
+  }
+  EXPECT_GE(started, 3u) << "the store's daemon, gloo's loop and a worker";
+  EXPECT_FALSE(blocks_sigpipe("/proc/thread-self")) << "its own mask is as it was";
 }
 
 // LibTorch's own store would listen everywhere, and it has no authentication.
