@@ -147,7 +147,7 @@ void DataParallel::backward(const Tensors& output_grads) {
   TORCH_CHECK(output_grads.size() == output_rows_.size(), "backward() was given ",
               output_grads.size(), " gradients and forward() had ", output_rows_.size(),
               " outputs; an undefined one stands for none");
-  Replicated replicated = {std::vector<Tensors>(graphs.size()), cards_, threads_};
+  Replicated replicated(graphs.size(), cards_, threads_);
   threads_.run(graphs.size(), [&](size_t replica) {
     Tensors grads = scatter(output_grads, output_rows_, replica, outputs_route(),
                             Category::gathered_outputs);

@@ -18,27 +18,32 @@ void add_gradient(const at::Tensor& from, const at::Tensor& to, const Card& card
   sum = sum.defined() ? sum.add_(arrived) : arrived;
 }
 
-// All gradients of another replica, once it has them. False: it failed.
-bool add_replica(size_t from, size_t to, const Replicated& all) {
-  if (!all.threads.await(from)) return false;
+void add_replica(size_t from, size_t to, const Replicated& all) {
   for (size_t i = 0; i < all.parameters[to].size(); ++i) {
     add_gradient(all.parameters[from][i], all.parameters[to][i], all.cards[to]);
   }
-  return true;
 }
 
-void reduce_serial(size_t card, const Replicated& all) {
+void reduce_serial(size_t card, Replicated& all) {
   if (card > 0) return;  // the primary card fetches, the others have it done to them
   for (size_t replica = 1; replica < all.parameters.size(); ++replica) {
-    if (!add_replica(replica, 0, all)) return;
+    if (!all.threads.await(replica)) return;
+    add_replica(replica, 0, all);
   }
 }
 
-// Who is at its end has its whole branch's sum.
-void reduce_tree(size_t card, const Replicated& all) {
+// Nobody waits: of the two halves of a branch the one that is complete last adds them
+// up, on whichever of its cards' threads that is, and goes on towards the root.
+void reduce_tree(size_t card, Replicated& all) {
   const size_t count = all.parameters.size();
-  for (size_t step = 1; card % (2 * step) == 0 && card + step < count; step *= 2) {
-    if (!add_replica(card + step, card, all)) return;
+  size_t branch = card;  // its first card, where its sum is
+  for (size_t step = 1; step < count; step *= 2) {
+    const size_t to = branch - branch % (2 * step);
+    const size_t from = to + step;
+    if (from >= count) continue;  // it has one half alone
+    if (!all.met[from].exchange(true)) return;
+    add_replica(from, to, all);
+    branch = to;
   }
 }
 
@@ -56,7 +61,7 @@ Tensors alike(const std::vector<Tensors>& parameters, size_t i) {
   return grads;
 }
 
-void reduce_nccl(size_t card, const Replicated& all) {
+void reduce_nccl(size_t card, Replicated& all) {
   if (card > 0) return;  // NCCL's group call queues the work on every device
   const size_t count = all.parameters.size();
   for (size_t replica = 1; replica < count; ++replica) {

@@ -46,7 +46,8 @@ struct Gradients {
 void reduce(const std::string& name, const std::vector<Tensors>& parameters,
             const std::vector<Card>& cards) {
   CardThreads threads(cards);
-  const Replicated replicated = {parameters, cards, threads};
+  Replicated replicated(parameters.size(), cards, threads);
+  replicated.parameters = parameters;
   threads.run(parameters.size(), [&](size_t card) {
     const at::NoGradGuard no_grad;
     reductions().at(name)(card, replicated);
