@@ -158,7 +158,8 @@ void check_apart(const std::vector<Output>& outputs) {
     const std::string target = target_of(output.path);
     if (takes_bytes_only(target)) continue;
     std::error_code unreadable;
-    const fs::path whole = fs::weakly_canonical(target, unreadable);
+    // Of "new" and "./new" it says the same only where they begin at the root.
+    const fs::path whole = fs::weakly_canonical(fs::absolute(target), unreadable);
     const auto [same, is_new] =
         files.emplace(unreadable ? fs::path(target) : whole, &output);
     if (is_new) continue;

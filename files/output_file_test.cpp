@@ -151,6 +151,10 @@ TEST_F(OutputFileTest, TwoOutputsIntoOneFileAreRefused) {
               check_apart({{"--a", folder_ / "link"}, {"--b", file}});
             }),
             "--a and --b would both write " + file + "; give each a file of its own");
+  EXPECT_EQ(error_of([] {
+              check_apart({{"--a", "no-such-file"}, {"--b", "./no-such-file"}});
+            }),
+            "--a and --b would both write ./no-such-file; give each a file of its own");
   check_apart({{"--a", file}, {"--b", folder_ / "file2"}});
   check_apart({{"--a", "/dev/null"}, {"--b", "/dev/null"}});
   check_apart({});
