@@ -40,17 +40,23 @@ Stopped::Stopped(int signal)
       status_(128 + signal) {}
 
 launch::ExitStatus Children::wait(launch::Process& process) const {
-  pollfd events[] = {{process.pidfd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}};
-  poll(events, 2, static_cast<int>(std::chrono::milliseconds(kPatience).count()));
-  // First, as a terminal's ctrl-C ends the child as well.
-  if (const int signal = signals_.take()) {
-    process.send_signal(signal);
-    if (!process.wait_for(kGrace)) process.send_signal(SIGKILL);
-    process.wait();
-    throw Stopped(signal);
+  using Clock = std::chrono::steady_clock;
+  using std::chrono::milliseconds;
+  const auto deadline = Clock::now() + kPatience;
+  // Again where poll() ends with nothing: a signal came that is no wish to stop.
+  for (auto left = milliseconds(kPatience); left.count() > 0;
+       left = std::chrono::ceil<milliseconds>(deadline - Clock::now())) {
+    pollfd events[] = {{process.pidfd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}};
+    poll(events, 2, static_cast<int>(left.count()));
+    // First, as a terminal's ctrl-C ends the child as well.
+    if (const int signal = signals_.take()) {
+      process.send_signal(signal);
+      if (!process.wait_for(kGrace)) process.send_signal(SIGKILL);
+      process.wait();
+      throw Stopped(signal);
+    }
+    if (const auto status = process.wait_for(milliseconds(0))) return *status;
   }
-  if (const auto status = process.wait_for(std::chrono::milliseconds(0)))
-    return *status;
   process.stop(kGrace);
   throw std::runtime_error("no end after 30 minutes; stopped");
 }

@@ -75,13 +75,16 @@ std::vector<std::string> ddp_modes(const Sweep& sweep, int cards) {
   return modes;
 }
 
+// Each once, as numbers of cards and models are.
 std::vector<DpWay> dp_ways(const Sweep& sweep) {
   std::vector<DpWay> ways;
+  std::set<std::string> known;
   for (const std::string& reduce : sweep.dp_reduce) {
     for (const std::string& replicate : sweep.replicate) {
       for (const std::string& loss : sweep.dp_loss) {
         for (const double share : sweep.primary_share) {
-          ways.push_back({reduce, replicate, loss, share});
+          const DpWay way = {reduce, replicate, loss, share};
+          if (known.insert(way.mode()).second) ways.push_back(way);
         }
       }
     }

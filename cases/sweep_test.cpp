@@ -167,6 +167,10 @@ TEST(Sweep, WaysOfDataParallelAreAllCombinations) {
       (Names{"single/mlp/cards:1", "dp-share-0.5/mlp/cards:2",
              "dp-loss-replica-share-0.5/mlp/cards:2", "dp-tree-share-0.5/mlp/cards:2",
              "dp-tree-loss-replica-share-0.5/mlp/cards:2", "bound/mlp/cards:2"}));
+  const Names once = names_of(sweep);
+  sweep.dp_reduce = {"auto", "tree", "auto"};
+  sweep.primary_share = {0.5, 0.5};
+  EXPECT_EQ(names_of(sweep), once) << "a case that is named twice is run once";
   const std::string nowhere =
       "--dp-reduce, --replicate, --dp-loss and --primary-share are DataParallel's on "
       "several cards; try --mode dp --gpus 2";

@@ -30,12 +30,19 @@ bool takes_bytes_only(const std::string& path) {
   return fs::exists(path, missing) && !fs::is_regular_file(path, missing);
 }
 
-// Where the bytes go: a link stays a link to the file that is written.
+// Where the bytes go: a link stays a link to the file that is written, there already or
+// not.
 std::string target_of(const std::string& path) {
+  if (takes_bytes_only(path)) return path;
   std::error_code missing;
-  const fs::path target =
-      takes_bytes_only(path) ? fs::path(path) : fs::canonical(path, missing);
-  return missing ? path : target.string();
+  fs::path target = fs::canonical(path, missing);
+  if (!missing) return target.string();
+  constexpr int kMostLinks = 40;  // the kernel's own; links may lead round
+  target = path;
+  for (int links = 0; links < kMostLinks && fs::is_symlink(target, missing); ++links) {
+    target = target.parent_path() / fs::read_symlink(target, missing);
+  }
+  return target.string();
 }
 
 // Closed with the scope; errno stays what it was.
@@ -158,7 +165,8 @@ void check_apart(const std::vector<Output>& outputs) {
     const std::string target = target_of(output.path);
     if (takes_bytes_only(target)) continue;
     std::error_code unreadable;
-    const fs::path whole = fs::weakly_canonical(target, unreadable);
+    // Of "new" and "./new" it says the same only where they begin at the root.
+    const fs::path whole = fs::weakly_canonical(fs::absolute(target), unreadable);
     const auto [same, is_new] =
         files.emplace(unreadable ? fs::path(target) : whole, &output);
     if (is_new) continue;

@@ -132,6 +132,22 @@ TEST_F(OutputFileTest, WritableIsAskedBeforeTraining) {
                 way_out);
 }
 
+TEST_F(OutputFileTest, ALinkMayBeThereBeforeItsFile) {
+  fs::create_directory(folder_ / "folder");
+  const fs::path link = folder_ / "link", second = folder_ / "second";
+  fs::create_symlink("folder/new", link);  // from where the link lies
+  fs::create_symlink(link, second);
+  EXPECT_NE(error_of([&] { check_apart({{"--a", second}, {"--b", link}}); }), "none");
+  check_writable(second, "--report-file");
+  write_whole("text\n", second);
+  EXPECT_TRUE(fs::is_symlink(link) && fs::is_symlink(second));
+  EXPECT_EQ(content(folder_ / "folder/new"), "text\n");
+
+  const fs::path round = folder_ / "round";
+  fs::create_symlink("round", round);
+  check_writable(round, "--report-file");  // it comes to an end
+}
+
 // Whatever the path is called by; a device takes them all.
 TEST_F(OutputFileTest, TwoOutputsIntoOneFileAreRefused) {
   const std::string file = folder_ / "file";
@@ -151,6 +167,10 @@ TEST_F(OutputFileTest, TwoOutputsIntoOneFileAreRefused) {
               check_apart({{"--a", folder_ / "link"}, {"--b", file}});
             }),
             "--a and --b would both write " + file + "; give each a file of its own");
+  EXPECT_EQ(error_of([] {
+              check_apart({{"--a", "no-such-file"}, {"--b", "./no-such-file"}});
+            }),
+            "--a and --b would both write ./no-such-file; give each a file of its own");
   check_apart({{"--a", file}, {"--b", folder_ / "file2"}});
   check_apart({{"--a", "/dev/null"}, {"--b", "/dev/null"}});
   check_apart({});
