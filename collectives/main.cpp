@@ -6,7 +6,7 @@
 #include "collectives/command_line.h"
 #include "collectives/figures.h"
 #include "files/output_file.h"
-#include "launch/environment.h"
+#include "launch/launcher.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
 #include "training/catalog.h"
@@ -112,9 +112,11 @@ int main(int argc, char** argv) {
       std::cout << options.help;
       return 0;
     }
-    const auto place = launch::world_from(launch::current_environment());
-    if (!place.has_value()) return collectives::start_ranks(options);
-    world = *place;
+    const auto environment = launch::current_environment();
+    const auto rank =
+        launch::launched_by(launch::launcher_of("auto", environment), environment);
+    if (!rank || rank->starts_ranks) return collectives::start_ranks(options);
+    world = rank->world;
     return collectives::run_rank(options, world);
   });
 }
