@@ -36,7 +36,8 @@ std::vector<Collective> all_of(const Options& options) {
 }
 
 int run_rank(const Options& options, const World& world) {
-  const TrainOptions training = training_options(options, options.backends.front());
+  TrainOptions training = training_options(options, options.backends.front());
+  training.own_device = world.own_device;
   const auto group = training::make_process_group(training, world);
   const Card card =
       training::make_cards(training, world.local_world_size).at(world.local_rank);

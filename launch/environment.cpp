@@ -141,6 +141,19 @@ std::optional<std::string> value_of(const Environment& environment,
   return found->second;
 }
 
+std::string text_at(const Environment& environment, const char* name) {
+  return value_of(environment, name).value_or("");
+}
+
+std::optional<int64_t> whole(const Environment& environment, const char* name) {
+  const std::string text = text_at(environment, name);
+  int64_t value = 0;
+  const auto [rest, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || rest != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 std::string printable(const std::string& text) {
   std::string result;
   for (unsigned char c : text)

@@ -6,6 +6,7 @@
 // current_environment().
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,6 +44,11 @@ World ranks_from(const Environment& environment, const RankNames& names, bool me
 // The value of a name; nullopt: it is not set.
 std::optional<std::string> value_of(const Environment& environment,
                                     const std::string& name);
+
+// The same, "" where it is not set.
+std::string text_at(const Environment& environment, const char* name);
+// The number there; nullopt: none, or the likes of "auto" and "1:4".
+std::optional<int64_t> whole(const Environment& environment, const char* name);
 
 // Of foreign text, for a message of one line.
 std::string printable(const std::string& text);

@@ -1,7 +1,6 @@
 #include "launch/launcher.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <initializer_list>
 #include <stdexcept>
@@ -30,20 +29,6 @@ const char* first_of(const Environment& environment,
     last = name;
   }
   return last;
-}
-
-std::string text_at(const Environment& environment, const char* name) {
-  return value_of(environment, name).value_or("");
-}
-
-// The number at `name`; nullopt: none, or the likes of "auto" and "1:4".
-std::optional<int64_t> whole(const Environment& environment, const char* name) {
-  const std::string text = text_at(environment, name);
-  int64_t value = 0;
-  const auto [rest, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || rest != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 RankNames slurm_names(const Environment& environment) {
@@ -133,6 +118,13 @@ void check_agree(const Environment& environment, const RankNames& names) {
   check_agree(environment, "WORLD_SIZE", names.world_size);
   check_agree(environment, "RANK", names.rank);
   check_agree(environment, "LOCAL_RANK", names.local_rank);
+}
+
+// A wrapper's or Slurm's own binding, `srun --gpus-per-task=1`. Several may be all of
+// the machine's.
+bool shows_one_device(const Environment& environment) {
+  const std::string devices = text_at(environment, "CUDA_VISIBLE_DEVICES");
+  return !devices.empty() && devices.find(',') == std::string::npos;
 }
 
 World slurm_world(Environment environment, bool meets) {
@@ -276,9 +268,12 @@ std::optional<Launched> launched_by(Launcher launcher, const Environment& enviro
     case Launcher::pytorch:
       return pytorch_world(environment, meets);
     case Launcher::slurm:
-      return Launched{slurm_world(environment, meets)};
-    case Launcher::mpi:
-      return Launched{mpi_world(environment, meets)};
+    case Launcher::mpi: {
+      Launched launched{launcher == Launcher::slurm ? slurm_world(environment, meets)
+                                                    : mpi_world(environment, meets)};
+      launched.world.own_device = shows_one_device(environment);
+      return launched;
+    }
   }
   return std::nullopt;
 }

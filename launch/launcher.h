@@ -16,6 +16,9 @@
 //            MPI). On one host ranks meet at 127.0.0.1; over several MASTER_ADDR must
 //            say where.
 //
+// CUDA_VISIBLE_DEVICES is CUDA's to honour, devices are counted among those it names;
+// where srun or mpirun shows each rank a single one, that is the rank's.
+//
 // Under slurm and mpi the port is 20000 to 29999, below what systems hand out by
 // themselves, told from SLURM_JOB_ID and SLURM_STEP_ID, or from PMIX_NAMESPACE or
 // OMPI_MCA_ess_base_jobid: all ranks of a job compute the same one, and other jobs of

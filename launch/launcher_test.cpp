@@ -149,6 +149,19 @@ TEST(LauncherTest, Mpi) {
             "MPI_LOCALRANKID is set; start the program by mpirun");
 }
 
+TEST(LauncherTest, ASingleDeviceIsTheRanksOwn) {
+  const auto own = [](const Environment& environment, const std::string& devices) {
+    return launched(with(environment, {{"CUDA_VISIBLE_DEVICES", devices}}))
+        ->world.own_device;
+  };
+  EXPECT_TRUE(own(slurm(), "0"));
+  EXPECT_TRUE(own(mpi(), "GPU-8932f937"));
+  EXPECT_FALSE(own(slurm(), "0,3"));
+  EXPECT_FALSE(own(slurm(), ""));
+  EXPECT_FALSE(own(kTorchrun, "0")) << "torchrun shows all ranks the same";
+  EXPECT_FALSE(launched(slurm())->world.own_device);
+}
+
 // mpirun starts its own daemons by srun, and torchrun is started by either.
 TEST(LauncherTest, TheInnermostCounts) {
   EXPECT_EQ(told(with(slurm(), mpi())), told(mpi()));

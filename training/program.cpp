@@ -211,6 +211,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       const launch::Place place = launch::place_of(line.place, environment);
       world = place.world;
       starts_ranks = place.starts_ranks;
+      line.options.own_device = world.own_device;
       // Who starts the ranks knows how many cards there are, --gpus may not.
       if (line.global_batch_size > 0) {
         line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
