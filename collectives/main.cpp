@@ -6,7 +6,7 @@
 #include "collectives/command_line.h"
 #include "collectives/figures.h"
 #include "files/output_file.h"
-#include "launch/environment.h"
+#include "launch/launcher.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
 #include "training/catalog.h"
@@ -36,7 +36,8 @@ std::vector<Collective> all_of(const Options& options) {
 }
 
 int run_rank(const Options& options, const World& world) {
-  const TrainOptions training = training_options(options, options.backends.front());
+  TrainOptions training = training_options(options, options.backends.front());
+  training.own_device = world.own_device;
   const auto group = training::make_process_group(training, world);
   const Card card =
       training::make_cards(training, world.local_world_size).at(world.local_rank);
@@ -112,9 +113,11 @@ int main(int argc, char** argv) {
       std::cout << options.help;
       return 0;
     }
-    const auto place = launch::world_from(launch::current_environment());
-    if (!place.has_value()) return collectives::start_ranks(options);
-    world = *place;
+    const auto environment = launch::current_environment();
+    const auto rank =
+        launch::launched_by(launch::launcher_of("auto", environment), environment);
+    if (!rank || rank->starts_ranks) return collectives::start_ranks(options);
+    world = rank->world;
     return collectives::run_rank(options, world);
   });
 }

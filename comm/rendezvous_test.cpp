@@ -58,6 +58,7 @@ TEST(RendezvousTest, ALauncherMayHostTheStore) {
   launch::Listener listener;
   Meeting agents = meeting_of(0, 1, listener);
   agents.listen_fd = listener.release();
+  agents.attempt = 1;  // its keys are not the ranks'
   const auto agent = meet(agents);
   on_threads(3, [&](int rank) {
     Meeting meeting = meeting_of(rank, 3, listener);

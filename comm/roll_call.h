@@ -12,7 +12,7 @@
 namespace lockstep::comm {
 
 // Throws std::runtime_error, one line and on all ranks the same, naming who did not
-// come in time or fell silent.
+// come in time, fell silent, or came twice: two processes that were told one rank.
 void await_all(c10d::Store& store, const Meeting& meeting);
 
 }  // namespace lockstep::comm

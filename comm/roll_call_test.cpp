@@ -87,6 +87,23 @@ TEST(RollCall, WhoCameAndDiedIsNamedLongBeforeTheTimeOut) {
                          "127.0.0.1:29500; came: 0, 1, 3"));
 }
 
+// Not only the one who is missing: that would not say whose mistake it is.
+TEST(RollCall, TwoThatWereToldOneRankAreNamedAtOnce) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  Meeting meeting;
+  meeting.world_size = 3;
+  meeting.port = 29500;
+  meeting.timeout = std::chrono::hours(1);
+  const Words words =
+      told({0, 1, 1}, meeting, [&](const Meeting& mine) { await_all(*store, mine); });
+  EXPECT_EQ(
+      words[0].rfind("two processes came as rank 1 of 3 to 127.0.0.1:29500: pid ", 0),
+      0u)
+      << words[0];
+  EXPECT_NE(words[0].find("; start each with a rank of its own"), std::string::npos);
+  EXPECT_EQ(words, Words(3, words[0]));
+}
+
 TEST(RollCall, WhoIsOnlySlowIsWaitedFor) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   Meeting meeting;

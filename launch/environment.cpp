@@ -13,23 +13,13 @@ namespace {
   throw std::invalid_argument(message);
 }
 
-// NAME="value", on one line whatever the value holds.
-std::string quoted(const std::string& name, const std::string& text) {
-  std::string result = name + "=\"";
-  for (unsigned char c : text)
-    result += c < ' ' || c == 0x7f ? '?' : static_cast<char>(c);
-  return result + "\"";
-}
-
-std::optional<std::string> find(const Environment& environment,
-                                const std::string& name) {
-  auto found = environment.find(name);
-  if (found == environment.end()) return std::nullopt;
-  return found->second;
-}
+constexpr RankNames kTorchrun = {"RANK",       "WORLD_SIZE",
+                                 "LOCAL_RANK", "LOCAL_WORLD_SIZE",
+                                 "GROUP_RANK", "unset RANK and WORLD_SIZE"};
 
 // The whole value must be one decimal number: "2x" or " 2" is a typing error, not a 2.
-int number(const std::string& name, const std::string& text, int low, int high) {
+int number(const std::string& name, const std::string& text, int low, int high,
+           const std::string& way_out = kTorchrun.way_out) {
   int value = 0;
   const char* end = text.data() + text.size();
   auto [rest, error] = std::from_chars(text.data(), end, value);
@@ -38,19 +28,20 @@ int number(const std::string& name, const std::string& text, int low, int high) 
                             ? "of at least " + std::to_string(low)
                             : std::to_string(low) + ".." + std::to_string(high);
     refuse(quoted(name, text) + " is not a whole number " + range +
-           "; set it right, or unset RANK and WORLD_SIZE");
+           "; set it right, or " + way_out);
   }
   return value;
 }
 
 int number_or(const Environment& environment, const std::string& name, int otherwise,
-              int low, int high = std::numeric_limits<int>::max()) {
-  auto text = find(environment, name);
-  return text ? number(name, *text, low, high) : otherwise;
+              int low, int high = std::numeric_limits<int>::max(),
+              const std::string& way_out = kTorchrun.way_out) {
+  auto text = value_of(environment, name);
+  return text ? number(name, *text, low, high, way_out) : otherwise;
 }
 
 bool flag(const Environment& environment, const std::string& name) {
-  auto text = find(environment, name);
+  auto text = value_of(environment, name);
   if (!text || text->empty() || *text == "False" || *text == "false" || *text == "0") {
     return false;
   }
@@ -66,20 +57,22 @@ void check_below(const std::string& name, int value, const std::string& bound_na
          std::to_string(bound - 1));
 }
 
-void read_meeting_place(const Environment& environment, bool meets, World& world) {
-  auto addr = find(environment, "MASTER_ADDR");
-  auto port = find(environment, "MASTER_PORT");
+void read_meeting_place(const Environment& environment, const RankNames& names,
+                        bool meets, World& world) {
+  auto addr = value_of(environment, "MASTER_ADDR");
+  auto port = value_of(environment, "MASTER_PORT");
   const bool several = meets && world.world_size > 1;
   if (several && (!addr || addr->empty() || !port)) {
-    refuse("WORLD_SIZE=" + std::to_string(world.world_size) + " but " +
-           (port ? "MASTER_ADDR" : "MASTER_PORT") +
+    refuse(std::string(names.world_size) + "=" + std::to_string(world.world_size) +
+           " but " + (port ? "MASTER_ADDR" : "MASTER_PORT") +
            " is not set: the ranks have nowhere to meet; set MASTER_ADDR to rank 0's "
            "machine and MASTER_PORT to a free port on it");
   }
   if (addr && !addr->empty()) world.master_addr = *addr;
   // A rank alone may have no port: it meets nobody.
   if (port) {
-    world.master_port = number("MASTER_PORT", *port, several ? 1 : 0, 65535);
+    world.master_port =
+        number("MASTER_PORT", *port, several ? 1 : 0, 65535, names.way_out);
   }
 }
 
@@ -97,8 +90,8 @@ Environment current_environment() {
 }
 
 std::optional<World> world_from(const Environment& environment, bool meets) {
-  auto rank = find(environment, "RANK");
-  auto world_size = find(environment, "WORLD_SIZE");
+  auto rank = value_of(environment, "RANK");
+  auto world_size = value_of(environment, "WORLD_SIZE");
   if (!rank && !world_size) return std::nullopt;
   if (!rank) {
     refuse(quoted("WORLD_SIZE", *world_size) +
@@ -109,29 +102,67 @@ std::optional<World> world_from(const Environment& environment, bool meets) {
            " without WORLD_SIZE; set WORLD_SIZE too, or unset RANK");
   }
 
-  World world;
-  const int any = std::numeric_limits<int>::max();
-  world.world_size = number("WORLD_SIZE", *world_size, 1, any);
-  world.rank = number("RANK", *rank, 0, any);
-  check_below("RANK", world.rank, "WORLD_SIZE", world.world_size);
-
-  world.local_world_size =
-      number_or(environment, "LOCAL_WORLD_SIZE", world.world_size, 1);
-  check_below("LOCAL_WORLD_SIZE-1", world.local_world_size - 1, "WORLD_SIZE",
-              world.world_size);
-  world.local_rank =
-      number_or(environment, "LOCAL_RANK", world.rank % world.local_world_size, 0);
-  check_below("LOCAL_RANK", world.local_rank, "LOCAL_WORLD_SIZE",
-              world.local_world_size);
-  world.node_rank =
-      number_or(environment, "GROUP_RANK", world.rank / world.local_world_size, 0);
-  check_below("GROUP_RANK", world.node_rank, "WORLD_SIZE", world.world_size);
-
-  read_meeting_place(environment, meets, world);
+  World world = ranks_from(environment, kTorchrun, meets);
   world.agent_hosts_store = flag(environment, "TORCHELASTIC_USE_AGENT_STORE");
   world.attempt = number_or(environment, "TORCHELASTIC_RESTART_COUNT", 0, 0);
   world.store_fd = number_or(environment, "LOCKSTEP_STORE_FD", -1, -1);
   return world;
+}
+
+World ranks_from(const Environment& environment, const RankNames& names, bool meets) {
+  constexpr int kAny = std::numeric_limits<int>::max();
+  const auto value = [&](const char* name, int otherwise, int low) {
+    return number_or(environment, name, otherwise, low, kAny, names.way_out);
+  };
+  World world;
+  world.world_size = value(names.world_size, 1, 1);
+  world.rank = value(names.rank, 0, 0);
+  check_below(names.rank, world.rank, names.world_size, world.world_size);
+
+  world.local_world_size = value(names.local_world_size, world.world_size, 1);
+  check_below(std::string(names.local_world_size) + "-1", world.local_world_size - 1,
+              names.world_size, world.world_size);
+  world.local_rank = value(names.local_rank, world.rank % world.local_world_size, 0);
+  check_below(names.local_rank, world.local_rank, names.local_world_size,
+              world.local_world_size);
+  world.node_rank = world.rank / world.local_world_size;
+  if (names.node_rank != nullptr) {
+    world.node_rank = value(names.node_rank, world.node_rank, 0);
+    check_below(names.node_rank, world.node_rank, names.world_size, world.world_size);
+  }
+  read_meeting_place(environment, names, meets, world);
+  return world;
+}
+
+std::optional<std::string> value_of(const Environment& environment,
+                                    const std::string& name) {
+  auto found = environment.find(name);
+  if (found == environment.end()) return std::nullopt;
+  return found->second;
+}
+
+std::string text_at(const Environment& environment, const char* name) {
+  return value_of(environment, name).value_or("");
+}
+
+std::optional<int64_t> whole(const Environment& environment, const char* name) {
+  const std::string text = text_at(environment, name);
+  int64_t value = 0;
+  const auto [rest, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || rest != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string printable(const std::string& text) {
+  std::string result;
+  for (unsigned char c : text)
+    result += c < ' ' || c == 0x7f ? '?' : static_cast<char>(c);
+  return result;
+}
+
+std::string quoted(const std::string& name, const std::string& text) {
+  return name + "=\"" + printable(text) + "\"";
 }
 
 int master_port(const Environment& environment) {

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "launch/init_method.h"
+#include "launch/launcher.h"
 
 namespace lockstep::launch {
 namespace {
@@ -76,16 +77,32 @@ void read_env_method(const PlaceOptions& options, const Environment& environment
       options.master_port.has_value() ? *options.master_port : master_port(environment);
 }
 
+// A launcher that says itself where ranks meet is not for our options to overrule;
+// where we only guess, they know better.
+Environment with_master(const PlaceOptions& options, Launcher launcher,
+                        Environment environment) {
+  if (launcher == Launcher::slurm || launcher == Launcher::mpi) {
+    if (options.master_addr) environment["MASTER_ADDR"] = *options.master_addr;
+    if (options.master_port.value_or(0) > 0) {
+      environment["MASTER_PORT"] = std::to_string(*options.master_port);
+    }
+  }
+  return environment;
+}
+
 }  // namespace
 
 Place place_of(const PlaceOptions& options, const Environment& environment) {
   Place place;
   World& world = place.world;
   const InitMethod method = parse_init_method(options.init_method);
-  const std::optional<World> launched =
-      world_from(environment, /*meets=*/method.kind == InitMethod::Kind::env);
+  const Launcher launcher = launcher_of(options.launcher, environment);
+  const std::optional<Launched> launched =
+      launched_by(launcher, with_master(options, launcher, environment),
+                  /*meets=*/method.kind == InitMethod::Kind::env);
   if (launched.has_value()) {
-    world = *launched;
+    world = launched->world;
+    place.starts_ranks = launched->starts_ranks;
     check_agrees(options.rank, "--rank", world.rank, "RANK");
     check_agrees(options.world_size, "--world-size", world.world_size, "WORLD_SIZE");
   } else if (options.rank.has_value() || options.world_size.has_value()) {
@@ -97,7 +114,7 @@ Place place_of(const PlaceOptions& options, const Environment& environment) {
 
   switch (method.kind) {
     case InitMethod::Kind::env:
-      // A launcher's variables are not for our options to overrule.
+      // See with_master().
       if (!launched.has_value()) read_env_method(options, environment, world);
       break;
     case InitMethod::Kind::tcp:

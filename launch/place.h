@@ -22,6 +22,7 @@ struct PlaceOptions {
   std::string init_method = "env://";
   std::optional<std::string> master_addr;
   std::optional<int> master_port;  // 0: any free one
+  std::string launcher = "auto";   // see launcher_of()
 };
 
 struct Place {
@@ -31,10 +32,11 @@ struct Place {
   bool starts_ranks = false;
 };
 
-// A launcher's RANK and WORLD_SIZE come first, then --rank and --world-size; without
+// A launcher's ranks (launcher.h) come first, then --rank and --world-size; without
 // either this process starts its node's ranks. Where they meet is told by the init
 // method; env:// takes --master-addr and --master-port, then MASTER_ADDR and
-// MASTER_PORT. Throws std::invalid_argument, one line, for what contradicts itself.
+// MASTER_PORT, then what Slurm or MPI lets one tell. torchrun's ranks meet where it
+// says. Throws std::invalid_argument, one line, for what contradicts itself.
 Place place_of(const PlaceOptions& options, const Environment& environment);
 
 // The job as a picture of lines: every machine with its ranks, that of `first` marked,

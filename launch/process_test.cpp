@@ -11,7 +11,7 @@
 #include <iostream>
 #include <stdexcept>
 
-#include "launch/test_pipe.h"
+#include "tests/test_pipe.h"
 
 namespace lockstep::launch {
 namespace {

@@ -17,9 +17,9 @@
 
 #include "launch/listener.h"
 #include "launch/process.h"
-#include "launch/spawn_roles.h"
-#include "launch/test_pipe.h"
+#include "tests/spawn_roles.h"
 #include "tests/test_folder.h"
+#include "tests/test_pipe.h"
 
 namespace lockstep::launch {
 namespace {

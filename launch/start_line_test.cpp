@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "launch/test_pipe.h"
+#include "tests/test_pipe.h"
 
 namespace lockstep::launch {
 namespace {

@@ -23,6 +23,9 @@ struct World {
   // The launcher hosts the store itself (torchrun's agent): then rank 0 is a client as
   // well.
   bool agent_hosts_store = false;
+  // Each rank is shown one CUDA device, its own, as Slurm binds them: there it is
+  // device 0, whatever its local rank.
+  bool own_device = false;
   // How often the launcher has started the job anew: what earlier ranks left in its
   // store is not for these.
   int attempt = 0;

@@ -146,8 +146,10 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
   const std::vector<int>& ids = options.data_parallel.device_ids;
   const int threads = device::threads_of_card(options.threads_per_card, count);
   const int all = ids.empty() ? count : 1 + *std::max_element(ids.begin(), ids.end());
-  std::vector<Card> cards =
-      device::make_cards(options.device, all, threads, options.ranks_per_gpu);
+  const bool own = options.own_device && options.device != "cpu" &&
+                   device::cuda_devices().count == 1;
+  std::vector<Card> cards = device::make_cards(options.device, all, threads,
+                                               own ? all : options.ranks_per_gpu);
   const double bytes = options.card_memory_gib * (int64_t{1} << 30);
   for (Card& card : cards) card.limit_memory(std::llround(std::ceil(bytes)));
   if (ids.empty()) return cards;

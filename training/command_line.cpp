@@ -143,6 +143,10 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
   app.add_option("--master-port", line.place.master_port,
                  "port where ranks meet; 0 or not given: any free one")
       ->check(CLI::Range(0, 65535));
+  app.add_option("--launcher", line.place.launcher,
+                 "who started this rank: none, pytorch, slurm, mpi or auto")
+      ->check(CLI::IsMember({"auto", "none", "pytorch", "slurm", "mpi"}))
+      ->capture_default_str();
 }
 
 void bind_machines(CLI::App& app, CommandLine& line) {

@@ -93,6 +93,7 @@ struct TrainOptions {
   int threads_per_card = 0;
   // Ranks that share each CUDA device, under DDP: `gpus` counts the devices.
   int ranks_per_gpu = 1;
+  bool own_device = false;  // a rank's cards are all one device: World's
   // A card holds no more, in GiB; 0: as much as there is.
   double card_memory_gib = 0;
   int local_cards() const { return gpus * ranks_per_gpu; }  // of this machine

@@ -10,7 +10,7 @@
 
 #include "comm/process_group.h"
 #include "files/output_file.h"
-#include "launch/environment.h"
+#include "launch/launcher.h"
 #include "launch/place.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
@@ -198,7 +198,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
     // Before the options: whoever finds them wrong must know which rank it is.
     const auto environment = has_ranks(program.ranks) ? launch::current_environment()
                                                       : launch::Environment();
-    world = launch::world_from(environment, /*meets=*/false).value_or(World{});
+    world = launch::likely_world(environment);
     CommandLine line =
         parse_command_line(program.name, program.description, program.ranks,
                            {arguments.begin() + std::min(1, argc), arguments.end()});
@@ -211,6 +211,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       const launch::Place place = launch::place_of(line.place, environment);
       world = place.world;
       starts_ranks = place.starts_ranks;
+      line.options.own_device = world.own_device;
       // Who starts the ranks knows how many cards there are, --gpus may not.
       if (line.global_batch_size > 0) {
         line.options.batch_size = local_batch(line.global_batch_size, world.world_size);
