@@ -9,10 +9,11 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="files model data device comm shm launch training"
+lowest="files checkpoint model data device comm shm launch training"
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
+  [checkpoint]="files"
   [model]=""
   [device]=""
   [data]="device"
