@@ -9,7 +9,7 @@
 
 #include "data_parallel/card_threads.h"
 #include "device/card.h"
-#include "training/registry.h"
+#include "registry/registry.h"
 
 namespace lockstep::data_parallel {
 
@@ -34,7 +34,7 @@ using Reduction = void(size_t card, const Replicated& replicated);
 // tree: cards in pairs, the one adding the other's, then pairs of these, side by side:
 //   log2 N turns.
 // nccl: one ncclReduce a parameter, between CUDA devices.
-training::Registry<Reduction>& reductions();
+Registry<Reduction>& reductions();
 
 // "auto" becomes nccl between CUDA devices, else serial. Throws std::invalid_argument
 // for a way that the cards cannot go.
