@@ -6,8 +6,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "registry/registry.h"
 #include "training/options.h"
-#include "training/registry.h"
 
 namespace lockstep::cases {
 namespace {
@@ -44,7 +44,7 @@ void validate_peers(const Sweep& sweep) {
   const std::vector<std::string> known = {"c10d", "python", "bound", "libtorch"};
   for (const std::string& peer : sweep.peers) {
     if (std::find(known.begin(), known.end(), peer) == known.end()) {
-      training::throw_unknown_name("peer", peer, known);
+      throw_unknown_name("peer", peer, known);
     }
     const bool of_cuda = peer == "libtorch" || peer == "python";
     if (sweep.device != "cpu" && !of_cuda) {
@@ -97,7 +97,7 @@ void validate_dp(const Sweep& sweep) {
                         const std::vector<std::string>& all) {
     for (const std::string& name : names) {
       if (std::find(all.begin(), all.end(), name) == all.end()) {
-        training::throw_unknown_name(kind, name, all);
+        throw_unknown_name(kind, name, all);
       }
     }
   };
@@ -176,7 +176,7 @@ void validate(const Sweep& sweep) {
     if (mode == "all") continue;
     const auto& known = all_modes();
     if (std::find(known.begin(), known.end(), mode) == known.end()) {
-      training::throw_unknown_name("mode", mode, {"single", "dp", "ddp", "all"});
+      throw_unknown_name("mode", mode, {"single", "dp", "ddp", "all"});
     }
   }
   for (const int cards : sweep.gpus) {
@@ -186,7 +186,7 @@ void validate(const Sweep& sweep) {
     }
   }
   if (sweep.scaling != "weak" && sweep.scaling != "strong") {
-    training::throw_unknown_name("scaling", sweep.scaling, {"weak", "strong"});
+    throw_unknown_name("scaling", sweep.scaling, {"weak", "strong"});
   }
   require_at_least(1, "--batch-size", sweep.batch_size);
   require_at_least(1, "--steps", sweep.steps);

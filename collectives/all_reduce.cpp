@@ -4,7 +4,7 @@
 
 #include "collectives/all_reduce_algorithms.h"
 #include "collectives/collective.h"
-#include "training/registry.h"
+#include "registry/registry.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -32,7 +32,7 @@ std::vector<std::string> algorithm_names() {
 Collective all_reduce(int ranks, const std::string& algorithm) {
   const auto found = algorithms().find(algorithm);
   if (found == algorithms().end()) {
-    training::throw_unknown_name("algorithm", algorithm, algorithm_names());
+    throw_unknown_name("algorithm", algorithm, algorithm_names());
   }
   Collective collective;
   collective.name = "all_reduce";

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "training/registry.h"
+#include "registry/registry.h"
 
 namespace lockstep::collectives {
 
@@ -38,7 +38,7 @@ Collective make_collective(const std::string& name, const std::string& algorithm
   if (name == "reduce") return reduce();
   if (name == "reduce_scatter") return reduce_scatter(ranks);
   if (name == "all_gather") return all_gather(ranks);
-  training::throw_unknown_name("collective", name, collective_names());
+  throw_unknown_name("collective", name, collective_names());
 }
 
 }  // namespace lockstep::collectives

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <map>
@@ -139,8 +140,11 @@ DataLoader::DataLoader(const Samples& samples, at::ScalarType type,
 int64_t DataLoader::batches() const { return batches_in(sampler_.size(), options_); }
 
 DataLoader::Iterator DataLoader::begin() const {
+  std::vector<int64_t> indices = sampler_.indices();
+  const auto taken = std::min(sampler_.taken(), static_cast<int64_t>(indices.size()));
+  indices.erase(indices.begin(), indices.begin() + taken);
   return Iterator(
-      std::make_shared<BatchStream>(samples_, type_, sampler_.indices(), options_));
+      std::make_shared<BatchStream>(samples_, type_, std::move(indices), options_));
 }
 
 DataLoader::Iterator::Iterator(std::shared_ptr<BatchStream> stream)

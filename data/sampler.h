@@ -17,6 +17,12 @@ class Sampler {
   void set_epoch(int64_t epoch) { epoch_ = epoch; }
   // This rank's samples of the epoch, in order.
   virtual std::vector<int64_t> indices() const = 0;
+  // Of `epoch` this rank's first so many were taken before: the loader leaves them out.
+  void resume_at(int64_t epoch, int64_t taken) {
+    resumed_epoch_ = epoch;
+    taken_ = taken;
+  }
+  int64_t taken() const { return epoch_ == resumed_epoch_ ? taken_ : 0; }
   // How many they are, in every epoch.
   virtual int64_t size() const = 0;
 
@@ -25,6 +31,8 @@ class Sampler {
 
  private:
   int64_t epoch_ = 0;
+  int64_t resumed_epoch_ = 0;
+  int64_t taken_ = 0;
 };
 
 // In the data set's own order, for evaluation: rank r of w takes [r::w] without

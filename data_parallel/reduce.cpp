@@ -81,8 +81,8 @@ void reduce_nccl(size_t card, Replicated& all) {
 
 }  // namespace
 
-training::Registry<Reduction>& reductions() {
-  static training::Registry<Reduction> known(
+Registry<Reduction>& reductions() {
+  static Registry<Reduction> known(
       "reduction",
       {{"serial", &reduce_serial}, {"tree", &reduce_tree}, {"nccl", &reduce_nccl}});
   return known;

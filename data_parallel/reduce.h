@@ -10,7 +10,7 @@
 
 #include "data_parallel/card_threads.h"
 #include "device/card.h"
-#include "training/registry.h"
+#include "registry/registry.h"
 
 namespace lockstep::data_parallel {
 
@@ -41,7 +41,7 @@ using Reduction = void(size_t card, Replicated& replicated);
 // tree: cards in pairs, the one's gradients added to the other's, then pairs of these,
 //   side by side: log2 N turns. A combining tree (Yew, Tzeng and Lawrie, 1987).
 // nccl: one ncclReduce a parameter, between CUDA devices.
-training::Registry<Reduction>& reductions();
+Registry<Reduction>& reductions();
 
 // "auto" becomes nccl between CUDA devices, else serial. Throws std::invalid_argument
 // for a way that the cards cannot go.

@@ -78,11 +78,11 @@ Tensors forward_network(torch::nn::Module& replica, const Tensors& inputs) {
   return {dynamic_cast<torch::nn::SequentialImpl&>(replica).forward(inputs.at(0))};
 }
 
-training::Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
-                            const DataParallelOptions&, StepMeter&)>&
+Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
+                  const DataParallelOptions&, StepMeter&)>&
 all_steps() {
-  static training::Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
-                                     const DataParallelOptions&, StepMeter&)>
+  static Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
+                           const DataParallelOptions&, StepMeter&)>
       known("dp-steps", {{"lockstep", &make_ours}, {"libtorch", &make_libtorchs}});
   return known;
 }

@@ -10,8 +10,8 @@
 
 #include "device/card.h"
 #include "model/networks.h"
+#include "registry/registry.h"
 #include "training/options.h"
-#include "training/registry.h"
 #include "training/step_meter.h"
 
 namespace lockstep::data_parallel {
@@ -43,8 +43,8 @@ using StepsPtr = std::unique_ptr<Steps>;
 
 // "lockstep": DataParallel (data_parallel.h). "libtorch":
 // torch::nn::parallel::data_parallel, between CUDA devices.
-training::Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
-                            const training::DataParallelOptions&, StepMeter&)>&
+Registry<StepsPtr(const Network&, Forward, const std::vector<Card>&,
+                  const training::DataParallelOptions&, StepMeter&)>&
 all_steps();
 
 // Looks at the options of DataParallel before any step. Throws std::invalid_argument

@@ -42,12 +42,12 @@ std::vector<at::Tensor> tensors_of(const NamedParameters& parameters) {
   return tensors;
 }
 
-training::Registry<ReducerFactory>& reducers() {
-  static training::Registry<ReducerFactory> known("reducer",
-                                                  {{"naive", &make_naive_reducer},
-                                                   {"flat", &make_flat_reducer},
-                                                   {"bucketed", &make_bucketed_reducer},
-                                                   {"c10d", &make_c10d_reducer}});
+Registry<ReducerFactory>& reducers() {
+  static Registry<ReducerFactory> known("reducer",
+                                        {{"naive", &make_naive_reducer},
+                                         {"flat", &make_flat_reducer},
+                                         {"bucketed", &make_bucketed_reducer},
+                                         {"c10d", &make_c10d_reducer}});
   return known;
 }
 

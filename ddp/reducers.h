@@ -8,8 +8,8 @@
 #include "comm/process_group.h"
 #include "ddp/reducer.h"
 #include "model/networks.h"
+#include "registry/registry.h"
 #include "training/options.h"
-#include "training/registry.h"
 #include "training/step_meter.h"
 
 namespace c10d {
@@ -42,7 +42,7 @@ c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(comm::ProcessGroup& group,
 
 using ReducerFactory = ReducerPtr(const NamedParameters&, comm::ProcessGroup&,
                                   const TrainOptions&);
-training::Registry<ReducerFactory>& reducers();
+Registry<ReducerFactory>& reducers();
 
 // Throws std::invalid_argument where the options name none of them, or ask it for what
 // it does not do.

@@ -9,10 +9,12 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="files model data device comm shm launch training"
+lowest="files registry checkpoint model data device comm shm launch training"
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
+  [registry]=""
+  [checkpoint]="files device training/observer.h"
   [model]=""
   [device]=""
   [data]="device"

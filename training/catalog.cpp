@@ -203,8 +203,10 @@ data::Dataset load_dataset(const TrainOptions& options) {
 
 SamplerPtr make_sampler(const std::string& usual, int64_t size,
                         const TrainOptions& options, const World& world) {
-  return samplers().at(options.sampler.empty() ? usual : options.sampler)(size, options,
-                                                                          world);
+  const std::string& name = options.sampler.empty() ? usual : options.sampler;
+  SamplerPtr sampler = samplers().at(name)(size, options, world);
+  sampler->resume_at(options.start.epoch, options.start.samples / world.world_size);
+  return sampler;
 }
 
 DataLoader make_loader(const data::Dataset& dataset, const data::Sampler& sampler,

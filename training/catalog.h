@@ -13,8 +13,8 @@
 #include "device/card.h"
 #include "launch/world.h"
 #include "model/networks.h"
+#include "registry/registry.h"
 #include "training/options.h"
-#include "training/registry.h"
 
 namespace lockstep::training {
 

@@ -59,6 +59,7 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_flag("--eval", options.eval, "accuracy on the test set at the end");
   app.add_flag("--memory-timeline", options.memory_timeline,
                "the cards' memory over the last step, into the report file");
+  checkpoint::bind(app, options.checkpoint);
 }
 
 void bind_accumulate(CLI::App& app, TrainOptions& options) {
@@ -262,6 +263,7 @@ CommandLine parse_command_line(const std::string& program,
   take_device_ids(options, app.count("--gpus") > 0);
   if (app.count("--dataset") == 0) options.dataset = usual_dataset(options.model);
   validate(options);
+  checkpoint::validate(options.checkpoint);
   refuse_idle(app, options);
   if (options.memory_timeline && line.report_file.empty()) {
     throw std::invalid_argument(

@@ -9,12 +9,19 @@
 namespace torch::nn {
 class Module;
 }
+namespace torch::optim {
+class SGD;
+}
 
 namespace lockstep::training {
 
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
+
+  // Where both have their first values, which an observer may replace.
+  virtual void built(const torch::nn::Module& /*model*/,
+                     torch::optim::SGD& /*optimizer*/) {}
 
   // Before the first step: how many there will be.
   virtual void planned(int64_t /*steps*/) {}
@@ -31,6 +38,10 @@ class StepObserver {
   // it and `step_ms` are NaN where they are still on their way from the card.
   virtual void after_step(int64_t /*step*/, int64_t /*epoch*/, double /*loss*/,
                           int64_t /*samples*/, double /*step_ms*/) {}
+
+  // After every optimizer step, and after what is told above: how many have been taken,
+  // and how many samples of the epoch, by this rank. A resumed run's count as well.
+  virtual void stands(int64_t /*steps*/, int64_t /*epoch*/, int64_t /*samples*/) {}
 
   // Once, with the trained model.
   virtual void finished(const torch::nn::Module& /*model*/) {}

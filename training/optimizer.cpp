@@ -9,7 +9,9 @@ Optimizer::Optimizer(const Network& model, const TrainOptions& options,
                                                  .momentum(options.momentum)
                                                  .weight_decay(options.weight_decay)),
       tags_(model::trained_parameters(model)),
-      accumulate_(options.accumulate) {}
+      accumulate_(options.accumulate) {
+  for (const auto& observer : options.observers) observer->built(*model, sgd_);
+}
 
 void Optimizer::zero_grad() {
   meter_.enter(Phase::optimizer);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/options.h"
+
 namespace lockstep::training {
 
 class StepObserver;
@@ -129,6 +131,10 @@ struct TrainOptions {
   // A rank that waits longer for another, at the start or in a collective, gives up.
   // PyTorch's stores wait as long.
   int64_t timeout_s = 300;
+
+  // What is kept of the run on disk; and where it begins, if not at the beginning.
+  checkpoint::CheckpointOptions checkpoint;
+  checkpoint::Start start;
 
   // Called around every local batch and after every step, in this order.
   std::vector<std::shared_ptr<StepObserver>> observers;

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <thread>
 
+#include "checkpoint/run_checkpoint.h"
 #include "comm/process_group.h"
 #include "files/output_file.h"
 #include "launch/launcher.h"
@@ -110,11 +111,31 @@ void try_first_sample(const TrainOptions& options) {
   }
 }
 
+void keep_checkpoints(TrainOptions& options, const World& world) {
+  if (options.checkpoint.folder.empty()) return;
+  if (options.ddp.shard_optimizer && options.momentum != 0) {
+    throw std::invalid_argument(
+        "--checkpoint keeps momentum that rank 0 holds, and --shard-optimizer shares "
+        "it "
+        "out; leave one of them out");
+  }
+  const checkpoint::Metadata agree = {{"--model", options.model},
+                                      {"--dataset", options.dataset},
+                                      {"--precision", options.precision},
+                                      {"--momentum", std::to_string(options.momentum)},
+                                      {"--seed", std::to_string(options.seed)}};
+  const auto kept = std::make_shared<checkpoint::RunCheckpoint>(
+      options.checkpoint, agree, world.rank, world.world_size);
+  options.start = kept->start();
+  options.observers.push_back(kept);
+}
+
 void run_rank(const Program& program, const TrainFunction& train, CommandLine line,
               const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
   line.options.observers.push_back(std::make_shared<AtStartLine>());
+  keep_checkpoints(line.options, world);
   std::shared_ptr<Trace> trace;
   if (!line.trace_file.empty()) {
     trace = make_trace(line.trace_file, world.rank);

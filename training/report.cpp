@@ -87,7 +87,8 @@ std::string to_json(const TrainReport& report) {
                      {"allocator_peak_bytes", card.allocator_peak_bytes}});
     if (card.timeline) cards.back()["timeline"] = timeline_to_json(*card.timeline);
   }
-  return Json{{"epochs", report.epochs},
+  return Json{{"first_step", report.first_step},
+              {"epochs", report.epochs},
               {"losses", report.losses},
               {"samples", report.samples},
               {"step_ms", report.step_ms},
@@ -105,6 +106,7 @@ std::string to_json(const TrainReport& report) {
 TrainReport report_from_json(const std::string& text) {
   const Json json = Json::parse(text);
   TrainReport report;
+  report.first_step = json.value("first_step", int64_t{0});
   json.at("epochs").get_to(report.epochs);
   json.at("losses").get_to(report.losses);
   json.at("samples").get_to(report.samples);
@@ -138,7 +140,7 @@ void write_report(const TrainReport& report, const std::string& path) {
 void write_metrics(const TrainReport& report, const std::string& path) {
   std::string lines;
   for (size_t step = 0; step < report.losses.size(); ++step) {
-    lines += Json{{"step", step},
+    lines += Json{{"step", report.first_step + static_cast<int64_t>(step)},
                   {"epoch", report.epochs[step]},
                   {"loss", report.losses[step]},
                   {"samples", report.samples[step]},

@@ -39,6 +39,7 @@ struct CardMemory {
 };
 
 struct TrainReport {
+  int64_t first_step = 0;  // of a resumed run: how many were taken before
   // One entry an optimizer step.
   std::vector<int64_t> epochs;
   std::vector<double> losses;    // mean over the global batch

@@ -84,6 +84,10 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
                      const std::vector<Card>& cards)
     : options_(options), rank_(world.rank), cards_(cards), begin_(cards.front()) {
   for (const Card& card : cards_) card.reset_peaks();
+  steps_ = report_.first_step = options.start.step;
+  epoch_ = options.start.epoch;
+  samples_of_epoch_ = options.start.samples / world.world_size;
+  batches_of_epoch_ = samples_of_epoch_ > 0 ? 1 : 0;
   report_.threads_per_card = cards_.front().threads();
   const Card& card = cards_.front();
   report_.device = card.emulated() ? "cpu" : "cuda";
@@ -102,10 +106,11 @@ void StepMeter::start(int64_t batches) {
                  : options_.steps;
   for (const auto& observer : options_.observers) observer->planned(planned_);
   if (group_ != nullptr) group_->take_busy_ms();
-  between_steps(0);
+  between_steps(steps_);
   begin_ = device::Mark(cards_.front());
   begin(Phase::data);
   begin_recording();
+  if (done()) return end_training();  // resumed at its end
   for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
 }
 
@@ -142,6 +147,7 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
         card_loss_of_step_.defined() ? card_loss_of_step_ + value : value;
   }
   samples_of_step_ += samples;
+  samples_of_epoch_ += samples;
   ++batches_of_epoch_;
   for (const auto& observer : options_.observers) {
     observer->after_batch(steps_, batch_of_step_);
@@ -182,6 +188,7 @@ void StepMeter::end_step(int64_t samples) {
   }
   for (const auto& observer : options_.observers) {
     observer->after_step(steps_, epoch_, loss, samples, step_ms);
+    observer->stands(steps_ + 1, epoch_, samples_of_epoch_);
   }
   ++steps_;
   batch_of_step_ = samples_of_step_ = 0;
@@ -223,7 +230,7 @@ void StepMeter::read_steps() {
   for (const Step& step : unread_) {
     const double loss =
         step.loss.item<double>() / static_cast<double>(options_.accumulate);
-    check_finite(loss, static_cast<int64_t>(report_.losses.size()), rank_);
+    check_finite(loss, report_.first_step + std::ssize(report_.losses), rank_);
     report_.losses.push_back(loss);
     read_times(step);
   }
@@ -238,6 +245,7 @@ void StepMeter::end_epoch() {
                              "; try a smaller one, or leave out --drop-last");
   }
   ++epoch_;
+  samples_of_epoch_ = 0;
   if (done() && steps_ == 0) {
     throw std::runtime_error("--accumulate " + std::to_string(options_.accumulate) +
                              ": all epochs held fewer local batches than that, and no "

@@ -108,6 +108,7 @@ class StepMeter {
   int64_t epoch_ = 0;
   int64_t batch_of_step_ = 0;
   int64_t batches_of_epoch_ = 0;
+  int64_t samples_of_epoch_ = 0;
   int64_t samples_of_step_ = 0;
   double loss_of_step_ = 0;       // sum over the step's local batches
   at::Tensor card_loss_of_step_;  // the same, where losses stay on the card

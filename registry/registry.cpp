@@ -1,10 +1,10 @@
-#include "training/registry.h"
+#include "registry/registry.h"
 
 #include <algorithm>
 #include <numeric>
 #include <stdexcept>
 
-namespace lockstep::training {
+namespace lockstep {
 namespace {
 
 // Levenshtein's distance from what was typed to a name. Letters to add count half:
@@ -42,4 +42,4 @@ void throw_unknown_name(const std::string& kind, const std::string& name,
   throw std::invalid_argument(message + " Known: " + list);
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep::training {
+namespace lockstep {
 
 // Throws std::invalid_argument: "unknown model 'mpl'; did you mean 'mlp'? known: ...".
 [[noreturn]] void throw_unknown_name(const std::string& kind, const std::string& name,
@@ -44,4 +44,4 @@ class Registry {
   std::map<std::string, std::function<Factory>> factories_;
 };
 
-}  // namespace lockstep::training
+}  // namespace lockstep

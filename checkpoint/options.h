@@ -1,0 +1,31 @@
+// What a run can be told of checkpoints, and where a resumed one begins.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace lockstep::checkpoint {
+
+struct CheckpointOptions {
+  std::string folder;  // empty: none are made
+  // Optimizer steps from one to the next; 0: one, at the end.
+  int64_t every = 0;
+  int64_t keep = 3;
+  bool resume = false;
+};
+
+struct Start {
+  int64_t step = 0;  // that many were taken
+  int64_t epoch = 0;
+  int64_t samples = 0;  // that the epoch's order had given, to all ranks
+};
+
+void bind(CLI::App& app, CheckpointOptions& options);
+// Throws std::invalid_argument naming the first option whose value cannot be.
+void validate(const CheckpointOptions& options);
+
+}  // namespace lockstep::checkpoint
