@@ -93,7 +93,7 @@ TEST(RollCall, TwoThatWereToldOneRankAreNamedAtOnce) {
   Meeting meeting;
   meeting.world_size = 3;
   meeting.port = 29500;
-  meeting.timeout = std::chrono::hours(1);
+  meeting.timeout = kTestTimeout;
   const Words words =
       told({0, 1, 1}, meeting, [&](const Meeting& mine) { await_all(*store, mine); });
   EXPECT_EQ(
