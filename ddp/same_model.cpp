@@ -38,12 +38,19 @@ std::string line_or_none(const Lines& lines, size_t i) {
 
 }  // namespace
 
-void check_same_model(const Network& model, comm::ProcessGroup& group) {
-  const std::vector<std::string> all = group.all_gather(description(model));
+void check_same_model(const Network& model, comm::ProcessGroup& group,
+                      int64_t first_step) {
+  const std::vector<std::string> all =
+      group.all_gather(std::to_string(first_step) + "\n" + description(model));
   for (size_t rank = 1; rank < all.size(); ++rank) {
     if (all[rank] == all[0]) continue;
     const Lines mine = lines_of(all[rank]);
     const Lines wanted = lines_of(all[0]);
+    if (mine[0] != wanted[0]) {
+      throw std::runtime_error("rank " + std::to_string(rank) + " begins after step " +
+                               mine[0] + " and rank 0 after step " + wanted[0] +
+                               "; give a --checkpoint folder that all machines see");
+    }
     size_t i = 0;
     while (line_or_none(mine, i) == line_or_none(wanted, i)) ++i;
     throw std::runtime_error(

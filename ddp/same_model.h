@@ -11,7 +11,8 @@ namespace lockstep::ddp {
 
 // Collective. Names, types, shapes and what is trained of parameters and buffers must
 // be rank 0's; else every rank throws the same std::runtime_error, naming the first
-// rank that differs and where.
-void check_same_model(const Network& model, comm::ProcessGroup& group);
+// rank that differs and where. And all begin after the same step, where they resume.
+void check_same_model(const Network& model, comm::ProcessGroup& group,
+                      int64_t first_step = 0);
 
 }  // namespace lockstep::ddp

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "launch/listener.h"
 #include "launch/process.h"
 #include "tests/test_folder.h"
 
@@ -91,21 +92,22 @@ TEST_P(EachProgram, AResumedRunIsTheOneThatNeverStopped) {
        {std::string(" --model convnet --batch-size 32 --momentum 0.9 --num-workers 1"),
         // Ten or five batches an epoch, so that 10 is where one ends and 13 is inside.
         std::string(" --model mlp --batch-size 6000 --weight-decay 0.01")}) {
-    for (const std::string& stop : {std::string("10"), std::string("13")}) {
-      const std::string all = GetParam() + work;
-      std::map<int64_t, double> whole;
+    const std::string all = GetParam() + work;
+    const std::string once = "whole" + std::to_string(work.size());
+    std::map<int64_t, double> whole;
+    train_on(all + " --steps 20", once, whole);
+    EXPECT_EQ(whole.size(), 20U);
+    EXPECT_EQ(last_of(once), checkpoints(once) + "/step-00000020");
+    for (const std::string stop : {"10", "13"}) {
       std::map<int64_t, double> parts;
       const std::string id = std::to_string(work.size()) + stop;
-      train_on(all + " --steps 20", "whole" + id, whole);
       train_on(all + " --steps " + stop, "parts" + id, parts);
       train_on(all + " --steps 20 --resume", "parts" + id, parts);
-      EXPECT_EQ(whole.size(), 20U);
       EXPECT_EQ(parts, whole) << all << " stopped at " << stop;
-      EXPECT_EQ(last_of("whole" + id), checkpoints("whole" + id) + "/step-00000020");
       for (const char* file :
            {"manifest", "model.safetensors", "optimizer.safetensors", "state.json"}) {
         EXPECT_EQ(content(last_of("parts" + id) + "/" + file),
-                  content(last_of("whole" + id) + "/" + file))
+                  content(last_of(once) + "/" + file))
             << file;
       }
     }
@@ -182,6 +184,39 @@ TEST_F(ResumeTest, WhatDoesNotFitIsRefusedInOneLine) {
   const Ended at_its_end = train(line + " --resume", "run");
   EXPECT_EQ(at_its_end.code, 0) << at_its_end.err;
   EXPECT_EQ(content(folder_ / "metrics"), "") << "nothing was left to do";
+}
+
+// Machines that do not see the same folder.
+TEST_F(ResumeTest, RanksThatBeginAtDifferentStepsAreTold) {
+  ASSERT_EQ(train("ddp --model linear --steps 2", "there").code, 0);
+  const std::string port = std::to_string(launch::Listener().port());
+  std::vector<launch::Process> ranks;
+  for (const std::string rank : {"0", "1"}) {
+    launch::Command command;
+    command.argv = {from_environment("LOCKSTEP_BIN") + "/ddp",
+                    "--model",
+                    "linear",
+                    "--device",
+                    "cpu",
+                    "--steps",
+                    "4",
+                    "--resume",
+                    "--checkpoint",
+                    checkpoints(rank == "0" ? "there" : "elsewhere")};
+    command.extra_env = {{"RANK", rank},
+                         {"WORLD_SIZE", "2"},
+                         {"MASTER_ADDR", "127.0.0.1"},
+                         {"MASTER_PORT", port}};
+    command.out = command.err = launch::Output::kCapture;
+    ranks.emplace_back(command);
+  }
+  EXPECT_EQ(ranks[0].wait().code, 1);
+  EXPECT_EQ(ranks[1].wait().code, 1);
+  EXPECT_NE(ranks[0].err().find(
+                "ddp: rank 1 begins after step 0 and rank 0 after step 2; give a "
+                "--checkpoint folder that all machines see\n"),
+            std::string::npos)
+      << ranks[0].err();
 }
 
 // Names and shapes are those of the Python networks, buffers as well.

@@ -86,14 +86,15 @@ class KinetoTrace final : public Trace {
   KinetoTrace(const KinetoTrace&) = delete;
   KinetoTrace& operator=(const KinetoTrace&) = delete;
 
-  void planned(int64_t steps) override {
-    constexpr int64_t kWarmUp = 3;
-    constexpr int64_t kSteps = 3;
-    first_ = std::min(kWarmUp, std::max<int64_t>(0, steps - kSteps));
-    end_ = std::min(steps, first_ + kSteps);
-  }
+  void planned(int64_t steps) override { planned_ = steps; }
 
   void between_steps(int64_t next) override {
+    if (first_ < 0) {  // a resumed run begins later
+      constexpr int64_t kWarmUp = 3;
+      constexpr int64_t kSteps = 3;
+      first_ = next + std::min(kWarmUp, std::max<int64_t>(0, planned_ - next - kSteps));
+      end_ = std::min(planned_, first_ + kSteps);
+    }
     step_.reset();
     if (next == first_) start();
     if (next == end_) result_ = stop();
@@ -147,7 +148,8 @@ class KinetoTrace final : public Trace {
   // Looked for before training: what is wrong is told then.
   const std::string place_ = files::temporary_place("--trace");
   const int rank_;
-  int64_t first_ = 0;
+  int64_t planned_ = 0;
+  int64_t first_ = -1;
   int64_t end_ = 0;
   std::optional<LaneName> lane_;  // there while a trace is being made
   std::optional<at::RecordFunction> step_;
