@@ -111,9 +111,11 @@ Tensors DataParallel::forward(const Tensors& inputs) {
   threads_.run(rows.size(), [&](size_t replica) {
     Tensors pieces = scatter_and_replicate(replica, inputs, all_rows, copying);
     enter(replica, Phase::forward);
-    const device::StageScope stage("forward");
-    outputs[replica] = forward_(replicas_[replica], pieces);
-    pieces.clear();
+    {
+      const device::StageScope stage("forward");
+      outputs[replica] = forward_(replicas_[replica], pieces);
+      pieces.clear();
+    }
     enter(replica, Phase::exposed_comm);
   });
 

@@ -115,9 +115,8 @@ void keep_checkpoints(TrainOptions& options, const World& world) {
   if (options.checkpoint.folder.empty()) return;
   if (options.ddp.shard_optimizer && options.momentum != 0) {
     throw std::invalid_argument(
-        "--checkpoint keeps momentum that rank 0 holds, and --shard-optimizer shares "
-        "it "
-        "out; leave one of them out");
+        "--checkpoint keeps the momentum that rank 0 holds, and --shard-optimizer "
+        "shares it out; leave one of them out");
   }
   const checkpoint::Metadata agree = {{"--model", options.model},
                                       {"--dataset", options.dataset},
