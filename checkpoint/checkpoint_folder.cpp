@@ -9,16 +9,17 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <random>
 #include <stdexcept>
 
 #include "checkpoint/manifest.h"
+#include "files/open_file.h"
 #include "files/output_file.h"
 
 namespace lockstep::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
+using files::OpenFile;
 
 constexpr const char* kManifest = "manifest";
 constexpr const char* kLatest = "latest";
@@ -32,56 +33,35 @@ constexpr const char* kUnfinished = ".unfinished-";
                            "; free some space or give another --checkpoint");
 }
 
-// Closed with the scope.
-class OpenPath {
- public:
-  OpenPath(const std::string& path, int flags)
-      : fd_(open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
-  OpenPath(const OpenPath&) = delete;
-  OpenPath& operator=(const OpenPath&) = delete;
-  ~OpenPath() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 // To the disk: a rename that is there after a power cut, and its files not, is worse
 // than neither.
 void sync_folder(const std::string& path) {
-  const OpenPath folder(path, O_RDONLY | O_DIRECTORY);
-  if (folder.get() < 0 || fsync(folder.get()) != 0) fail("cannot write", path);
+  const OpenFile folder(path, O_RDONLY | O_DIRECTORY);
+  if (!folder.is_open() || fsync(folder.fd()) != 0) fail("cannot write", path);
 }
 
 void write_synced(const std::string& path,
                   const std::vector<std::string_view>& pieces) {
-  const OpenPath file(path, O_WRONLY | O_CREAT | O_EXCL);
-  if (file.get() < 0) fail("cannot write", path);
-  for (std::string_view piece : pieces) {
-    while (!piece.empty()) {
-      const ssize_t wrote = write(file.get(), piece.data(), piece.size());
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) fail("cannot write", path);
-      piece.remove_prefix(static_cast<size_t>(wrote));
-    }
+  const OpenFile file(path, O_WRONLY | O_CREAT | O_EXCL);
+  if (!file.is_open()) fail("cannot write", path);
+  for (const std::string_view piece : pieces) {
+    if (!file.write(piece)) fail("cannot write", path);
   }
-  if (fsync(file.get()) != 0) fail("cannot write", path);
+  if (fsync(file.fd()) != 0) fail("cannot write", path);
 }
 
 // Throws std::runtime_error for a file that is not there or cannot be read.
 std::string read_whole(const std::string& path) {
-  const OpenPath file(path, O_RDONLY);
+  const OpenFile file(path, O_RDONLY);
   std::error_code error;
   const auto size = fs::file_size(path, error);
-  if (file.get() < 0 || error) {
+  if (!file.is_open() || error) {
     throw std::runtime_error(
         path + " cannot be read: " + (error ? error.message() : std::strerror(errno)));
   }
   std::string bytes(size, '\0');
   for (size_t done = 0; done < bytes.size();) {
-    const ssize_t got = read(file.get(), bytes.data() + done, bytes.size() - done);
+    const ssize_t got = read(file.fd(), bytes.data() + done, bytes.size() - done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       throw std::runtime_error(path + " cannot be read: " + std::strerror(errno));
@@ -122,12 +102,7 @@ std::vector<int64_t> steps_in(const std::string& folder) {
   return steps;
 }
 
-std::string unfinished_name() {
-  std::random_device random;
-  char name[40];
-  std::snprintf(name, sizeof(name), "%s%08x%08x", kUnfinished, random(), random());
-  return name;
-}
+std::string unfinished_name() { return kUnfinished + files::random_digits(); }
 
 // There is nothing better to do about what cannot be removed than to try again at the
 // next checkpoint.

@@ -10,30 +10,16 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 #include <stdexcept>
 
+#include "tests/error_of.h"
 #include "tests/test_folder.h"
+#include "tests/text_file.h"
 
 namespace lockstep::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string content(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "none";
-}
 
 // What a step's files hold: of this step and no other.
 std::string model_of(int64_t step) {
@@ -79,7 +65,7 @@ TEST_F(CheckpointFolderTest, TheLastOnesAreKept) {
   for (const int64_t step : {0, 5, 10, 15, 100000000}) {
     save(writer, step);
     EXPECT_EQ(newest_whole(), step);
-    EXPECT_EQ(content(folder_ + "/latest"), folder_name(step) + "\n");
+    EXPECT_EQ(read_text(folder_ + "/latest"), folder_name(step) + "\n");
   }
   EXPECT_EQ(place_.names().size(), 2U + 1 + 3 * 4);
   EXPECT_FALSE(fs::exists(folder_ + "/step-00000005"));
@@ -100,7 +86,7 @@ TEST_F(CheckpointFolderTest, ADamagedOneIsNamedAndTheOneBeforeTaken) {
   std::minstd_rand random(3);
   for (int place = 0; place < 500; ++place) {
     const std::string& file = files[random() % files.size()];
-    const std::string good = content(file);
+    const std::string good = read_text(file);
     std::string bad = good;
     if (place % 2 == 0) {
       bad[random() % bad.size()] ^= static_cast<char>(1U << random() % 8);

@@ -9,8 +9,9 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <random>
 #include <stdexcept>
+
+#include "files/open_file.h"
 
 namespace lockstep::files {
 namespace {
@@ -45,43 +46,14 @@ std::string target_of(const std::string& path) {
   return target.string();
 }
 
-// Closed with the scope; errno stays what it was.
-class OpenFile {
- public:
-  OpenFile(const std::string& path, int flags)
-      : fd_(open(path.c_str(), flags | O_WRONLY | O_CLOEXEC, 0666)) {}
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile() {
-    const int reason = errno;
-    if (is_open()) close(fd_);
-    errno = reason;
-  }
-
-  bool is_open() const { return fd_ >= 0; }
-  // Else errno tells why not.
-  bool take(const std::string& text) const {
-    for (size_t done = 0; done < text.size();) {
-      const ssize_t wrote = write(fd_, text.data() + done, text.size() - done);
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return false;
-      done += static_cast<size_t>(wrote);
-    }
-    return true;
-  }
-
- private:
-  int fd_;
-};
-
 // What a file is written as before it takes its place; gone with the scope unless it
 // took it. Else errno tells why not.
 class FileBeside {
  public:
   explicit FileBeside(const std::string& target)
-      : path_(target + random_ending()),
+      : path_(target + ".tmp-" + random_digits()),
         // O_EXCL: never what somebody else has put there, nor where his link leads.
-        file_(path_, O_CREAT | O_EXCL) {}
+        file_(path_, O_WRONLY | O_CREAT | O_EXCL) {}
   FileBeside(const FileBeside&) = delete;
   FileBeside& operator=(const FileBeside&) = delete;
   ~FileBeside() {
@@ -97,26 +69,19 @@ class FileBeside {
   }
 
  private:
-  static std::string random_ending() {
-    std::random_device random;
-    char ending[32];
-    std::snprintf(ending, sizeof(ending), ".tmp-%08x%08x", random(), random());
-    return ending;
-  }
-
   std::string path_;
   OpenFile file_;
   bool moved_ = false;
 };
 
 bool write_in_place(const std::string& text, const std::string& target) {
-  const OpenFile file(target, O_TRUNC);
-  return file.is_open() && file.take(text);
+  const OpenFile file(target, O_WRONLY | O_TRUNC);
+  return file.is_open() && file.write(text);
 }
 
 bool write_beside(const std::string& text, const std::string& target) {
   FileBeside beside(target);
-  return beside.file().is_open() && beside.file().take(text) && beside.move_to(target);
+  return beside.file().is_open() && beside.file().write(text) && beside.move_to(target);
 }
 
 }  // namespace

@@ -6,36 +6,22 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
 
+#include "tests/error_of.h"
 #include "tests/test_folder.h"
+#include "tests/text_file.h"
 
 namespace lockstep::files {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "none";
-}
-
 class OutputFileTest : public testing::Test {
  protected:
   size_t files() const { return folder_.names().size(); }
-  static std::string content(const fs::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-
   TestFolder folder_;
 };
 
@@ -66,7 +52,7 @@ TEST_F(OutputFileTest, ANewFileReplacesTheOldOneInOneStep) {
   std::string text;
   reader >> text;
   EXPECT_EQ(text, "old");
-  EXPECT_EQ(content(path), "new\n");
+  EXPECT_EQ(read_text(path), "new\n");
   EXPECT_EQ(files(), 1U) << "nothing temporary is left";
 }
 
@@ -77,8 +63,8 @@ TEST_F(OutputFileTest, NobodyKnowsTheTemporaryNameBefore) {
   fs::create_symlink(folder_ / "precious", guess);
   check_writable(folder_ / "file", "--trace");
   write_whole("text", folder_ / "file");
-  EXPECT_EQ(content(folder_ / "file"), "text");
-  EXPECT_EQ(content(folder_ / "precious"), "kept");
+  EXPECT_EQ(read_text(folder_ / "file"), "text");
+  EXPECT_EQ(read_text(folder_ / "precious"), "kept");
   EXPECT_TRUE(fs::is_symlink(guess));
 }
 
@@ -97,7 +83,7 @@ TEST_F(OutputFileTest, ALinkStaysALinkAndAPipeAPipe) {
   check_writable(link, "--report-file");
   write_whole("text\n", link);
   EXPECT_TRUE(fs::is_symlink(link));
-  EXPECT_EQ(content(target), "text\n");
+  EXPECT_EQ(read_text(target), "text\n");
 
   const fs::path pipe = folder_ / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
@@ -116,7 +102,7 @@ TEST_F(OutputFileTest, WritableIsAskedBeforeTraining) {
   EXPECT_EQ(files(), 0U) << "asking leaves nothing behind";
   std::ofstream(path) << "old";
   check_writable(path, "--metrics-file");
-  EXPECT_EQ(content(path), "old");
+  EXPECT_EQ(read_text(path), "old");
 
   const std::string way_out = "; give a path in a folder that exists and is yours";
   const std::string missing = folder_ / "no/file";
@@ -141,7 +127,7 @@ TEST_F(OutputFileTest, ALinkMayBeThereBeforeItsFile) {
   check_writable(second, "--report-file");
   write_whole("text\n", second);
   EXPECT_TRUE(fs::is_symlink(link) && fs::is_symlink(second));
-  EXPECT_EQ(content(folder_ / "folder/new"), "text\n");
+  EXPECT_EQ(read_text(folder_ / "folder/new"), "text\n");
 
   const fs::path round = folder_ / "round";
   fs::create_symlink("round", round);

@@ -15,18 +15,9 @@
 
 #include "launch/process.h"
 #include "tests/test_folder.h"
+#include "tests/text_file.h"
 
 namespace lockstep {
-
-inline std::string read_text(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
-inline void write_text(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
 
 inline std::string program_path(const std::string& name) {
   return std::string(std::getenv("LOCKSTEP_BIN")) + "/" + name;

@@ -12,6 +12,7 @@
 #include "launch/listener.h"
 #include "launch/process.h"
 #include "tests/test_folder.h"
+#include "tests/text_file.h"
 
 namespace lockstep {
 namespace {
@@ -21,12 +22,6 @@ namespace fs = std::filesystem;
 std::string from_environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "unset: use ctest" : value;
-}
-
-std::string content(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
 }
 
 struct Ended {
@@ -76,7 +71,7 @@ class ResumeTest : public testing::Test {
   }
 
   std::string last_of(const std::string& name) const {
-    const std::string latest = content(checkpoints(name) + "/latest");
+    const std::string latest = read_text(checkpoints(name) + "/latest");
     return checkpoints(name) + "/" + latest.substr(0, latest.size() - 1);
   }
 
@@ -106,8 +101,8 @@ TEST_P(EachProgram, AResumedRunIsTheOneThatNeverStopped) {
       EXPECT_EQ(parts, whole) << all << " stopped at " << stop;
       for (const char* file :
            {"manifest", "model.safetensors", "optimizer.safetensors", "state.json"}) {
-        EXPECT_EQ(content(last_of("parts" + id) + "/" + file),
-                  content(last_of(once) + "/" + file))
+        EXPECT_EQ(read_text(last_of("parts" + id) + "/" + file),
+                  read_text(last_of(once) + "/" + file))
             << file;
       }
     }
@@ -155,8 +150,8 @@ TEST_F(ResumeTest, ADamagedCheckpointCostsItsStepsAlone) {
             std::string::npos)
       << ended.err;
   EXPECT_NE(ended.err.find("resuming after step 2"), std::string::npos) << ended.err;
-  EXPECT_EQ(content(last_of("run") + "/manifest"),
-            content(last_of("whole") + "/manifest"));
+  EXPECT_EQ(read_text(last_of("run") + "/manifest"),
+            read_text(last_of("whole") + "/manifest"));
 }
 
 TEST_F(ResumeTest, WhatDoesNotFitIsRefusedInOneLine) {
@@ -183,7 +178,7 @@ TEST_F(ResumeTest, WhatDoesNotFitIsRefusedInOneLine) {
   expect(sharded.err, "--shard-optimizer shares it out; leave one of them out");
   const Ended at_its_end = train(line + " --resume", "run");
   EXPECT_EQ(at_its_end.code, 0) << at_its_end.err;
-  EXPECT_EQ(content(folder_ / "metrics"), "") << "nothing was left to do";
+  EXPECT_EQ(read_text(folder_ / "metrics"), "") << "nothing was left to do";
 }
 
 // Machines that do not see the same folder.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "tests/test_folder.h"
+#include "tests/text_file.h"
 
 namespace lockstep::training {
 namespace {
@@ -122,19 +123,13 @@ TEST(MergeTest, RanksThatTookDifferentNumbersOfStepsAreNotOneJob) {
 class ReportFileTest : public testing::Test {
  protected:
   size_t files() const { return folder_.names().size(); }
-  static std::string content(const fs::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-
   TestFolder folder_;
 };
 
 TEST_F(ReportFileTest, MetricsAreAJsonObjectALine) {
   const fs::path path = folder_ / "metrics.jsonl";
   write_metrics(sample(), path);
-  std::istringstream lines(content(path));
+  std::istringstream lines(read_text(path));
   std::string line;
   for (size_t step = 0; step < 2; ++step) {
     ASSERT_TRUE(std::getline(lines, line));
@@ -152,7 +147,7 @@ TEST_F(ReportFileTest, MetricsAreAJsonObjectALine) {
 
 TEST_F(ReportFileTest, AReportFileIsTheJson) {
   write_report(sample(), folder_ / "report.json");
-  EXPECT_EQ(content(folder_ / "report.json"), to_json(sample()) + "\n");
+  EXPECT_EQ(read_text(folder_ / "report.json"), to_json(sample()) + "\n");
 }
 
 }  // namespace
