@@ -71,11 +71,9 @@ void Replicas::check_card() const {
 }
 
 void Replicas::prepare(size_t count) {
-  if (every_step_) {
-    drop_copies();
-  } else if (count > 1) {
-    flatten_module();
-  }
+  if (every_step_) drop_copies();
+  if (count == 1) return;
+  if (!every_step_) flatten_module();
   make_copies(count);
   if (cards_[0].emulated() || !copies_[0].flat.defined()) return;
   Tensors flats;
