@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "data/data_folder.h"
-#include "training/command_line.h"
+#include "program/command_line.h"
 
 namespace lockstep::bench {
 namespace {
@@ -56,7 +56,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
     }
     (theirs ? line.benchmark_flags : ours).push_back(argument);
   }
-  ours = training::normalised(std::move(ours));
+  ours = program::normalised(std::move(ours));
 
   CLI::App app(
       "Measures one card, DataParallel and DDP side by side: verify, then time.",

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "training/command_line.h"
+#include "program/command_line.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -97,7 +97,7 @@ Options parse(const std::vector<std::string>& arguments) {
       ->capture_default_str();
   app.add_option("--gpus,-g", options.gpus, "ranks")->capture_default_str();
   app.add_option("--out", options.out, "file for the figures, JSON lines");
-  std::vector<std::string> reversed = training::normalised(arguments);
+  std::vector<std::string> reversed = program::normalised(arguments);
   std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
   try {
     app.parse(reversed);

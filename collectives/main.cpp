@@ -9,8 +9,8 @@
 #include "launch/launcher.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
+#include "program/program.h"
 #include "training/catalog.h"
-#include "training/program.h"
 
 namespace lockstep::collectives {
 namespace {
@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   using namespace lockstep;
   launch::die_with_parent();
   World world;
-  return training::run_guarded("collectives", world, [&] {
+  return program::run_guarded("collectives", world, [&] {
     const auto options = collectives::parse({argv + std::min(1, argc), argv + argc});
     if (!options.help.empty()) {
       std::cout << options.help;

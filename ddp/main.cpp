@@ -1,11 +1,11 @@
 #include "ddp/reducers.h"
 #include "ddp/train.h"
-#include "training/program.h"
+#include "program/program.h"
 
 int main(int argc, char** argv) {
   using namespace lockstep;
-  return training::run_program(
+  return program::run_program(
       {"ddp", "Trains on N cards, one process a card, by DistributedDataParallel.",
-       training::Ranks::one_a_card, ddp::check_reducer},
+       program::Ranks::one_a_card, ddp::check_reducer},
       ddp::train, argc, argv);
 }

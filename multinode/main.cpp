@@ -2,14 +2,14 @@
 // how the ranks meet is new, and that the command line says.
 #include "ddp/reducers.h"
 #include "ddp/train.h"
-#include "training/program.h"
+#include "program/program.h"
 
 int main(int argc, char** argv) {
   using namespace lockstep;
-  return training::run_program(
+  return program::run_program(
       {"multinode",
        "Trains on N cards of each of several machines, by DistributedDataParallel. "
        "Start it on every machine: by hand, or by torchrun.",
-       training::Ranks::many_machines, ddp::check_reducer},
+       program::Ranks::many_machines, ddp::check_reducer},
       ddp::train, argc, argv);
 }

@@ -10,6 +10,7 @@ set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
 lowest="files registry checkpoint model data device comm shm launch training"
+rows="$lowest program" # what the loops' rooms stand on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
@@ -22,17 +23,18 @@ declare -A may_use=(
   [shm]="comm device"
   [launch]="device"
   [training]="$lowest"
-  [single_gpu]="$lowest"
-  [data_parallel]="$lowest"
-  [ddp]="$lowest"
-  [multinode]="$lowest $loops"
-  [horovod]="$lowest $loops"
-  [runner]="$lowest $loops multinode horovod"
+  [program]="$lowest"
+  [single_gpu]="$rows"
+  [data_parallel]="$rows"
+  [ddp]="$rows"
+  [multinode]="$rows $loops"
+  [horovod]="$rows $loops"
+  [runner]="$rows $loops multinode horovod"
   [predict]=""
   [reports]=""
   [cases]="$lowest reports/row.h"
-  [bench]="$lowest $loops multinode horovod predict cases reports/row.h"
-  [collectives]="$lowest cases/machine.h"
+  [bench]="$rows $loops multinode horovod predict cases reports/row.h"
+  [collectives]="$rows cases/machine.h"
 )
 max_file_lines=299
 max_loop_lines=69

@@ -21,7 +21,7 @@
 #include "single_gpu/train.h"
 #include "training/catalog.h"
 #include "training/observer.h"
-#include "training/program.h"
+#include "program/program.h"
 
 namespace lockstep {
 namespace {
@@ -61,7 +61,7 @@ class Witness final : public training::StepObserver {
   std::vector<at::Tensor> after_first_batch_;
 };
 
-TrainReport train_watched(const training::TrainFunction& train, TrainOptions options,
+TrainReport train_watched(const program::TrainFunction& train, TrainOptions options,
                           const World& world) {
   const char* path = std::getenv("LOCKSTEP_WITNESS");
   if (path == nullptr) throw std::invalid_argument("LOCKSTEP_WITNESS names no file");
@@ -81,7 +81,7 @@ TrainReport train_watched(const training::TrainFunction& train, TrainOptions opt
 }
 
 int run(int argc, char** argv) {
-  using training::Ranks;
+  using program::Ranks;
   struct Mode {
     const char* name;
     Ranks ranks;
@@ -95,7 +95,7 @@ int run(int argc, char** argv) {
     const auto train = [&](const TrainOptions& options, const World& world) {
       return train_watched(mode.train, options, world);
     };
-    return training::run_program({mode.name, "Trains, watched.", mode.ranks}, train,
+    return program::run_program({mode.name, "Trains, watched.", mode.ranks}, train,
                                  argc, argv);
   }
   std::cerr << "called under the name " << argv[0] << "; there is no such program\n";

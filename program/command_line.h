@@ -9,7 +9,7 @@
 #include "launch/place.h"
 #include "training/options.h"
 
-namespace lockstep::training {
+namespace lockstep::program {
 
 // How a program uses the cards.
 enum class Ranks {
@@ -22,7 +22,7 @@ enum class Ranks {
 inline bool has_ranks(Ranks ranks) { return ranks >= Ranks::one_a_card; }
 
 struct CommandLine {
-  TrainOptions options;
+  training::TrainOptions options;
   int64_t global_batch_size = 0;  // 0: not given; else shared out over the cards
   std::string metrics_file;
   std::string report_file;
@@ -46,4 +46,4 @@ int64_t local_batch(int64_t global_batch, int64_t cards);
 // tutorials' "-nr", which CLI11 would not have, "--node-rank".
 std::vector<std::string> normalised(std::vector<std::string> arguments);
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program

@@ -1,11 +1,13 @@
-#include "training/command_line.h"
+#include "program/command_line.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <stdexcept>
 
-namespace lockstep::training {
+namespace lockstep::program {
+
+using namespace training;
 namespace {
 
 constexpr auto kUnlimited = std::numeric_limits<int64_t>::max();
@@ -251,4 +253,4 @@ TEST(CommandLineTest, HelpIsTheReference) {
 }
 
 }  // namespace
-}  // namespace lockstep::training
+}  // namespace lockstep::program

@@ -7,21 +7,23 @@
 #include <string>
 
 #include "launch/world.h"
-#include "training/command_line.h"
+#include "program/command_line.h"
 #include "training/options.h"
 #include "training/report.h"
 
-namespace lockstep::training {
+namespace lockstep::program {
 
 struct Program {
   std::string name;
   std::string description;
   Ranks ranks;
   // Looks at the options before any rank starts; throws std::invalid_argument.
-  std::function<void(const TrainOptions&)> check = [](const TrainOptions&) {};
+  std::function<void(const training::TrainOptions&)> check =
+      [](const training::TrainOptions&) {};
 };
 
-using TrainFunction = std::function<TrainReport(const TrainOptions&, const World&)>;
+using TrainFunction =
+    std::function<training::TrainReport(const training::TrainOptions&, const World&)>;
 
 // Calls `body`, which gives an exit status. Whatever it throws becomes one line on
 // standard error and a status: 2 for what cannot be, 1 for everything else. `world` is
@@ -34,4 +36,4 @@ int run_guarded(const std::string& name, const World& world,
 int run_program(const Program& program, const TrainFunction& train, int argc,
                 char** argv);
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program

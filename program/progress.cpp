@@ -1,4 +1,4 @@
-#include "training/progress.h"
+#include "program/progress.h"
 
 #include <unistd.h>
 
@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <string>
 
-namespace lockstep::training {
+namespace lockstep::program {
+
+using namespace training;
 namespace {
 
 std::string bar(int64_t done, int64_t all) {
@@ -51,4 +53,4 @@ void Progress::after_step(int64_t step, int64_t epoch, double loss, int64_t samp
   std::fflush(stderr);
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program

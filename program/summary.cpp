@@ -2,9 +2,11 @@
 #include <cstdarg>
 #include <cstdio>
 
-#include "training/progress.h"
+#include "program/progress.h"
 
-namespace lockstep::training {
+namespace lockstep::program {
+
+using namespace training;
 namespace {
 
 std::string formatted(const char* format, ...) __attribute__((format(printf, 1, 2)));
@@ -80,4 +82,4 @@ std::string summary(const std::string& program, bool has_primary,
   return text;
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program

@@ -1,4 +1,4 @@
-#include "training/program.h"
+#include "program/program.h"
 
 #include <c10/util/Exception.h>
 #include <unistd.h>
@@ -16,10 +16,12 @@
 #include "launch/process.h"
 #include "launch/spawn.h"
 #include "launch/start_line.h"
+#include "program/progress.h"
 #include "training/catalog.h"
-#include "training/progress.h"
 
-namespace lockstep::training {
+namespace lockstep::program {
+
+using namespace training;
 namespace {
 
 // Note [The first error is the one to show]
@@ -249,4 +251,4 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
   });
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program

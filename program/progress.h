@@ -10,9 +10,9 @@
 #include "training/options.h"
 #include "training/report.h"
 
-namespace lockstep::training {
+namespace lockstep::program {
 
-class Progress final : public StepObserver {
+class Progress final : public training::StepObserver {
  public:
   Progress();
   ~Progress() override;
@@ -34,6 +34,7 @@ class Progress final : public StepObserver {
 
 // `has_primary`: card 0 is more than the others, as in DataParallel.
 std::string summary(const std::string& program, bool has_primary,
-                    const TrainOptions& options, const TrainReport& report);
+                    const training::TrainOptions& options,
+                    const training::TrainReport& report);
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program

@@ -1,9 +1,11 @@
-#include "training/command_line.h"
+#include "program/command_line.h"
 
 #include <algorithm>
 #include <stdexcept>
 
-namespace lockstep::training {
+namespace lockstep::program {
+
+using namespace training;
 namespace {
 
 void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
@@ -283,4 +285,4 @@ CommandLine parse_command_line(const std::string& program,
   return line;
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep::program
