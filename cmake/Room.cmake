@@ -2,10 +2,12 @@
 #
 #   lockstep_room(data SOURCES a.cpp b.cpp USES device LINKS ZLIB::ZLIB [TORCH])
 #   lockstep_test(data idx_test.cpp [SANITIZE] [USES more rooms] [LABELS slow]
-#                 [TIMEOUT seconds] [PROCESSORS 2])
+#                 [TIMEOUT seconds] [PROCESSORS 2] [WAITS])
 #   lockstep_program(single_gpu main.cpp USES single_gpu)
 #
 # TORCH says that a room compiles against LibTorch; it then takes the one precompiled header.
+# PROCESSORS is how many cores a test keeps busy, WAITS that it sleeps most of its time; ctest is
+# told half cores, so that `ctest -j N` with N twice the cores runs others beside one that waits.
 # In a sanitizer build (LOCKSTEP_SANITIZE) only tests marked SANITIZE are built, with what
 # they need.
 
@@ -27,7 +29,7 @@ function(lockstep_room name)
 endfunction()
 
 function(lockstep_test room file)
-  cmake_parse_arguments(TEST "SANITIZE;TORCH" "TIMEOUT;PROCESSORS" "USES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "SANITIZE;TORCH;WAITS" "TIMEOUT;PROCESSORS" "USES;LINKS;LABELS" ${ARGN})
   if(LOCKSTEP_SANITIZING AND NOT TEST_SANITIZE)
     return()
   endif()
@@ -49,6 +51,10 @@ function(lockstep_test room file)
   if(NOT TEST_PROCESSORS)
     set(TEST_PROCESSORS 1)
   endif()
+  math(EXPR half_cores "2 * ${TEST_PROCESSORS}")
+  if(TEST_WAITS)
+    set(half_cores 1)
+  endif()
   # Memory that the cards keep hides what is used after it was freed.
   set(cache "")
   if(LOCKSTEP_SANITIZE STREQUAL "address")
@@ -58,7 +64,7 @@ function(lockstep_test room file)
   # and so do tests beside each other.
   add_test(NAME ${room}/${name} COMMAND ${name})
   set_tests_properties(
-    ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} PROCESSORS ${TEST_PROCESSORS} LABELS "${TEST_LABELS}"
+    ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} PROCESSORS ${half_cores} LABELS "${TEST_LABELS}"
     ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1;OMP_WAIT_POLICY=PASSIVE${cache}")
 endfunction()
 

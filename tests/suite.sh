@@ -22,9 +22,9 @@ build() {
 }
 configure=()
 
-# Tests that keep many cores busy say so by PROCESSORS, so one job a core holds.
+# Tests say how many cores they keep busy, counted in halves (cmake/Room.cmake).
 run_tests() {
-  ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$(nproc)" "${@:2}"
+  ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$((2 * $(nproc)))" "${@:2}"
 }
 
 sanitized() {
