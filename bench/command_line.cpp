@@ -61,7 +61,9 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   CLI::App app(
       "Measures one card, DataParallel and DDP side by side: verify, then time.",
       "bench");
-  app.footer("bench collectives --help: collectives alone, as nccl-tests does.");
+  app.footer(
+      "bench collectives --help: collectives alone, as nccl-tests does.\n"
+      "bench predict --help: many cards, foretold from runs of one.");
   app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
       ->delimiter(',');
   app.add_option("--gpus,-g", sweep.gpus,

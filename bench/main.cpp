@@ -1,6 +1,6 @@
 // `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
 // is the main job: a sensible sweep on real images. `bench collectives` times the
-// process groups' collectives alone.
+// process groups' collectives alone; `bench predict` foretells many cards from one.
 #include <signal.h>
 #include <unistd.h>
 
@@ -24,6 +24,7 @@
 #include "cases/child_run.h"
 #include "cases/machine.h"
 #include "files/memory_file.h"
+#include "forecast/forecast.h"
 
 namespace lockstep::bench {
 namespace {
@@ -137,6 +138,9 @@ int main(int argc, char** argv) {
   try {
     if (argc > 1 && std::strcmp(argv[1], "collectives") == 0) {
       return lockstep::bench::become_collectives(argv + 1);
+    }
+    if (argc > 1 && std::strcmp(argv[1], "predict") == 0) {
+      return lockstep::forecast::run({argv + 2, argv + argc});
     }
     return lockstep::bench::run(argc, argv);
   } catch (const CLI::ParseError& error) {

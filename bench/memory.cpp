@@ -6,30 +6,13 @@
 #include <set>
 #include <stdexcept>
 
+#include "forecast/memory_profile.h"
 #include "predict/memory.h"
 
 namespace lockstep::bench {
 namespace {
 
 using reports::Row;
-
-// Steps of a profile run: the last one is recorded, and the first is unlike the others.
-constexpr int64_t kProfileSteps = 3;
-// Kernels take another way with the smallest batches; so many pairs are tried, each
-// twice as large.
-constexpr int kPairs = 5;
-
-predict::StepProfile profile_of(const TrainReport& report, int64_t batch) {
-  const training::MemoryTimeline& timeline = report.cards.at(0).timeline.value();
-  predict::StepProfile profile{batch, {}};
-  for (size_t i = 0; i < timeline.bytes.size(); ++i) {
-    profile.events.push_back(
-        {timeline.categories.at(static_cast<size_t>(timeline.category[i])),
-         timeline.stages.at(static_cast<size_t>(timeline.stage[i])),
-         timeline.bytes[i]});
-  }
-  return profile;
-}
 
 // As training/catalog.cpp resolves the backend of one machine, and ddp/bucket.cpp
 // chooses the bucket.
@@ -62,26 +45,11 @@ std::vector<predict::CardPeak> cards_of(const Case& one, const Sweep& sweep,
 
 }  // namespace
 
-// From 4 and 8 samples up; for a sweep of so few from 1 and 2.
 const predict::StepMemory& MemoryModel::step_of(const Case& one) {
   const auto known = steps_.find(one.model);
   if (known != steps_.end()) return known->second;
-  const auto profile = [&](int64_t batch) {
-    const Case single{"single", one.model, 1, one.threads_per_card, batch};
-    const RunPlan plan{.steps = kProfileSteps, .memory_timeline = true};
-    return profile_of(children_.run(single, plan), batch);
-  };
-  int64_t batch = sweep_.batch_size > 4 ? 4 : 1;
-  predict::StepProfile small = profile(batch);
-  for (int pair = 0;; ++pair, batch *= 2) {
-    predict::StepProfile large = profile(2 * batch);
-    try {
-      return steps_.emplace(one.model, predict::StepMemory(small, large)).first->second;
-    } catch (const std::invalid_argument& differ) {
-      if (pair + 1 == kPairs) throw std::runtime_error(differ.what());
-    }
-    small = std::move(large);
-  }
+  return steps_.emplace(one.model, forecast::profile_memory(one, sweep_, children_))
+      .first->second;
 }
 
 std::vector<int64_t> MemoryModel::peaks(const Case& one) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <map>
+#include <optional>
 #include <stdexcept>
 
 namespace lockstep::predict {
@@ -24,16 +26,33 @@ double message_s(const Link& link, double bytes) {
   return link.latency_s + bytes / link.bytes_per_s;
 }
 
+// "300mbit": as Ethernet of that rate.
+std::optional<Link> ethernet(const std::string& name) {
+  char unit = 0;
+  int read = 0;
+  double rate = 0;
+  if (std::sscanf(name.c_str(), "%lf%cbit%n", &rate, &unit, &read) != 2 ||
+      static_cast<size_t>(read) != name.size() || (unit != 'm' && unit != 'g') ||
+      !(rate > 0 && rate <= 1e6)) {
+    return std::nullopt;
+  }
+  constexpr double kLatency = 30e-6, kLeftByTcp = 0.94, kBitsAByte = 8;
+  const double bits_per_s = rate * (unit == 'g' ? 1e9 : 1e6);
+  return Link{kLatency, kLeftByTcp * bits_per_s / kBitsAByte};
+}
+
 }  // namespace
 
 Link link_named(const std::string& name) {
   const auto found = links().find(name);
   if (found != links().end()) return found->second;
+  if (const auto link = ethernet(name)) return *link;
   std::string known;
   for (const std::string& link : link_names()) {
     known += (known.empty() ? "" : ", ") + link;
   }
-  throw std::invalid_argument("no link \"" + name + "\"; known are " + known);
+  throw std::invalid_argument("no link \"" + name + "\"; known are " + known +
+                              ", and any number of gbit or mbit");
 }
 
 std::vector<std::string> link_names() {

@@ -32,7 +32,8 @@ struct Cluster {
 };
 
 // pcie, nvlink, 1gbit, 10gbit, 25gbit, 100gbit or 400gbit: what the wire can do, as its
-// specification says. Throws std::invalid_argument for another name, listing these.
+// specification says; or a rate of Ethernet, "300mbit". Throws std::invalid_argument
+// for another name, listing these.
 Link link_named(const std::string& name);
 std::vector<std::string> link_names();
 

@@ -32,8 +32,9 @@ declare -A may_use=(
   [runner]="$rows $loops multinode horovod"
   [predict]=""
   [reports]=""
+  [forecast]="$rows predict cases"
   [cases]="$lowest reports/row.h"
-  [bench]="$rows $loops multinode horovod predict cases reports/row.h"
+  [bench]="$rows $loops multinode horovod predict cases forecast reports/row.h"
   [collectives]="$rows cases/machine.h"
 )
 max_file_lines=299
