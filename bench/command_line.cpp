@@ -30,6 +30,7 @@ void refuse_beside_fits(const BenchLine& line) {
   if (line.sweep.memory_timeline) refuse("--memory-timeline");
   if (line.predict_memory) refuse("--predict-memory");
   if (!line.sweep.peers.empty()) refuse("--peers");
+  if (!line.compare.empty()) refuse("--compare");
 }
 
 }  // namespace
@@ -63,7 +64,8 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       "bench");
   app.footer(
       "bench collectives --help: collectives alone, as nccl-tests does.\n"
-      "bench predict --help: many cards, foretold from runs of one.");
+      "bench predict --help: many cards, foretold from runs of one.\n"
+      "bench doctor: this machine, and what cannot run on it.");
   app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
       ->delimiter(',');
   app.add_option("--gpus,-g", sweep.gpus,
@@ -133,6 +135,12 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--fits", line.fits_gib,
                  "instead of timing: the largest local batch of each case in cards of "
                  "so many GiB, predicted and confirmed by runs");
+  app.add_option("--compare", line.compare,
+                 "an older run's folder: each case over its single card, then and now; "
+                 "exit status 3 where one is slower");
+  app.add_option("--tolerance", line.tolerance, "what --compare lets pass: 0.05 is 5 %")
+      ->check(CLI::Range(0.0, 10.0))
+      ->capture_default_str();
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
   app.add_flag("!--no-page", line.page,
                "draw no page and no charts: `report` can, later and elsewhere");

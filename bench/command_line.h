@@ -14,8 +14,10 @@ struct BenchLine {
   bool dataset_given = false;
   bool page = true;
   bool predict_memory = false;
-  double fits_gib = 0;  // not 0: no timing, but the largest batches
-  std::string help;     // not empty: print it and leave
+  std::string compare;      // an older run's folder or rows; empty: none
+  double tolerance = 0.05;  // of a case's change against it
+  double fits_gib = 0;      // not 0: no timing, but the largest batches
+  std::string help;         // not empty: print it and leave
 };
 
 // Throws CLI::ParseError or std::invalid_argument.

@@ -1,6 +1,7 @@
 // `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
 // is the main job: a sensible sweep on real images. `bench collectives` times the
-// process groups' collectives alone; `bench predict` foretells many cards from one.
+// process groups' collectives alone; `bench predict` foretells many cards from one,
+// `bench doctor` tells what the machine is worth.
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #include <utility>
 
 #include "bench/command_line.h"
+#include "bench/compare.h"
+#include "bench/doctor.h"
 #include "bench/measure.h"
 #include "bench/memory.h"
 #include "bench/ratios.h"
@@ -74,6 +77,16 @@ int run_fits(const std::vector<Case>& cases, const BenchLine& line,
   return std::all_of(fits.begin(), fits.end(), confirmed) ? 0 : 1;
 }
 
+// The exit status of --compare.
+int verdict(const std::vector<reports::Row>& old_rows,
+            const std::vector<reports::Row>& rows, double tolerance) {
+  constexpr int kRegression = 3;
+  const std::vector<Comparison> comparisons = compare(old_rows, rows, tolerance);
+  std::cout << comparison_table(comparisons) << std::flush;
+  const auto slower = [](const Comparison& one) { return one.regression; };
+  return std::any_of(comparisons.begin(), comparisons.end(), slower) ? kRegression : 0;
+}
+
 int run(int argc, char** argv) {
   BenchLine line = parse_bench_line({argv + std::min(1, argc), argv + argc});
   if (!line.help.empty()) {
@@ -82,6 +95,9 @@ int run(int argc, char** argv) {
   }
   Sweep& sweep = line.sweep;
   for (const std::string& warning : fall_back_to_synthetic(line)) warn(warning);
+  // Read before anything is measured, and perhaps written over.
+  std::vector<reports::Row> old_rows;
+  if (!line.compare.empty()) old_rows = rows_at(line.compare);
   Plan plan;
   plan.cases = cases::cases_of(sweep, cases::cores());
   const Children children(sweep);
@@ -116,7 +132,8 @@ int run(int argc, char** argv) {
     throw std::runtime_error("cannot write to standard output; the results are in " +
                              sweep.out);
   }
-  return std::all_of(rows.begin(), rows.end(), ok) ? 0 : 1;
+  if (!std::all_of(rows.begin(), rows.end(), ok)) return 1;
+  return line.compare.empty() ? 0 : verdict(old_rows, rows, line.tolerance);
 }
 
 // `bench collectives`: a program of its own, whose ranks have LibTorch's process
@@ -138,6 +155,10 @@ int main(int argc, char** argv) {
   try {
     if (argc > 1 && std::strcmp(argv[1], "collectives") == 0) {
       return lockstep::bench::become_collectives(argv + 1);
+    }
+    if (argc > 1 && std::strcmp(argv[1], "doctor") == 0) {
+      std::cout << lockstep::bench::diagnosis();
+      return 0;
     }
     if (argc > 1 && std::strcmp(argv[1], "predict") == 0) {
       return lockstep::forecast::run({argv + 2, argv + argc});

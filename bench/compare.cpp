@@ -1,0 +1,167 @@
+#include "bench/compare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+
+namespace lockstep::bench {
+namespace {
+
+using reports::Row;
+
+constexpr double kSignificant = 0.05;
+constexpr int kSamples =
+    10000;  // of the bootstrap, and of orders where all are too many
+
+using Samples = std::vector<double>;  // one a repetition
+
+// By case: its median step over that of its model's single card, each repetition.
+std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
+  std::map<std::pair<std::string, int>, double> single_ms;
+  for (const Row& row : rows) {
+    const auto step = reports::percentile_ms(row, 50);
+    if (row.status == "ok" && row.mode == "single" && step) {
+      single_ms[{row.model, row.repetition}] = *step;
+    }
+  }
+  std::map<std::string, Samples> ratios;
+  for (const Row& row : rows) {
+    const auto step = reports::percentile_ms(row, 50);
+    const auto single = single_ms.find({row.model, row.repetition});
+    if (row.status != "ok" || row.mode == "single" || !step ||
+        single == single_ms.end())
+      continue;
+    ratios[row.name].push_back(*step / single->second);
+  }
+  return ratios;
+}
+
+double mean_log(const Samples& samples, const std::vector<char>& chosen, char which) {
+  double sum = 0;
+  int count = 0;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (chosen[i] != which) continue;
+    sum += std::log(samples[i]);
+    ++count;
+  }
+  return sum / count;
+}
+
+double p_of(const Samples& before, const Samples& now) {
+  Samples all = before;
+  all.insert(all.end(), now.begin(), now.end());
+  std::vector<char> is_new(all.size(), 0);
+  std::fill(is_new.begin() + static_cast<std::ptrdiff_t>(before.size()), is_new.end(),
+            1);
+  const auto difference = [&] {
+    return mean_log(all, is_new, 1) - mean_log(all, is_new, 0);
+  };
+  constexpr double kRounding = 1e-12;
+  const double seen = difference() - kRounding;
+  const double orders =
+      std::exp(std::lgamma(all.size() + 1.0) - std::lgamma(before.size() + 1.0) -
+               std::lgamma(now.size() + 1.0));
+  int64_t as_much = 0, tried = 0;
+  if (orders <= kSamples) {
+    // From the sorted arrangement through all of them; the one seen is among them.
+    do {
+      as_much += difference() >= seen ? 1 : 0;
+      ++tried;
+    } while (std::next_permutation(is_new.begin(), is_new.end()));
+  } else {
+    std::mt19937_64 random(0);
+    as_much = tried = 1;  // the one seen
+    for (int i = 0; i < kSamples; ++i, ++tried) {
+      std::shuffle(is_new.begin(), is_new.end(), random);
+      as_much += difference() >= seen ? 1 : 0;
+    }
+  }
+  return static_cast<double>(as_much) / static_cast<double>(tried);
+}
+
+double change_of(const Samples& before, const Samples& now) {
+  return reports::median(now) / reports::median(before) - 1;
+}
+
+void add_interval(const Samples& before, const Samples& now, Comparison& comparison) {
+  std::mt19937_64 random(0);
+  const auto drawn = [&](const Samples& from) {
+    std::uniform_int_distribution<size_t> which(0, from.size() - 1);
+    Samples sample;
+    for (size_t i = 0; i < from.size(); ++i) sample.push_back(from[which(random)]);
+    return sample;
+  };
+  Samples changes;
+  for (int i = 0; i < kSamples; ++i)
+    changes.push_back(change_of(drawn(before), drawn(now)));
+  std::sort(changes.begin(), changes.end());
+  comparison.low = changes[static_cast<size_t>(0.025 * kSamples)];
+  comparison.high = changes[static_cast<size_t>(0.975 * kSamples)];
+}
+
+double delta_of(const Samples& before, const Samples& now) {
+  double sum = 0;
+  for (const double a : before) {
+    for (const double b : now) sum += b > a ? 1 : b < a ? -1 : 0;
+  }
+  return sum / static_cast<double>(before.size() * now.size());
+}
+
+}  // namespace
+
+std::vector<Comparison> compare(const std::vector<Row>& old_rows,
+                                const std::vector<Row>& new_rows, double tolerance) {
+  const auto before = ratios_by_case(old_rows);
+  auto now = ratios_by_case(new_rows);
+  std::vector<Comparison> comparisons;
+  for (const Row& row : new_rows) {
+    const auto old = before.find(row.name);
+    const auto found = now.find(row.name);
+    if (old == before.end() || found == now.end()) continue;
+    Comparison comparison;
+    comparison.name = row.name;
+    comparison.old_ratio = reports::median(old->second);
+    comparison.new_ratio = reports::median(found->second);
+    comparison.change = change_of(old->second, found->second);
+    comparison.p = p_of(old->second, found->second);
+    comparison.delta = delta_of(old->second, found->second);
+    add_interval(old->second, found->second, comparison);
+    comparison.regression =
+        comparison.change > tolerance && comparison.p <= kSignificant;
+    comparisons.push_back(comparison);
+    now.erase(found);  // told once
+  }
+  if (comparisons.empty()) {
+    throw std::invalid_argument(
+        "no case stands in both, with a single card of its model beside it");
+  }
+  return comparisons;
+}
+
+std::string comparison_table(const std::vector<Comparison>& comparisons) {
+  std::string text =
+      "\nstep over single card's        old     new   change  [95 %]                "
+      "p      delta\n";
+  for (const Comparison& one : comparisons) {
+    char line[200];
+    std::snprintf(line, sizeof(line),
+                  "%-28s %7.3f %7.3f %+7.1f %% [%+.1f, %+.1f]%*s %6.4f %+6.2f%s\n",
+                  one.name.c_str(), one.old_ratio, one.new_ratio, 100 * one.change,
+                  100 * one.low, 100 * one.high, 4, "", one.p, one.delta,
+                  one.regression ? "  REGRESSION" : "");
+    text += line;
+  }
+  return text;
+}
+
+std::vector<Row> rows_at(const std::string& path) {
+  const bool folder = std::filesystem::is_directory(path);
+  return reports::read_rows(folder ? path + "/runs.jsonl" : path);
+}
+
+}  // namespace lockstep::bench
