@@ -46,6 +46,8 @@ class Group {
   const std::optional<Failure>& first() const { return first_; }
   // Others were still running then.
   bool stopped_others() const { return stopped_others_; }
+  // The signal that was passed on, 0: none.
+  int passed_on() const { return passed_on_; }
   // The signal that this process was sent, 0: none, where it and not a failure before
   // it is why the group has ended. Once nobody runs.
   int stopped_by(const StopSignals& signals);
