@@ -67,6 +67,8 @@ class TwoHosts {
     return words;
   }
 
+  void cut_cable() const { must(on(0, {"ip", "link", "set", "cable", "down"})); }
+
  private:
   std::string pid(int host) const {
     return std::to_string(hosts_[static_cast<size_t>(host)]->pid());
