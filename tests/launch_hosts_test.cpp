@@ -227,7 +227,7 @@ TEST_F(LaunchHosts, ACableThatIsPulledIsNoticedOnBothSides) {
   const auto second = start(1, "", program(kForever));
   const auto first = start(0, "", program(kForever));
   await_ranks(*first);
-  hosts_->pull_cable();
+  hosts_->cut_cable();
   // Ranks and launchers notice in the same moment; the first to say so is the summary.
   for (ProgramRun* run : {first.get(), second.get()}) {
     EXPECT_EQ(run->status(), 1);
