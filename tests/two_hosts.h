@@ -48,9 +48,13 @@ class TwoHosts {
           "cable", "netns", pid(1)});
     for (const int host : {0, 1}) {
       must(on(host, {"ip", "addr", "add", address(host) + "/24", "dev", "cable"}));
-      must(on(host, {"ip", "link", "set", "cable", "up"}));
       must(on(host, {"ip", "link", "set", "lo", "up"}));
     }
+    plug_cable_in();
+  }
+
+  void plug_cable_in() const {
+    for (const int host : {0, 1}) must(on(host, {"ip", "link", "set", "cable", "up"}));
     for (const int host : {0, 1}) await_cable(host);
   }
 
@@ -66,6 +70,8 @@ class TwoHosts {
     words.insert(words.end(), command.begin(), command.end());
     return words;
   }
+
+  void cut_cable() const { must(on(0, {"ip", "link", "set", "cable", "down"})); }
 
  private:
   std::string pid(int host) const {
