@@ -127,8 +127,9 @@ class RollCall {
   void check_not_late() {
     if (!store_.check({kMet})) return;
     throw std::runtime_error(
-        "all ranks have met already at " + place_of(meeting_) + ", and " + me() +
-        " of " + std::to_string(meeting_.world_size) + " comes afterwards; " +
+        "all " + meeting_.kind + "s have met already at " + place_of(meeting_) +
+        ", and " + me() + " of " + std::to_string(meeting_.world_size) +
+        " comes afterwards; " +
         (meeting_.file.empty() ? "is another job there? Give each a port of its own"
                                : "remove the file if its job is over"));
   }
@@ -148,7 +149,7 @@ class RollCall {
     }
     tell_all(first.by + " was told a world size of " + first.word + " and " + me() +
              " one of " + mine + ", at " + place_of(meeting_) + "; came: " + came +
-             "; start all ranks with the same");
+             "; start all " + meeting_.kind + "s with the same");
   }
 
   // Only one process can be a rank; the store knows which was the first.
