@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "checkpoint/run_checkpoint.h"
+#include "comm/own_address.h"
 #include "comm/process_group.h"
 #include "files/output_file.h"
 #include "launch/launcher.h"
@@ -230,7 +231,8 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
     }
     bool starts_ranks = false;
     if (has_ranks(program.ranks)) {
-      const launch::Place place = launch::place_of(line.place, environment);
+      const launch::Place place =
+          launch::place_of(line.place, environment, comm::outside_addresses());
       world = place.world;
       starts_ranks = place.starts_ranks;
       line.options.own_device = world.own_device;
