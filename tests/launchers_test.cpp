@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <functional>
 #include <memory>
+#include <thread>
 
 #include "tests/equality/run.h"
 #include "tests/one_slurm.h"
@@ -112,6 +115,91 @@ TEST_F(Slurm, TheScriptsOwnShellIsNoRankAndItsSrunIs) {
                    "sbatch of ddp --gpus 2");
   expect_one_cards(sbatch("exec srun --overcommit") + program("ddp", "--batch-size 16"),
                    "sbatch of srun ddp");
+}
+
+// The cluster file, tasks, cpus and gres cut to this machine by sbatch's options.
+class Sbatch : public Slurm {
+ protected:
+  Sbatch() {
+    std::filesystem::create_directory(folder_ / "build");
+    std::filesystem::create_symlink(std::getenv("LOCKSTEP_BIN"), folder_ / "build/bin");
+  }
+
+  // Ends with the job, as `sbatch --wait` does, which looks after it every ten seconds;
+  // with 0 where the job did.
+  Words job(const std::string& options) const {
+    constexpr char kWaits[] =
+        "id=$(\"$@\") || exit; while squeue -h -j $id | grep -q .; do sleep 0.2; done; "
+        "scontrol show job $id | grep -q JobState=COMPLETED";
+    return slurm_->with(
+        Words{"sh", "-c", kWaits, "sh"} +
+        words("sbatch --overcommit --nodes 1 --ntasks-per-node 2 --cpus-per-task 1 "
+              "--gres none --parsable --chdir " +
+              folder_ / "" + " --output " + folder_ / "said") +
+        Words{std::string(std::getenv("LOCKSTEP_SOURCE")) + "/multinode/job.sbatch"} +
+        words("--batch-size 32" + options));
+  }
+
+  std::string said() const { return read_text(folder_ / "said"); }
+
+  // A command of Slurm's; whether it could.
+  static bool could(const Words& words) {
+    launch::Command command;
+    command.argv = slurm_->with(words);
+    command.out = command.err = launch::Output::kCapture;
+    return launch::Process(command).wait().code == 0;
+  }
+
+  static void await(const std::function<bool()>& so) {
+    for (int i = 0; i < 1200 && !so(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ASSERT_TRUE(so());
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(Sbatch, TheClusterFile) {
+  expect_one_cards(job(kWork), "sbatch multinode/job.sbatch");
+}
+
+// Told by Slurm that its time is over it waits in the queue again, under its old
+// number, and goes on from its last checkpoint.
+TEST_F(Sbatch, TheClusterFileGoesOnWhereItsTimeWasOver) {
+  const std::string work =
+      " --model mlp --steps 3000 --device cpu --threads-per-card 1 --quiet";
+  launch::Command command;
+  command.argv = job(work);
+  command.out = command.err = launch::Output::kCapture;
+  launch::Process job(command);
+  const std::string checkpoints = folder_ / "checkpoints";
+  std::string id;
+  await([&] {
+    if (!std::filesystem::exists(checkpoints)) return false;
+    for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
+      id = entry.path().filename().string();
+    }
+    return std::filesystem::exists(checkpoints + "/" + id + "/latest");
+  });
+  EXPECT_TRUE(could(words("scancel --batch --signal USR1 " + id)));
+  await([&] { return said().find("waiting in the queue again") != std::string::npos; });
+  // Slurm lets it wait for two minutes, unless told, once it is in the queue.
+  await([&] {
+    could(words("scontrol update StartTime=now JobId=" + id));
+    return job.wait_for(std::chrono::milliseconds(250)).has_value();
+  });
+  EXPECT_EQ(job.wait().code, 0) << said();
+  EXPECT_NE(said().find("checkpoint: resuming after step "), std::string::npos)
+      << said();
+  // To the byte what a run that nobody stopped leaves.
+  const std::string whole = folder_ / "whole";
+  ProgramRun undisturbed("multinode",
+                         words("-g 2 --batch-size 32 --checkpoint " + whole + work));
+  EXPECT_EQ(undisturbed.status(), 0) << undisturbed.process().err();
+  const std::string last = "/step-00003000/manifest";
+  EXPECT_NE(read_text(whole + last), "");
+  EXPECT_EQ(read_text(checkpoints + "/" + id + last), read_text(whole + last));
 }
 
 // One task that starts ranks, as `srun --ntasks-per-node=1 torchrun` does.
