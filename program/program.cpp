@@ -17,6 +17,7 @@
 #include "launch/process.h"
 #include "launch/spawn.h"
 #include "launch/start_line.h"
+#include "program/line_prefix.h"
 #include "program/progress.h"
 #include "training/catalog.h"
 
@@ -216,12 +217,17 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
                 char** argv) {
   launch::die_with_parent();
   World world;
-  return run_guarded(program.name, world, [&] {
+  std::string speaker = program.name;
+  return run_guarded(speaker, world, [&] {
     const std::vector<std::string> arguments(argv, argv + argc);
     // Before the options: whoever finds them wrong must know which rank it is.
     const auto environment = has_ranks(program.ranks) ? launch::current_environment()
                                                       : launch::Environment();
     world = launch::likely_world(environment);
+    const auto name_speaker = [&] {
+      speaker = line_prefix(world, environment, short_host_name()) + program.name;
+    };
+    name_speaker();
     CommandLine line =
         parse_command_line(program.name, program.description, program.ranks,
                            {arguments.begin() + std::min(1, argc), arguments.end()});
@@ -235,6 +241,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
           launch::place_of(line.place, environment, comm::outside_addresses());
       world = place.world;
       starts_ranks = place.starts_ranks;
+      if (!starts_ranks) name_speaker();
       line.options.own_device = world.own_device;
       // Who starts the ranks knows how many cards there are, --gpus may not.
       if (line.global_batch_size > 0) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "program/line_prefix.h"
 #include "tests/equality/run.h"
 #include "tests/one_slurm.h"
 #include "tests/program_run.h"
@@ -115,6 +116,32 @@ TEST_F(Slurm, TheScriptsOwnShellIsNoRankAndItsSrunIs) {
                    "sbatch of ddp --gpus 2");
   expect_one_cards(sbatch("exec srun --overcommit") + program("ddp", "--batch-size 16"),
                    "sbatch of srun ddp");
+}
+
+// Lines of several ranks in one place say whose they are, once.
+TEST_F(Slurm, ARanksLineSaysWhoseItIs) {
+  const auto said = [](const Words& command) {
+    launch::Command run;
+    run.argv = command + words("--data-dir /no/such/folder");
+    run.err = launch::Output::kCapture;
+    launch::Process process(run);
+    EXPECT_NE(process.wait().code, 0);
+    return process.err();
+  };
+  const Words ddp = program("ddp", "--batch-size 32");
+  const std::string line = "ddp: no folder /no/such/folder";
+  const std::string ours = "[rank 0 " + program::short_host_name() + "] " + line;
+  for (const Words& launcher :
+       {slurm_->with(words("srun --overcommit -n 2")), kMpirun + words("-np 2")}) {
+    const std::string plain = said(launcher + ddp);
+    EXPECT_EQ(plain.rfind(ours, 0), 0u) << plain;
+    const std::string label = launcher.front() == "env" ? "--label" : "--tag-output";
+    const std::string labelled = said(launcher + Words{label} + ddp);
+    EXPECT_NE(labelled.find((label == "--label" ? "0: " : "<stderr>:") + line),
+              std::string::npos)
+        << labelled;
+    EXPECT_EQ(labelled.find("[rank 0"), std::string::npos) << labelled;
+  }
 }
 
 // The cluster file, tasks, cpus and gres cut to this machine by sbatch's options.
