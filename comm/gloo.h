@@ -13,9 +13,11 @@ namespace lockstep::comm {
 // Returns when every rank has come. `interface_address` is this machine's address that
 // the others reach (own_address.h): loopback keeps everything on this machine. The
 // environment's GLOO_SOCKET_IFNAME, an interface's name, goes before it as in PyTorch.
+// Gloo's errors name a socket's number, not a rank: `watch` does.
 std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
                                         int rank, int world_size,
                                         const std::string& interface_address,
-                                        std::chrono::milliseconds timeout);
+                                        std::chrono::milliseconds timeout,
+                                        PeerWatchPtr watch = nullptr);
 
 }  // namespace lockstep::comm

@@ -8,12 +8,14 @@ using device::cuda_function;
 
 std::shared_ptr<ProcessGroup> make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
                                         int rank, int world_size, at::Device device,
-                                        std::chrono::milliseconds timeout) {
+                                        std::chrono::milliseconds timeout,
+                                        PeerWatchPtr watch) {
   auto* make = cuda_function<decltype(lockstep_make_nccl)>("lockstep_make_nccl");
   auto* close = cuda_function<decltype(lockstep_close_nccl)>("lockstep_close_nccl");
   const auto backend = c10::intrusive_ptr<c10d::Backend>::reclaim(
       make(store, rank, world_size, device, timeout));
-  return {new ProcessGroup(backend, device), [close](ProcessGroup* group) {
+  return {new ProcessGroup(backend, device, std::move(watch)),
+          [close](ProcessGroup* group) {
             close(*group->backend());
             delete group;
           }};

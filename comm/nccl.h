@@ -17,7 +17,8 @@ namespace lockstep::comm {
 // Several ranks may share a device where each has an NCCL_HOSTID of its own.
 std::shared_ptr<ProcessGroup> make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
                                         int rank, int world_size, at::Device device,
-                                        std::chrono::milliseconds timeout);
+                                        std::chrono::milliseconds timeout,
+                                        PeerWatchPtr watch = nullptr);
 
 // Between the devices of one process (ncclCommInitAll, once for each set of them).
 // Tensor i lies on device i; all of one type and size, contiguous. In place, and queued

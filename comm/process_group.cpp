@@ -1,9 +1,12 @@
 #include "comm/process_group.h"
 
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
+
+#include "comm/lost_peer.h"
 
 namespace lockstep::comm {
 
@@ -41,14 +44,6 @@ class BusyClock {
 
 namespace {
 
-// LibTorch's messages run over many lines (a stack of calls); ours are one.
-std::string first_line(const std::exception& error) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  const std::string text =
-      torch_error ? torch_error->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
-}
-
 // Null where the backend tells nobody when a collective ends, as gloo's
 // reduce_scatter: it then counts as busy for no time.
 c10::intrusive_ptr<c10::ivalue::Future> future_of(c10d::Work& work) {
@@ -74,35 +69,7 @@ size_t bytes_of(const std::vector<at::Tensor>& tensors) {
   return bytes;
 }
 
-// Names who has gone, where somebody knows.
-CommError lost(const std::string& what, const char* how, const std::string& otherwise,
-               const PeerWatchPtr& watch, const std::exception& error) {
-  std::string ranks;
-  for (const int rank : watch ? watch->gone() : std::vector<int>{}) {
-    ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
-  }
-  const std::string cause = ranks.empty() ? otherwise : ", rank " + ranks + " has gone";
-  return CommError(what + how + cause + ": " + first_line(error), watch);
-}
-
 }  // namespace
-
-Work::Work() = default;
-Work::Work(c10::intrusive_ptr<c10d::Work> work, std::string what, PeerWatchPtr watch)
-    : work_(std::move(work)), what_(std::move(what)), watch_(std::move(watch)) {}
-Work::~Work() = default;
-Work::Work(Work&&) noexcept = default;
-Work& Work::operator=(Work&&) noexcept = default;
-
-void Work::wait() {
-  if (!work_) return;
-  try {
-    work_->wait();
-  } catch (const std::exception& error) {
-    throw lost(what_, " failed", ", a peer has probably gone", watch_, error);
-  }
-  work_.reset();
-}
 
 ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend, at::Device device,
                            PeerWatchPtr watch)
@@ -110,7 +77,12 @@ ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend, at::Device
       device_(device),
       watch_(std::move(watch)),
       busy_(std::make_shared<BusyClock>()) {}
-ProcessGroup::~ProcessGroup() = default;
+
+ProcessGroup::~ProcessGroup() {
+  // Gloo's would wait for collectives that somebody lost will never come to, until the
+  // time-out. It stays: the process is about to end.
+  if (waits_for_the_silent() && !watch_->lost().empty()) backend_.release();
+}
 
 int ProcessGroup::rank() const { return backend_->getRank(); }
 int ProcessGroup::size() const { return backend_->getSize(); }
@@ -124,9 +96,13 @@ Work ProcessGroup::started(const char* collective, size_t bytes, const Give& giv
   std::string what = "rank " + std::to_string(rank()) + ": " + collective;
   if (bytes > 0) what += " of " + std::to_string(bytes) + " bytes";
   try {
-    return Work(give(), what, watch_);
+    auto work = give();
+    // A message that is waited for in vain breaks gloo's connections.
+    const bool is_message = work && (work->retrieveOpType() == c10d::OpType::SEND ||
+                                     work->retrieveOpType() == c10d::OpType::RECV);
+    return Work(std::move(work), what, watch_, waits_for_the_silent() && !is_message);
   } catch (const std::exception& error) {
-    throw lost(what, " could not start", "", watch_, error);
+    throw lost_peer(what, " could not start", "", watch_, error);
   }
 }
 
@@ -164,6 +140,10 @@ Work ProcessGroup::all_reduce_mean(const std::vector<at::Tensor>& tensors) {
     options.reduceOp = c10d::ReduceOp::AVG;
     return backend_->allreduce_coalesced(all, options);
   });
+}
+
+bool ProcessGroup::waits_for_the_silent() const {
+  return watch_ && backend_name() == "gloo";
 }
 
 // Messages are made of what lies side by side; shared memory is read where it is.
@@ -229,6 +209,12 @@ Work ProcessGroup::recv(const at::Tensor& tensor, int from) {
 
 void ProcessGroup::barrier() {
   started("barrier", 0, [&] { return backend_->barrier(); }).wait();
+}
+
+void ProcessGroup::monitored_barrier(std::chrono::milliseconds timeout) {
+  if (size() == 1) return;
+  if (!watch_) throw std::logic_error("monitored_barrier: nobody watches this group");
+  watch_->monitored_barrier(timeout);
 }
 
 at::Tensor ProcessGroup::allocate(int64_t elements, const at::TensorOptions& options) {

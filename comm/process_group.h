@@ -5,19 +5,21 @@
 // time. Errors of the backend (a peer that died, a time-out) come as CommError, from
 // the call that starts a collective or from its wait().
 //
-// On CUDA (NCCL) a wait makes the card's queue wait, not this thread, and a dead peer
-// ends the process by NCCL's watchdog, after the time-out.
+// On CUDA (NCCL) a wait makes the card's queue wait, not this thread: a lost peer is
+// the watch's to tell, which ends a process that hangs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/intrusive_ptr.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "comm/peer_watch.h"
 
 namespace c10d {
 class Backend;
@@ -29,34 +31,14 @@ namespace lockstep::comm {
 
 class BusyClock;
 
-// Knows who of the others has gone, where the backend's own errors do not say.
-class PeerWatch {
- public:
-  virtual ~PeerWatch() = default;
-  // Asked after a collective failed; may wait a moment for the news.
-  virtual std::vector<int> gone() const = 0;
-};
-using PeerWatchPtr = std::shared_ptr<const PeerWatch>;
-
-// A collective failed. Most often a peer has gone, and that peer's own error is the one
-// to read: whoever reports errors lets it speak first.
-class CommError : public std::runtime_error {
- public:
-  explicit CommError(const std::string& message, PeerWatchPtr held = nullptr)
-      : std::runtime_error(message), held_(std::move(held)) {}
-
- private:
-  // Who lost a peer is there for the others until it has told so: they must not take it
-  // for the one that went first.
-  PeerWatchPtr held_;
-};
-
 // A collective that was started. The tensor may be touched again only after wait().
 class Work {
  public:
   Work();  // nothing to wait for
+  // Where `looks_around`, it waits in pieces and asks the watch in between: for
+  // backends that wait for whoever is silent until their time-out.
   Work(c10::intrusive_ptr<c10d::Work> work, std::string what,
-       PeerWatchPtr watch = nullptr);
+       PeerWatchPtr watch = nullptr, bool looks_around = false);
   ~Work();
   Work(Work&&) noexcept;
   Work& operator=(Work&&) noexcept;
@@ -64,9 +46,12 @@ class Work {
   void wait();
 
  private:
+  void wait_and_look_around();
+
   c10::intrusive_ptr<c10d::Work> work_;
   std::string what_;  // "rank 1: all_reduce of 1048576 bytes", for the error
   PeerWatchPtr watch_;
+  bool looks_around_ = false;
 };
 
 // One step of an optimizer, its elements shared out over the ranks (ZeRO-1): each
@@ -139,6 +124,14 @@ class ProcessGroup {
 
   // Returns when every rank has come.
   void barrier();
+  // The same, beside the collectives: throws, on all ranks, naming who has not come in
+  // time. Only where the group is watched.
+  void monitored_barrier(std::chrono::milliseconds timeout);
+
+  // The last step that this rank has taken, for the others' errors.
+  void at_step(int64_t step) {
+    if (watch_) watch_->at_step(step);
+  }
 
   // Memory of `elements` numbers, not initialised, from which collectives are quickest:
   // the backend's own where it has some (shared memory), else anybody's.
@@ -166,6 +159,7 @@ class ProcessGroup {
   Work started(const char* collective, size_t bytes, const Give& give);
   // The same, under the clock, on the CPU.
   Work timed(const char* collective, size_t bytes, const Give& give);
+  bool waits_for_the_silent() const;
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   at::Device device_;

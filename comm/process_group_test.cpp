@@ -246,31 +246,5 @@ TEST(ProcessGroupTest, AnEmptyWorkIsDone) {
   nothing.wait();
 }
 
-TEST(ProcessGroupTest, AGonePeerIsACommErrorThatNamesTheCollective) {
-  std::barrier connected(2);
-  std::barrier gone(2);
-  on_ranks(2, [&](GroupPtr& group) {
-    const at::Tensor tensor = torch::ones({10});
-    group->all_reduce(tensor).wait();
-    connected.arrive_and_wait();
-    if (group->rank() == 1) group.reset();
-    gone.arrive_and_wait();
-    if (!group) return;
-    try {
-      group->all_reduce(tensor).wait();
-      ADD_FAILURE() << "summed with nobody";
-    } catch (const CommError& error) {
-      const std::string message = error.what();
-      EXPECT_EQ(
-          message.rfind("rank 0: all_reduce of 40 bytes failed, rank 1 has gone: ", 0),
-          0U)
-          << message;
-      EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-    }
-    EXPECT_THROW(group->broadcast({tensor}, /*root=*/1), CommError);
-    EXPECT_THROW(group->all_gather("anybody?"), CommError);
-  });
-}
-
 }  // namespace
 }  // namespace lockstep::comm

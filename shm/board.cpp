@@ -66,11 +66,12 @@ const char* to_string(Collective collective) {
 size_t Board::bytes() { return kPlaces * sizeof(Place); }
 
 Board::Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
-             std::chrono::milliseconds timeout)
+             std::chrono::milliseconds timeout, const comm::PeerWatchPtr& watch)
     : memory_(std::move(memory)),
       rank_(rank),
       world_size_(world_size),
       timeout_(timeout),
+      watch_(watch),
       // Longer than ranks usually differ. With more ranks than cores whoever waits
       // lends its core to the others; a sleep and a wake-up at every step cost more
       // than that.
@@ -232,6 +233,9 @@ void Board::await(const std::atomic<uint32_t>& word, uint32_t value,
     if (word.load() != value) return;
     if (!gone.empty())
       fail(place, "rank " + std::to_string(gone.front()) + " has gone");
+    // Who stands still has not gone, and holds its lifeline.
+    const auto watch = watch_.lock();
+    if (watch && !watch->lost().empty()) fail(place, "given up");
     if (Clock::now() - since > timeout_) {
       fail(place, "nothing for " + std::to_string(timeout_.count() / 1000.0) + " s");
     }

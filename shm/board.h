@@ -76,7 +76,7 @@ class Board {
   static size_t bytes();
 
   Board(std::shared_ptr<SharedMemory> memory, int rank, int world_size,
-        std::chrono::milliseconds timeout);
+        std::chrono::milliseconds timeout, const comm::PeerWatchPtr& watch = nullptr);
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
@@ -126,6 +126,8 @@ class Board {
   const int rank_;
   const int world_size_;
   const std::chrono::milliseconds timeout_;
+  // Weak: the group's end is the watch's, whoever still holds one of its collectives.
+  const std::weak_ptr<comm::PeerWatch> watch_;
   const std::chrono::microseconds spin_;  // before it sleeps
   uint64_t next_ = 0;
   bool left_ = false;

@@ -37,7 +37,8 @@ Reduction reduction_of(const c10d::ReduceOp& operation) {
 class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
  public:
   ShmBackend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
-             std::chrono::milliseconds timeout, std::optional<int> card)
+             std::chrono::milliseconds timeout, std::optional<int> card,
+             const comm::PeerWatchPtr& watch)
       : Backend(rank, world_size), card_(card) {
     if (world_size > Board::kMaxRanks) {
       throw std::invalid_argument("shared memory serves " +
@@ -46,7 +47,7 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
     }
     memory_ = std::make_shared<SharedMemory>(*store, rank, world_size, Board::bytes(),
                                              timeout);
-    board_ = std::make_shared<Board>(memory_, rank, world_size, timeout);
+    board_ = std::make_shared<Board>(memory_, rank, world_size, timeout, watch);
     blocks_ = std::make_shared<device::BlockCache>(region_source(memory_, rank));
     if (card_) device::set_block_cache(*card_, blocks_);
   }
@@ -280,9 +281,11 @@ class ShmBackend final : public c10d::Backend, public comm::UpdatesShards {
 
 std::shared_ptr<comm::ProcessGroup> make_shm(
     const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
-    std::chrono::milliseconds timeout, std::optional<int> card) {
+    std::chrono::milliseconds timeout, std::optional<int> card,
+    comm::PeerWatchPtr watch) {
   return std::make_shared<comm::ProcessGroup>(
-      c10::make_intrusive<ShmBackend>(store, rank, world_size, timeout, card));
+      c10::make_intrusive<ShmBackend>(store, rank, world_size, timeout, card, watch),
+      at::kCPU, watch);
 }
 
 }  // namespace lockstep::shm

@@ -18,9 +18,11 @@ namespace lockstep::shm {
 
 // Returns when every rank has come; all of them are on this host. Where a card is named
 // its memory comes from the shared memory for as long as the group lives; a card that
-// has tensors already keeps them where they are. Throws std::runtime_error.
+// has tensors already keeps them where they are. Throws std::runtime_error. Who only
+// stopped is `watch`'s to say.
 std::shared_ptr<comm::ProcessGroup> make_shm(
     const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
-    std::chrono::milliseconds timeout, std::optional<int> card = std::nullopt);
+    std::chrono::milliseconds timeout, std::optional<int> card = std::nullopt,
+    comm::PeerWatchPtr watch = nullptr);
 
 }  // namespace lockstep::shm

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="files registry checkpoint model data device comm shm launch training"
+lowest="files registry checkpoint model data device comm shm launch membership training"
 rows="$lowest program" # what the loops' rooms stand on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
@@ -22,6 +22,7 @@ declare -A may_use=(
   [comm]="device"
   [shm]="comm device"
   [launch]="device"
+  [membership]="comm device launch"
   [training]="$lowest"
   [program]="$lowest"
   [single_gpu]="$rows"

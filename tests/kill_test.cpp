@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <regex>
 #include <set>
 #include <thread>
 
@@ -161,7 +162,7 @@ struct Totals {
 
 void expect_one_line(const std::string& errors, const std::string& words) {
   EXPECT_EQ(lines_of(errors).size(), 1u) << errors;
-  EXPECT_NE(errors.find(words), std::string::npos)
+  EXPECT_TRUE(std::regex_search(errors, std::regex(words)))
       << "no \"" << words << "\": " << errors;
 }
 
@@ -170,6 +171,7 @@ void expect_one_line(const std::string& errors, const std::string& words) {
 double expect_survivors_to_end(const Kill& kill, const Runs& runs) {
   const auto start = Clock::now();
   double slowest = 0;
+  const int victim_pid = runs[static_cast<size_t>(kill.victim)]->process().pid();
   for (size_t rank = 0; rank < runs.size(); ++rank) {
     launch::Process& process = runs[rank]->process();
     const auto left =
@@ -183,7 +185,9 @@ double expect_survivors_to_end(const Kill& kill, const Runs& runs) {
       continue;
     }
     EXPECT_EQ(launch::describe(*status), "exited with status 1");
-    expect_one_line(process.err(), "rank " + std::to_string(kill.victim) + " has gone");
+    expect_one_line(process.err(), "rank " + std::to_string(kill.victim) + " \\(pid " +
+                                       std::to_string(victim_pid) +
+                                       " on [^ ]+\\) has gone");
   }
   return slowest;
 }

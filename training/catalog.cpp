@@ -14,6 +14,7 @@
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
 #include "launch/listener.h"
+#include "membership/watch.h"
 #include "shm/shm.h"
 
 namespace lockstep::training {
@@ -42,17 +43,33 @@ comm::Meeting meeting_of(const TrainOptions& options, const World& world) {
   return meeting;
 }
 
+// Beside the collectives of whatever backend.
+comm::PeerWatchPtr watch_over(const TrainOptions& options, const World& world,
+                              c10d::Store& store, const std::string& own_address) {
+  if (world.world_size == 1) return nullptr;
+  membership::WatchOptions watch;
+  watch.index = world.rank;
+  watch.count = world.world_size;
+  watch.address = own_address;
+  watch.turn = world.local_rank;
+  watch.last_words = options.last_words;
+  return std::make_shared<membership::Watch>(store, watch);
+}
+
 ProcessGroupPtr meet_over_gloo(const TrainOptions& options, const World& world) {
   const comm::Meeting meeting = meeting_of(options, world);
   const auto store = comm::meet(meeting);
-  return comm::make_gloo(store, world.rank, world.world_size,
-                         comm::own_address(meeting, *store), patience(options));
+  const std::string address = comm::own_address(meeting, *store);
+  return comm::make_gloo(store, world.rank, world.world_size, address,
+                         patience(options),
+                         watch_over(options, world, *store, address));
 }
 
 ProcessGroupPtr meet_over_shm(const TrainOptions& options, const World& world) {
   const auto store = comm::meet(meeting_of(options, world));
   return shm::make_shm(store, world.rank, world.world_size, patience(options),
-                       /*card=*/world.local_rank);
+                       /*card=*/world.local_rank,
+                       watch_over(options, world, *store, "127.0.0.1"));
 }
 
 // NCCL takes two ranks on one device for a mistake unless they claim to be on different
@@ -74,11 +91,12 @@ void prepare_nccl(const TrainOptions& options, const World& world,
 ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) {
   const comm::Meeting meeting = meeting_of(options, world);
   const auto store = comm::meet(meeting);
-  prepare_nccl(options, world, comm::own_address(meeting, *store));
+  const std::string address = comm::own_address(meeting, *store);
+  prepare_nccl(options, world, address);
   const at::Device device =
       make_cards(options, world.local_world_size).at(world.local_rank).torch_device();
-  return comm::make_nccl(store, world.rank, world.world_size, device,
-                         patience(options));
+  return comm::make_nccl(store, world.rank, world.world_size, device, patience(options),
+                         watch_over(options, world, *store, address));
 }
 
 }  // namespace

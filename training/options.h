@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -131,6 +132,9 @@ struct TrainOptions {
   // A rank that waits longer for another, at the start or in a collective, gives up.
   // PyTorch's stores wait as long.
   int64_t timeout_s = 300;
+  // Says who of the other ranks is lost, and ends the process, where this rank hangs
+  // and cannot say so itself. Called on another thread. Empty: it hangs on.
+  std::function<void(const std::string& verdict)> last_words;
 
   // What is kept of the run on disk; and where it begins, if not at the beginning.
   checkpoint::CheckpointOptions checkpoint;

@@ -169,6 +169,7 @@ void StepMeter::end_step(int64_t samples) {
   begin_ = step.ends.back().second;
   end_recording();
   if (group_ != nullptr) {
+    group_->at_step(steps_);
     if (const auto busy_ms = group_->take_busy_ms()) {
       report_.phases_ms["comm"].push_back(*busy_ms);
     }

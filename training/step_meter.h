@@ -58,8 +58,8 @@ class StepMeter {
   // rank.
   TrainReport report(const Network& model, const Accuracy& accuracy);
 
-  // The ranks of `group` report together, and its collectives' time becomes phase
-  // "comm".
+  // The ranks of `group` report together, its collectives' time becomes phase "comm",
+  // and its watch knows each step.
   void watch(comm::ProcessGroup& group) { group_ = &group; }
 
  private:
