@@ -93,6 +93,16 @@ class Slurm : public testing::Test {
     if (slurm_ == nullptr) GTEST_SKIP() << "waived: no Slurm here";
   }
 
+  // Ends with the job, as `sbatch --wait` does, which looks after it every ten seconds;
+  // with 0 where the job did.
+  static Words sbatch(const Words& more) {
+    constexpr char kWaits[] =
+        "id=$(\"$@\") || exit; while squeue -h -j $id | grep -q .; do sleep 0.2; done; "
+        "scontrol show job $id | grep -q JobState=COMPLETED";
+    return slurm_->with(Words{"sh", "-c", kWaits, "sh"} +
+                        words("sbatch --parsable --overcommit") + more);
+  }
+
   static inline std::unique_ptr<OneSlurm> slurm_;
 };
 
@@ -107,14 +117,13 @@ TEST_F(Slurm, FourTasksOfSrun) {
 // Slurm gives the script itself SLURM_PROCID=0 and SLURM_NTASKS=4: it is no rank.
 TEST_F(Slurm, TheScriptsOwnShellIsNoRankAndItsSrunIs) {
   const TestFolder folder;
-  const auto sbatch = [&](const std::string& line) {
+  const auto script = [&](const std::string& line) {
     write_text(folder / "job", "#!/bin/sh\n" + line + " \"$@\"\n");
-    return slurm_->with(words("sbatch --wait --overcommit -n 4 -o " + folder / "said") +
-                        Words{folder / "job"});
+    return sbatch(words("-n 4 -o " + folder / "said") + Words{folder / "job"});
   };
-  expect_one_cards(sbatch("exec") + program("ddp", "--gpus 2 --batch-size 32"),
+  expect_one_cards(script("exec") + program("ddp", "--gpus 2 --batch-size 32"),
                    "sbatch of ddp --gpus 2");
-  expect_one_cards(sbatch("exec srun --overcommit") + program("ddp", "--batch-size 16"),
+  expect_one_cards(script("exec srun --overcommit") + program("ddp", "--batch-size 16"),
                    "sbatch of srun ddp");
 }
 
@@ -152,16 +161,9 @@ class Sbatch : public Slurm {
     std::filesystem::create_symlink(std::getenv("LOCKSTEP_BIN"), folder_ / "build/bin");
   }
 
-  // Ends with the job, as `sbatch --wait` does, which looks after it every ten seconds;
-  // with 0 where the job did.
   Words job(const std::string& options) const {
-    constexpr char kWaits[] =
-        "id=$(\"$@\") || exit; while squeue -h -j $id | grep -q .; do sleep 0.2; done; "
-        "scontrol show job $id | grep -q JobState=COMPLETED";
-    return slurm_->with(
-        Words{"sh", "-c", kWaits, "sh"} +
-        words("sbatch --overcommit --nodes 1 --ntasks-per-node 2 --cpus-per-task 1 "
-              "--gres none --parsable --chdir " +
+    return sbatch(
+        words("--nodes 1 --ntasks-per-node 2 --cpus-per-task 1 --gres none --chdir " +
               folder_ / "" + " --output " + folder_ / "said") +
         Words{std::string(std::getenv("LOCKSTEP_SOURCE")) + "/multinode/job.sbatch"} +
         words("--batch-size 32" + options));
