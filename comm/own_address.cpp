@@ -149,9 +149,9 @@ std::string own_address(const Meeting& meeting, c10d::Store& store) {
       });
   if (told_any) return outside != all_seen.end() ? *outside : "127.0.0.1";
   if (is_loopback(seen) && outside != all_seen.end()) {
-    throw std::runtime_error("rank " + std::to_string(meeting.rank) + " meets at " +
-                             seen + ", which others know as " + *outside +
-                             "; give it that address, too");
+    throw std::runtime_error(meeting.kind + " " + std::to_string(meeting.rank) +
+                             " meets at " + seen + ", which others know as " +
+                             *outside + "; give it that address, too");
   }
   return address_towards(*master);
 }

@@ -37,33 +37,6 @@ StorePtr meet_in_file(const Meeting& meeting) {
   return store;
 }
 
-StorePtr meet_at_port(const Meeting& meeting) {
-  c10d::TCPStoreOptions options;
-  options.port = static_cast<uint16_t>(meeting.port);
-  options.isServer = meeting.rank == 0 && meeting.host_store;
-  options.numWorkers = static_cast<size_t>(meeting.world_size);
-  options.waitWorkers = false;  // it would not say for whom
-  options.timeout = meeting.timeout;
-  if (options.isServer) {
-    if (meeting.listen_fd < 0) {
-      throw std::invalid_argument(
-          "rank 0 hosts the store and needs a listening socket");
-    }
-    options.masterListenFd = meeting.listen_fd;
-  }
-  const SigpipeBlocked sigpipe_blocked;
-  try {
-    return c10::make_intrusive<c10d::TCPStore>(meeting.host, options);
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    throw std::runtime_error("rank " + std::to_string(meeting.rank) + " of " +
-                             std::to_string(meeting.world_size) + " met nobody at " +
-                             meeting.host + ":" + std::to_string(meeting.port) +
-                             "; are all ranks started? (" +
-                             text.substr(0, text.find('\n')) + ")");
-  }
-}
-
 // LibTorch's file store counts in two steps who is done with the file, and where two
 // ranks leave at once neither may find itself the last: the file stays. One at a time.
 class FileLeaver final : public c10d::PrefixStore {
@@ -84,14 +57,44 @@ class FileLeaver final : public c10d::PrefixStore {
 
 }  // namespace
 
+StorePtr open_store(const Meeting& meeting) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(meeting.port);
+  options.isServer = meeting.rank == 0 && meeting.host_store;
+  options.numWorkers = static_cast<size_t>(meeting.world_size);
+  options.waitWorkers = false;  // it would not say for whom
+  options.timeout = meeting.timeout;
+  if (options.isServer) {
+    if (meeting.listen_fd < 0) {
+      throw std::invalid_argument(
+          "rank 0 hosts the store and needs a listening socket");
+    }
+    options.masterListenFd = meeting.listen_fd;
+  }
+  const SigpipeBlocked sigpipe_blocked;
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(meeting.host, options);
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    throw std::runtime_error(
+        meeting.kind + " " + std::to_string(meeting.rank) + " of " +
+        std::to_string(meeting.world_size) + " met nobody at " + meeting.host + ":" +
+        std::to_string(meeting.port) + "; are all " + meeting.kind + "s started? (" +
+        text.substr(0, text.find('\n')) + ")");
+  }
+}
+
 StorePtr meet(const Meeting& meeting) {
   // A launcher's store holds keys of its own, and of attempts that failed.
-  const std::string prefix = "lockstep/attempt_" + std::to_string(meeting.attempt);
-  const StorePtr store = meeting.file.empty()
-                             ? StorePtr(c10::make_intrusive<c10d::PrefixStore>(
-                                   prefix, meet_at_port(meeting)))
-                             : StorePtr(c10::make_intrusive<FileLeaver>(
-                                   prefix, meet_in_file(meeting), meeting.file));
+  const std::string of_kind = meeting.kind == "rank" ? "" : meeting.kind + "/";
+  const std::string prefix =
+      "lockstep/" + of_kind + "attempt_" + std::to_string(meeting.attempt);
+  const StorePtr store =
+      meeting.file.empty()
+          ? StorePtr(c10::make_intrusive<c10d::PrefixStore>(
+                prefix, meeting.store != nullptr ? meeting.store : open_store(meeting)))
+          : StorePtr(c10::make_intrusive<FileLeaver>(prefix, meet_in_file(meeting),
+                                                     meeting.file));
   await_all(*store, meeting);
   return store;
 }

@@ -10,6 +10,7 @@
 namespace lockstep::comm {
 
 struct Meeting {
+  std::string kind = "rank";  // who meets; each kind has keys of its own
   int rank = 0;
   int world_size = 1;
   std::string host = "127.0.0.1";
@@ -17,7 +18,9 @@ struct Meeting {
   int listen_fd = -1;      // rank 0: a listening socket to host the store on
   bool host_store = true;  // false: somebody else hosts it, rank 0 is a client too
   std::string file;        // the store is this file, and host and port are not used
-  int attempt = 0;         // keys of an earlier attempt of the job are not seen
+  // The store of host and port, open already, for several meetings over it.
+  c10::intrusive_ptr<c10d::Store> store{};
+  int attempt = 0;  // keys of an earlier attempt of the job are not seen
   std::chrono::milliseconds timeout = std::chrono::minutes(5);
   // Who came and says nothing for so long, while others are waited for, has died.
   std::chrono::milliseconds silence = std::chrono::seconds(15);
@@ -29,5 +32,9 @@ struct Meeting {
 // Throws std::runtime_error naming host and port when nobody answers in time, the ranks
 // that did not come (roll_call.h), or the file that cannot be written.
 c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting);
+
+// The store at host and port alone: nobody is waited for. Rank 0 hosts it there, unless
+// somebody else does. Throws as above.
+c10::intrusive_ptr<c10d::Store> open_store(const Meeting& meeting);
 
 }  // namespace lockstep::comm

@@ -57,7 +57,7 @@ class RollCall {
       const auto now = Clock::now();
       if (now - start > meeting_.timeout) {
         give_up("waited " + std::to_string(meeting_.timeout.count() / 1000) +
-                " s for rank ");
+                " s for " + meeting_.kind + " ");
       }
       if (now >= next_look) {
         say_here();
@@ -87,10 +87,10 @@ class RollCall {
         store_.compareSet("who/" + std::to_string(meeting_.rank), {}, bytes);
     if (first == bytes) return;
     const std::string text =
-        "two processes came as rank " + std::to_string(meeting_.rank) + " of " +
-        std::to_string(meeting_.world_size) + " to " + place_of(meeting_) + ": " +
-        std::string(first.begin(), first.end()) + " and " + me +
-        "; start each with a rank of its own";
+        "two processes came as " + meeting_.kind + " " + std::to_string(meeting_.rank) +
+        " of " + std::to_string(meeting_.world_size) + " to " + place_of(meeting_) +
+        ": " + std::string(first.begin(), first.end()) + " and " + me +
+        "; start each with a " + meeting_.kind + " of its own";
     store_.set(kVerdict, std::vector<uint8_t>(text.begin(), text.end()));
     leave(text);
   }
@@ -108,8 +108,8 @@ class RollCall {
       seen.looks = count == seen.count ? seen.looks + 1 : 0;
       seen.count = count;
       if (seen.looks < kLooks) continue;
-      give_up("rank " + std::to_string(rank) +
-              " came and has gone; waited in vain for rank ");
+      give_up(meeting_.kind + " " + std::to_string(rank) +
+              " came and has gone; waited in vain for " + meeting_.kind + " ");
     }
   }
 
@@ -156,11 +156,11 @@ void await_all(c10d::Store& store, const Meeting& meeting) {
     RollCall(store, meeting).await_all();
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
-    throw std::runtime_error("the store at " + place_of(meeting) + " went before all " +
-                             std::to_string(meeting.world_size) +
-                             " ranks had come; has " +
-                             (meeting.host_store ? "rank 0" : "its launcher") +
-                             " gone? (" + text.substr(0, text.find('\n')) + ")");
+    throw std::runtime_error(
+        "the store at " + place_of(meeting) + " went before all " +
+        std::to_string(meeting.world_size) + " " + meeting.kind + "s had come; has " +
+        (meeting.host_store ? meeting.kind + " 0" : "its launcher") + " gone? (" +
+        text.substr(0, text.find('\n')) + ")");
   }
 }
 

@@ -110,6 +110,8 @@ Process::Process(const Command& command) {
     err_ = capture_file();
     actions.pass(err_.get(), STDERR_FILENO);
   }
+  if (command.out_fd >= 0) actions.pass(command.out_fd, STDOUT_FILENO);
+  if (command.err_fd >= 0) actions.pass(command.err_fd, STDERR_FILENO);
   for (int fd : command.inherit_fds) actions.pass(fd, fd);
 
   std::vector<std::string> arguments = command.argv;

@@ -32,6 +32,9 @@ struct Command {
   std::vector<int> inherit_fds{};
   Output out = Output::kInherit;
   Output err = Output::kInherit;
+  // These become its standard streams, where they are not -1.
+  int out_fd = -1;
+  int err_fd = -1;
   // The child calls die_with_parent(): set LOCKSTEP_PARENT_PID for it. Only for
   // programs of ours run directly: one behind a shell would take the shell for a
   // stranger and leave.

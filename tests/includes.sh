@@ -29,6 +29,7 @@ declare -A may_use=(
   [data_parallel]="$rows"
   [ddp]="$rows"
   [multinode]="$rows $loops"
+  [agent]="$lowest"
   [horovod]="$rows $loops"
   [runner]="$rows $loops multinode horovod"
   [predict]=""

@@ -48,9 +48,14 @@ class TwoHosts {
           "cable", "netns", pid(1)});
     for (const int host : {0, 1}) {
       must(on(host, {"ip", "addr", "add", address(host) + "/24", "dev", "cable"}));
-      must(on(host, {"ip", "link", "set", "cable", "up"}));
       must(on(host, {"ip", "link", "set", "lo", "up"}));
     }
+    plug_cable_in();
+  }
+
+  void pull_cable() { must(on(1, {"ip", "link", "set", "cable", "down"})); }
+  void plug_cable_in() {
+    for (const int host : {0, 1}) must(on(host, {"ip", "link", "set", "cable", "up"}));
     for (const int host : {0, 1}) await_cable(host);
   }
 
