@@ -117,22 +117,25 @@ class Attempt {
     }
     // Who is left holds the pipes open.
     end_descendants(std::chrono::milliseconds(0));
-    for (pass_lines_on(); any_open() && signals_.take() == 0; pass_lines_on()) {
-      sleep_until_something_happens(/*timeout_ms=*/-1);
+    // All that was written is there; a pipe that stays open and empty was given away.
+    while (any_open() && signals_.take() == 0) {
+      const bool any = sleep_until_something_happens(/*timeout_ms=*/200);
+      if (!any && !console_.full(kOut) && !console_.full(kErr)) break;
     }
     return outcome();
   }
 
  private:
-  void sleep_until_something_happens(int timeout_ms) {
+  bool sleep_until_something_happens(int timeout_ms) {
     pass_lines_on();
     std::vector<pollfd> events;
     group_.add_to(events, signals_);
     if (others_.fd >= 0 && !elsewhere_) events.push_back({others_.fd, POLLIN, 0});
     for (const Rank& rank : ranks_) rank.output.add_to(events, console_);
     console_.add_to(events);
-    poll(events.data(), events.size(), timeout_ms);
+    const bool any = poll(events.data(), events.size(), timeout_ms) != 0;
     pass_lines_on();
+    return any;
   }
 
   void pass_lines_on() {

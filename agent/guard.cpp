@@ -21,9 +21,11 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "agent/descendants.h"
 #include "launch/fd.h"
@@ -48,13 +50,17 @@ Fd pidfd(pid_t pid) { return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)
   _exit(errno == ENOENT ? 127 : 126);
 }
 
-void pass_on(const Fd& signals, pid_t rank) {
+// A terminal's ctrl-C reaches the rank as well, and so does the launcher's word of it:
+// the rank is to hear it once.
+void pass_on(const Fd& signals, pid_t rank, uint32_t& from_terminal) {
   signalfd_siginfo info{};
   while (read(signals.get(), &info, sizeof(info)) == sizeof(info)) {
-    // A terminal has sent it to the rank as well.
-    if (info.ssi_code == SI_KERNEL) continue;
-    kill(rank, static_cast<int>(info.ssi_signo));
-    kill(rank, SIGCONT);  // a stopped one would not hear it
+    if (info.ssi_code == SI_KERNEL) {
+      from_terminal = info.ssi_signo;
+    } else if (std::exchange(from_terminal, 0) != info.ssi_signo) {
+      kill(rank, static_cast<int>(info.ssi_signo));
+      kill(rank, SIGCONT);  // a stopped one would not hear it
+    }
   }
 }
 
@@ -105,6 +111,7 @@ int main(int argc, char** argv) {
   const Fd rank_end = pidfd(rank);
   if (write(told.get(), &rank, sizeof(rank)) < 0) std::perror("launch_rank");
 
+  uint32_t from_terminal = 0;
   std::array<pollfd, 3> events = {pollfd{signals.get(), POLLIN, 0},
                                   {rank_end.get(), POLLIN, 0},
                                   {launcher_end.get(), POLLIN, 0}};
@@ -114,7 +121,7 @@ int main(int argc, char** argv) {
       lockstep::agent::end_descendants(std::chrono::milliseconds(0));
       return 128 + SIGKILL;
     }
-    pass_on(signals, rank);
+    pass_on(signals, rank, from_terminal);
     int status = 0;
     if (waitpid(rank, &status, WNOHANG) == rank) {
       lockstep::agent::end_descendants(kTimeToTidyUp);

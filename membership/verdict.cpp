@@ -8,7 +8,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPeerSpeaks{3000};
+constexpr milliseconds kPeerSpeaks{2500};
 constexpr milliseconds kFirstTurn{100};
 constexpr milliseconds kTurn{250};
 constexpr int kTurns = 4;

@@ -12,21 +12,18 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <random>
 #include <regex>
 #include <set>
 #include <thread>
 
-#include "launch/listener.h"
-#include "launch/start_line.h"
 #include "tests/program_run.h"
+#include "tests/ranks_by_hand.h"
 
 namespace lockstep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Runs = std::vector<std::unique_ptr<ProgramRun>>;
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kSoon{10};
@@ -168,16 +165,16 @@ void expect_one_line(const std::string& errors, const std::string& words) {
 
 // Seconds from the kill to the last survivor's end. One that is still there then is
 // killed, and fails the test.
-double expect_survivors_to_end(const Kill& kill, const Runs& runs) {
+double expect_survivors_to_end(const Kill& kill, RanksByHand& runs) {
   const auto start = Clock::now();
   double slowest = 0;
-  const int victim_pid = runs[static_cast<size_t>(kill.victim)]->process().pid();
-  for (size_t rank = 0; rank < runs.size(); ++rank) {
-    launch::Process& process = runs[rank]->process();
+  const int victim_pid = runs[kill.victim].process().pid();
+  for (int rank = 0; rank < runs.size(); ++rank) {
+    launch::Process& process = runs[rank].process();
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(start + kSoon - Clock::now());
     const auto status = process.wait_for(std::max(left, std::chrono::milliseconds(0)));
-    if (static_cast<int>(rank) == kill.victim) continue;
+    if (rank == kill.victim) continue;
     slowest =
         std::max(slowest, std::chrono::duration<double>(Clock::now() - start).count());
     if (!status.has_value()) {
@@ -193,55 +190,22 @@ double expect_survivors_to_end(const Kill& kill, const Runs& runs) {
 }
 
 double kill_by_hand(const Kill& kill, Holdings& holdings) {
-  auto store = std::make_optional<launch::Listener>();  // nobody else's port
-  launch::StartLine training;
-  launch::Command at_start;
-  training.line_up(at_start);
-  Runs runs;
-  std::vector<int> ended;
-  for (int rank = 0; rank < kill.ranks; ++rank) {
-    launch::Environment environment = at_start.extra_env;
-    environment["RANK"] = std::to_string(rank);
-    environment["WORLD_SIZE"] = std::to_string(kill.ranks);
-    environment["MASTER_ADDR"] = "127.0.0.1";
-    // Should the test be killed; its jobs' threads live as long as their ranks.
-    environment["LOCKSTEP_PARENT_PID"] = std::to_string(getpid());
-    environment["MASTER_PORT"] = std::to_string(store->port());
-    std::vector<int> inherit = at_start.inherit_fds;
-    if (rank == 0) {
-      environment["LOCKSTEP_STORE_FD"] = std::to_string(store->fd());
-      inherit.push_back(store->fd());
-    }
-    runs.push_back(
-        std::make_unique<ProgramRun>("ddp", kill.arguments(), environment, inherit));
-    ended.push_back(runs.back()->process().pidfd());
-  }
-  store.reset();  // rank 0's alone
-  training.let_go(kill.ranks, ended);
+  RanksByHand runs(kill.ranks, kill.arguments());
+  runs.let_go();
   std::this_thread::sleep_for(kill.after);
-  for (const auto& run : runs) holdings.add(run->process().pid());
+  for (int rank = 0; rank < runs.size(); ++rank) {
+    holdings.add(runs[rank].process().pid());
+  }
   // Else finding nothing afterwards would prove nothing.
   EXPECT_NE(holdings.left(), "");
   EXPECT_EQ(holdings.memory.size(), kill.backend == "shm" ? 1u : 0u);
-  runs[static_cast<size_t>(kill.victim)]->process().send_signal(SIGKILL);
+  runs[kill.victim].process().send_signal(SIGKILL);
   const double slowest = expect_survivors_to_end(kill, runs);
-  for (const auto& run : runs) {
-    EXPECT_EQ(run->alive(), std::vector<int>{});
-    EXPECT_EQ(run->temporary_files(), std::vector<std::string>{});
+  for (int rank = 0; rank < runs.size(); ++rank) {
+    EXPECT_EQ(runs[rank].alive(), std::vector<int>{});
+    EXPECT_EQ(runs[rank].temporary_files(), std::vector<std::string>{});
   }
   return slowest;
-}
-
-// A rank's process among those of a run; 0: none yet.
-int process_of(const ProgramRun& run, int rank) {
-  const std::string wanted = std::string("\0RANK=", 6) + std::to_string(rank) + '\0';
-  for (const int pid : run.alive()) {
-    const std::string environment =
-        read_text("/proc/" + std::to_string(pid) + "/environ");
-    if ((std::string(1, '\0') + environment).find(wanted) != std::string::npos)
-      return pid;
-  }
-  return 0;
 }
 
 double kill_under_launcher(const Kill& kill, Holdings& holdings) {

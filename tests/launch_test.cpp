@@ -13,9 +13,13 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+Words operator+(Words first, const Words& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
 Words with(Words options, const std::string& script) {
-  options.insert(options.end(), {"sh", "-c", script});
-  return options;
+  return options + Words{"sh", "-c", script};
 }
 
 const Words kTwo = {"--standalone", "--nproc-per-node", "2"};
@@ -60,26 +64,28 @@ TEST(Launch, RanksGetTorchrunsEnvironmentAndOnePrefix) {
             (std::multiset<std::string>{prefix(0) + "error 0", prefix(1) + "error 1"}));
 }
 
+TEST(Launch, SeveralRanksGetAThreadEachUnlessTold) {
+  for (const std::string ranks : {"1", "2"}) {
+    ProgramRun run("/usr/bin/env", Words{"-u", "OMP_NUM_THREADS"} +
+                                       with({program_path("launch"), "--standalone",
+                                             "--nproc-per-node", ranks},
+                                            "echo \"<$OMP_NUM_THREADS>\""));
+    EXPECT_EQ(run.status(), 0);
+    EXPECT_EQ(has(run.process().out(), "<1>"), ranks == "2") << run.process().out();
+  }
+}
+
 TEST(Launch, LinesOfSeveralRanksStayWholeAndNoneIsLost) {
   // In one pipe, both streams of both ranks, read late and slowly.
   const TestFolder folder;
-  const std::string rank =
-      "i=0; line=$(printf %3000s $RANK); while [ $i -lt 500 ]; do i=$((i+1)); "
-      "echo \\\"<$RANK $i $line>\\\"; echo \\\"<$RANK $i>\\\" >&2; done; "
-      "printf unfinished";
-  ProgramRun run(
-      "/bin/sh",
-      {"-c",
-       "{ " + program_path("launch") + " --standalone --nproc-per-node 2 sh -c \"" +
-           std::string("$1") + "\" 2>&1; echo $? > " + folder / "status" +
-           "; } | { sleep 1; cat; }",
-       "sh", [&] {
-         std::string plain = rank;
-         for (size_t at; (at = plain.find("\\\"")) != std::string::npos;) {
-           plain.replace(at, 2, "\"");
-         }
-         return plain;
-       }()});
+  write_text(folder / "rank",
+             "i=0; line=$(printf %3000s $RANK); while [ $i -lt 500 ]; do i=$((i+1)); "
+             "echo \"<$RANK $i $line>\"; echo \"<$RANK $i>\" >&2; done; "
+             "printf unfinished");
+  ProgramRun run("/bin/sh", {"-c", "{ " + program_path("launch") +
+                                       " --standalone --nproc-per-node 2 sh " +
+                                       folder / "rank" + " 2>&1; echo $? > " +
+                                       folder / "status" + "; } | { sleep 1; cat; }"});
   EXPECT_EQ(run.status(), 0);
   EXPECT_EQ(read_text(folder / "status"), "0\n");
   size_t lines = 0, unfinished = 0;

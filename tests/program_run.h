@@ -95,6 +95,18 @@ class ProgramRun {
   launch::Process process_;
 };
 
+// A rank's process among those of a run; 0: none yet.
+inline int process_of(const ProgramRun& run, int rank) {
+  const std::string wanted = std::string("\0RANK=", 6) + std::to_string(rank) + '\0';
+  for (const int pid : run.alive()) {
+    const std::string environment =
+        read_text("/proc/" + std::to_string(pid) + "/environ");
+    if ((std::string(1, '\0') + environment).find(wanted) != std::string::npos)
+      return pid;
+  }
+  return 0;
+}
+
 // The whole contract of an error: status, one line that holds each of `words`, nobody
 // and nothing left.
 inline void expect_refusal(ProgramRun& run, int status,

@@ -53,8 +53,7 @@ class TwoHosts {
     plug_cable_in();
   }
 
-  void pull_cable() { must(on(1, {"ip", "link", "set", "cable", "down"})); }
-  void plug_cable_in() {
+  void plug_cable_in() const {
     for (const int host : {0, 1}) must(on(host, {"ip", "link", "set", "cable", "up"}));
     for (const int host : {0, 1}) await_cable(host);
   }
@@ -71,6 +70,8 @@ class TwoHosts {
     words.insert(words.end(), command.begin(), command.end());
     return words;
   }
+
+  void cut_cable() const { must(on(0, {"ip", "link", "set", "cable", "down"})); }
 
  private:
   std::string pid(int host) const {
