@@ -23,14 +23,17 @@ struct Meeting {
   int attempt = 0;  // keys of an earlier attempt of the job are not seen
   std::chrono::milliseconds timeout = std::chrono::minutes(5);
   // Who came and says nothing for so long, while others are waited for, has died.
-  std::chrono::milliseconds silence = std::chrono::seconds(15);
+  std::chrono::milliseconds silence = std::chrono::seconds(4);
+  // The job's name, where its launcher gave it one: ranks of another job that come to
+  // the same place are refused. Empty: none.
+  std::string job;
 };
 
 // Returns when all ranks have come. Rank 0 needs listen_fd, and owns it from then on. A
 // file must not be there yet when the first rank comes: one that a killed job left
 // holds that job's keys. It goes with the last rank's store.
-// Throws std::runtime_error naming host and port when nobody answers in time, the ranks
-// that did not come (roll_call.h), or the file that cannot be written.
+// Throws std::runtime_error naming host and port when nobody answers in time, what is
+// wrong with who came (roll_call.h), or the file that cannot be written.
 c10::intrusive_ptr<c10d::Store> meet(const Meeting& meeting);
 
 // The store at host and port alone: nobody is waited for. Rank 0 hosts it there, unless

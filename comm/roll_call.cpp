@@ -21,6 +21,9 @@ constexpr milliseconds kLongestPause{100};
 
 const std::string kVerdict = "why_not_all";
 const std::string kTold = "told_why";  // how many ranks were
+const std::string kMet = "have_met";   // that all have come once
+const std::string kJob = "job";        // its name, and who said it first
+const std::string kSize = "world_size";
 
 std::string place_of(const Meeting& meeting) {
   return meeting.file.empty() ? meeting.host + ":" + std::to_string(meeting.port)
@@ -34,6 +37,17 @@ std::string this_process() {
   return "pid " + std::to_string(gettid()) + " of " + host.data();
 }
 
+std::string came_key(int rank) { return "came/" + std::to_string(rank); }
+
+// A word, and the rank that said it: two lines of a key.
+struct Said {
+  std::string word;
+  std::string by;
+
+  explicit Said(const std::string& text)
+      : word(text.substr(0, text.find('\n'))), by(text.substr(text.find('\n') + 1)) {}
+};
+
 class RollCall {
  public:
   RollCall(c10d::Store& store, const Meeting& meeting)
@@ -41,19 +55,22 @@ class RollCall {
         meeting_(meeting),
         last_(static_cast<size_t>(meeting.world_size)) {
     for (int rank = 0; rank < meeting.world_size; ++rank) {
-      keys_.push_back("came/" + std::to_string(rank));
+      keys_.push_back(came_key(rank));
     }
   }
 
   void await_all() {
     const auto start = Clock::now();
+    check_job();
+    check_not_late();
+    say_size();
     say_here();
     say_who();
     auto next_look = start + meeting_.silence / kLooks;
     for (bool all = false; !all;) {
       all = store_.check(keys_);
       if (store_.check({kVerdict})) leave(text_at(kVerdict));
-      if (all) return;
+      if (all) return store_.set(kMet, "1");
       const auto now = Clock::now();
       if (now - start > meeting_.timeout) {
         give_up("waited " + std::to_string(meeting_.timeout.count() / 1000) +
@@ -77,21 +94,80 @@ class RollCall {
     int looks = 0;  // since it changed
   };
 
+  std::string me() const {
+    return meeting_.kind + " " + std::to_string(meeting_.rank) + " (" + this_process() +
+           ")";
+  }
+  bool hosted_by_rank_zero() const {
+    return meeting_.host_store && meeting_.file.empty();
+  }
+
+  // Says a word and who says it, unless somebody has before; that one's then.
+  Said first_to_say(const std::string& key, const std::string& word) {
+    const std::string mine = word + "\n" + me();
+    const auto first =
+        store_.compareSet(key, std::vector<uint8_t>(), {mine.begin(), mine.end()});
+    return Said(std::string(first.begin(), first.end()));
+  }
+
+  // A store that rank 0 hosts is of its job, whoever comes to it first.
+  void check_job() {
+    const bool hosts = hosted_by_rank_zero();
+    if (hosts && meeting_.rank == 0)
+      return store_.set(kJob, meeting_.job + "\n" + me());
+    if (meeting_.job.empty()) return;
+    const Said here = hosts ? Said(text_at(kJob)) : first_to_say(kJob, meeting_.job);
+    if (here.word.empty() || here.word == meeting_.job) return;
+    throw std::runtime_error("at " + place_of(meeting_) + " the job " + here.word +
+                             " meets, so " + here.by + " says, and " + me() +
+                             " is of the job " + meeting_.job +
+                             "; give each job a place of its own");
+  }
+
+  void check_not_late() {
+    if (!store_.check({kMet})) return;
+    throw std::runtime_error(
+        "all " + meeting_.kind + "s have met already at " + place_of(meeting_) +
+        ", and " + me() + " of " + std::to_string(meeting_.world_size) +
+        " comes afterwards; " +
+        (meeting_.file.empty() ? "is another job there? Give each a port of its own"
+                               : "remove the file if its job is over"));
+  }
+
   void say_here() { store_.add(keys_[static_cast<size_t>(meeting_.rank)], 1); }
+
+  // Before it is here: others of a smaller world might take it for the last.
+  void say_size() {
+    const std::string mine = std::to_string(meeting_.world_size);
+    const Said first = first_to_say(kSize, mine);
+    if (first.word == mine) return;
+    std::string came;
+    for (int rank = 0; rank < std::max(meeting_.world_size, std::stoi(first.word));
+         ++rank) {
+      if (rank != meeting_.rank && !store_.check({came_key(rank)})) continue;
+      came += (came.empty() ? "" : ", ") + std::to_string(rank);
+    }
+    tell_all(first.by + " was told a world size of " + first.word + " and " + me() +
+             " one of " + mine + ", at " + place_of(meeting_) + "; came: " + came +
+             "; start all " + meeting_.kind + "s with the same");
+  }
 
   // Only one process can be a rank; the store knows which was the first.
   void say_who() {
-    const std::string me = this_process();
-    const std::vector<uint8_t> bytes(me.begin(), me.end());
-    const auto first =
-        store_.compareSet("who/" + std::to_string(meeting_.rank), {}, bytes);
-    if (first == bytes) return;
-    const std::string text =
-        "two processes came as " + meeting_.kind + " " + std::to_string(meeting_.rank) +
-        " of " + std::to_string(meeting_.world_size) + " to " + place_of(meeting_) +
-        ": " + std::string(first.begin(), first.end()) + " and " + me +
-        "; start each with a " + meeting_.kind + " of its own";
-    store_.set(kVerdict, std::vector<uint8_t>(text.begin(), text.end()));
+    const std::string key = "who/" + std::to_string(meeting_.rank);
+    const std::string mine = this_process();
+    const std::string first = first_to_say(key, mine).word;
+    if (first == mine) return;
+    tell_all("two processes came as " + meeting_.kind + " " +
+             std::to_string(meeting_.rank) + " of " +
+             std::to_string(meeting_.world_size) + " to " + place_of(meeting_) + ": " +
+             first + " and " + mine + "; start each with a " + meeting_.kind +
+             " of its own");
+  }
+
+  [[noreturn]] void tell_all(const std::string& text) {
+    store_.set(kVerdict, text);
+    say_here();
     leave(text);
   }
 
@@ -124,14 +200,13 @@ class RollCall {
     const std::string text = waited_for + missing + " of " +
                              std::to_string(meeting_.world_size) + " at " +
                              place_of(meeting_) + "; came: " + came;
-    store_.set(kVerdict, std::vector<uint8_t>(text.begin(), text.end()));
-    leave(text);
+    tell_all(text);
   }
 
   [[noreturn]] void leave(const std::string& text) {
     int64_t told = store_.add(kTold, 1);
     // The store ends with this rank: the others read it first, those that can.
-    if (meeting_.rank == 0 && meeting_.host_store && meeting_.file.empty()) {
+    if (meeting_.rank == 0 && hosted_by_rank_zero()) {
       const int64_t came =
           std::count_if(keys_.begin(), keys_.end(),
                         [&](const std::string& key) { return store_.check({key}); });

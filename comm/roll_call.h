@@ -12,7 +12,9 @@
 namespace lockstep::comm {
 
 // Throws std::runtime_error, one line and on all ranks the same, naming who did not
-// come in time, fell silent, or came twice: two processes that were told one rank.
+// come in time, fell silent, came twice (two processes that were told one rank), or was
+// told another world size than the others. Whoever is of another job than the one that
+// meets there, or comes when all have met, is told so alone: nobody else is disturbed.
 void await_all(c10d::Store& store, const Meeting& meeting);
 
 }  // namespace lockstep::comm

@@ -106,6 +106,7 @@ std::optional<World> world_from(const Environment& environment, bool meets) {
   world.agent_hosts_store = flag(environment, "TORCHELASTIC_USE_AGENT_STORE");
   world.attempt = number_or(environment, "TORCHELASTIC_RESTART_COUNT", 0, 0);
   world.store_fd = number_or(environment, "LOCKSTEP_STORE_FD", -1, -1);
+  world.job = job_of(environment, {"TORCHELASTIC_RUN_ID"});
   return world;
 }
 
@@ -152,6 +153,17 @@ std::optional<int64_t> whole(const Environment& environment, const char* name) {
       std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || rest != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+std::string job_of(const Environment& environment,
+                   std::initializer_list<const char*> names) {
+  std::string job;
+  for (const char* name : names) {
+    const std::string value = printable(text_at(environment, name));
+    if (!value.empty())
+      job += (job.empty() ? "" : " ") + std::string(name) + "=" + value;
+  }
+  return job;
 }
 
 std::string printable(const std::string& text) {

@@ -272,6 +272,9 @@ std::optional<Launched> launched_by(Launcher launcher, const Environment& enviro
       Launched launched{launcher == Launcher::slurm ? slurm_world(environment, meets)
                                                     : mpi_world(environment, meets)};
       launched.world.own_device = shows_one_device(environment);
+      launched.world.job = launcher == Launcher::slurm
+                               ? job_of(environment, {"SLURM_JOB_ID", "SLURM_STEP_ID"})
+                               : job_of(environment, {"PMIX_NAMESPACE"});
       return launched;
     }
   }

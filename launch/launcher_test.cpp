@@ -149,6 +149,14 @@ TEST(LauncherTest, Mpi) {
             "MPI_LOCALRANKID is set; start the program by mpirun");
 }
 
+TEST(LauncherTest, AJobHasItsLaunchersName) {
+  const auto job = [](const Environment& from) { return launched(from)->world.job; };
+  EXPECT_EQ(job(slurm()), "SLURM_JOB_ID=4711 SLURM_STEP_ID=0");
+  EXPECT_EQ(job(mpi()), "PMIX_NAMESPACE=452329473");
+  EXPECT_EQ(job(kTorchrun), "TORCHELASTIC_RUN_ID=none");
+  EXPECT_EQ(job(pod()), "");
+}
+
 TEST(LauncherTest, ASingleDeviceIsTheRanksOwn) {
   const auto own = [](const Environment& environment, const std::string& devices) {
     return launched(with(environment, {{"CUDA_VISIBLE_DEVICES", devices}}))

@@ -29,6 +29,9 @@ struct World {
   // How often the launcher has started the job anew: what earlier ranks left in its
   // store is not for these.
   int attempt = 0;
+  // What the launcher calls the job, so that ranks of two jobs do not meet. Empty: it
+  // has no name.
+  std::string job;
   // Ranks meet over this file, which all machines see, and no port. Empty: they do not.
   std::string store_file;
 };

@@ -57,11 +57,11 @@ TEST(Meeting, WhoDidNotComeIsNamed) {
   const std::string place = "127.0.0.1:" + std::to_string(free_port());
   std::vector<std::unique_ptr<ProgramRun>> runs;
   for (const int rank : {0, 1, 3}) {
-    runs.push_back(start_rank(rank, 4, "tcp://" + place, {"--timeout", "5"}));
+    runs.push_back(start_rank(rank, 4, "tcp://" + place, {"--timeout", "4"}));
   }
   for (const auto& run : runs) {
     expect_refusal(*run, 1,
-                   {"waited 5 s for rank 2 of 4 at " + place + "; came: 0, 1, 3"});
+                   {"waited 4 s for rank 2 of 4 at " + place + "; came: 0, 1, 3"});
   }
 }
 
@@ -90,9 +90,39 @@ TEST(Meeting, RankZeroThatWasKilledIsNamed) {
   expect_refusal(*other, 1, {"the store at " + place, "has rank 0 gone?"});
 }
 
+TEST(Meeting, DifferentWorldSizesAreToldToBoth) {
+  const std::string place = "127.0.0.1:" + std::to_string(free_port());
+  const auto first = start_rank(0, 3, "tcp://" + place);
+  const auto other = start_rank(1, 2, "tcp://" + place);
+  for (const auto& run : {first.get(), other.get()}) {
+    expect_refusal(*run, 1,
+                   {"rank 0 (pid " + std::to_string(first->process().pid()),
+                    "rank 1 (pid " + std::to_string(other->process().pid()),
+                    "a world size of ", "one of ", "; came: 0, 1"});
+  }
+}
+
+// Those that have met train on.
+TEST(Meeting, WhoComesAfterAllHaveMetIsRefused) {
+  const int port = free_port();
+  const std::string method = "tcp://127.0.0.1:" + std::to_string(port);
+  const std::vector<std::string> forever = {"--backend", "gloo", "--epochs", "1000000"};
+  const auto first = start_rank(0, 2, method, forever);
+  const auto second = start_rank(1, 2, method, forever);
+  for (const auto& run : {first.get(), second.get()}) {
+    await([&] { return has_thread(run->process().pid(), "watch"); });
+  }
+  const auto late = start_rank(1, 2, method, forever);
+  expect_refusal(*late, 1,
+                 {"all ranks have met already at 127.0.0.1:", "rank 1 (pid "});
+  for (const auto& run : {first.get(), second.get()}) {
+    EXPECT_FALSE(run->process().wait_for(std::chrono::milliseconds(0)).has_value());
+  }
+}
+
 TEST(Meeting, RankZeroThatNeverCameIsNamed) {
   const std::string place = "127.0.0.1:" + std::to_string(free_port());
-  const auto other = start_rank(1, 3, "tcp://" + place, {"--timeout", "2"});
+  const auto other = start_rank(1, 3, "tcp://" + place, {"--timeout", "1"});
   expect_refusal(*other, 1, {"rank 1 of 3 met nobody at " + place});
 }
 

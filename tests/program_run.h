@@ -107,6 +107,15 @@ inline int process_of(const ProgramRun& run, int rank) {
   return 0;
 }
 
+inline bool has_thread(int pid, const std::string& name) {
+  std::error_code ended;
+  for (const auto& thread : std::filesystem::directory_iterator(
+           "/proc/" + std::to_string(pid) + "/task", ended)) {
+    if (read_text((thread.path() / "comm").string()) == name + "\n") return true;
+  }
+  return false;
+}
+
 // The whole contract of an error: status, one line that holds each of `words`, nobody
 // and nothing left.
 inline void expect_refusal(ProgramRun& run, int status,

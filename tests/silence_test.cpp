@@ -85,15 +85,6 @@ void expect_a_stopped_rank_is_named(const std::string& backend, int victim) {
       "^ddp: rank [0-9]: .* failed, given up by the others: " + name + kSilent);
 }
 
-bool is_watched(int pid) {
-  std::error_code ended;
-  for (const auto& thread : std::filesystem::directory_iterator(
-           "/proc/" + std::to_string(pid) + "/task", ended)) {
-    if (read_text((thread.path() / "comm").string()) == "watch\n") return true;
-  }
-  return false;
-}
-
 template <class Condition>
 void await(const Condition& holds) {
   for (int i = 0; i < 3000 && !holds(); ++i) {
@@ -109,7 +100,7 @@ void expect_one_line_under_a_launcher(int victim) {
   ProgramRun run("ddp", arguments);
   await([&] { return process_of(run, victim) != 0; });
   const int pid = process_of(run, victim);
-  await([&] { return is_watched(pid); });
+  await([&] { return has_thread(pid, "watch"); });
   kill(pid, SIGSTOP);
   EXPECT_EQ(run.status(), 1);
   const std::string errors = run.process().err();

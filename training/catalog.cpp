@@ -33,6 +33,7 @@ comm::Meeting meeting_of(const TrainOptions& options, const World& world) {
   meeting.file = world.store_file;
   meeting.attempt = world.attempt;
   meeting.host_store = !world.agent_hosts_store;
+  meeting.job = world.job;
   meeting.timeout = patience(options);
   if (world.rank == 0 && meeting.host_store && meeting.file.empty()) {
     meeting.listen_fd =
