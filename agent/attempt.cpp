@@ -112,7 +112,10 @@ class Attempt {
   Outcome wait() {
     while (group_.running()) {
       sleep_until_something_happens(group_.timeout_ms());
+      const size_t guards = group_.pids().size();
       group_.look(signals_);
+      // A guard that was killed has left its rank's offspring to us.
+      if (group_.pids().size() < guards) end_unguarded(group_.pids());
       look_at_failures();
     }
     // Who is left holds the pipes open.

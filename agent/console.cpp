@@ -1,9 +1,10 @@
 #include "agent/console.h"
 
-#include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 
 namespace lockstep::agent {
 namespace {

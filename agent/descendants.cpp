@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -31,8 +32,13 @@ pid_t parent_of(pid_t pid) {
   return std::atoi(stat.c_str() + name_end + 4);
 }
 
+bool is_one_of(const std::vector<pid_t>& pids, pid_t pid) {
+  return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
 // /proc/PID/task/TID/children would be shorter, but not every kernel has it.
-std::vector<pid_t> descendants() {
+// But for the guards and what descends from them.
+std::vector<pid_t> descendants(const std::vector<pid_t>& guards) {
   std::multimap<pid_t, pid_t> children;
   std::error_code gone;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
@@ -42,14 +48,17 @@ std::vector<pid_t> descendants() {
   std::vector<pid_t> found = {getpid()};
   for (size_t i = 0; i < found.size(); ++i) {
     const auto [first, last] = children.equal_range(found[i]);
-    for (auto child = first; child != last; ++child) found.push_back(child->second);
+    for (auto child = first; child != last; ++child) {
+      if (!is_one_of(guards, child->second)) found.push_back(child->second);
+    }
   }
   found.erase(found.begin());
   return found;
 }
 
-bool descends(pid_t pid) {
+bool descends(pid_t pid, const std::vector<pid_t>& guards) {
   for (int steps = 0; pid > 1 && steps < 100000; ++steps) {
+    if (is_one_of(guards, pid)) return false;
     pid = parent_of(pid);
     if (pid == getpid()) return true;
   }
@@ -59,9 +68,9 @@ bool descends(pid_t pid) {
 // The number may have become another's since it was read. So first a descriptor of
 // whoever has it now, then the question whether that one is ours: if so, and were it to
 // end in between, the descriptor leads to nobody.
-void end(pid_t pid) {
+void end(pid_t pid, const std::vector<pid_t>& guards) {
   const launch::Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (process.get() < 0 || !descends(pid)) return;
+  if (process.get() < 0 || !descends(pid, guards)) return;
   syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
 }
 
@@ -83,10 +92,14 @@ void end_descendants(std::chrono::milliseconds patience) {
   while (reap_children()) {
     // One that starts others meanwhile is met again: they are descendants, too.
     if (std::chrono::steady_clock::now() >= until) {
-      for (const pid_t pid : descendants()) end(pid);
+      end_unguarded({});
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
+}
+
+void end_unguarded(const std::vector<pid_t>& guards) {
+  for (const pid_t pid : descendants(guards)) end(pid, guards);
 }
 
 }  // namespace lockstep::agent

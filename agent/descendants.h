@@ -3,7 +3,10 @@
 // that is somebody else's is ever signalled.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <vector>
 
 namespace lockstep::agent {
 
@@ -14,5 +17,9 @@ void adopt_orphans();
 // first, for so long; then it is SIGKILL. Reaps every child: call it once those that
 // are waited for elsewhere have ended.
 void end_descendants(std::chrono::milliseconds patience);
+
+// SIGKILL at once for those that do not descend from one of `guards`, children of this
+// process; once. Reaps nobody.
+void end_unguarded(const std::vector<pid_t>& guards);
 
 }  // namespace lockstep::agent

@@ -13,6 +13,12 @@ void Group::start(const Command& command) {
   running_.push_back(static_cast<int>(processes_.size()) - 1);
 }
 
+std::vector<pid_t> Group::pids() const {
+  std::vector<pid_t> pids;
+  for (int process : running_) pids.push_back(processes_[process].pid());
+  return pids;
+}
+
 void Group::add_to(std::vector<pollfd>& events, const StopSignals& signals) const {
   for (int process : running_)
     events.push_back({processes_[process].pidfd(), POLLIN, 0});

@@ -33,6 +33,7 @@ class Group {
   void start(const Command& command);
 
   bool running() const { return !running_.empty(); }
+  std::vector<pid_t> pids() const;  // of those that are running
   void add_to(std::vector<pollfd>& events, const StopSignals& signals) const;
   int timeout_ms() const;  // -1: nothing is planned
   // Passes on the signals that came (a second one: SIGKILL), collects who ended, ends

@@ -3,7 +3,10 @@
 // nobody else is touched.
 #include <signal.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <random>
 #include <thread>
 
 #include "tests/program_run.h"
@@ -22,7 +25,7 @@ bool eventually(const std::function<bool()>& holds) {
 // Two ranks that wait, each with offspring; `more` is what they do then.
 class Job {
  public:
-  explicit Job(const std::string& more = "wait", int restarts = 0)
+  explicit Job(const std::string& more = "wait", int restarts = 0, bool wait = true)
       : run_("launch", {"--standalone", "--nproc-per-node", "2", "--max-restarts",
                         std::to_string(restarts), "sh", "-c",
                         "cd " + folder_.path().string() +
@@ -30,6 +33,7 @@ class Job {
                             "echo $! > old.$RANK.$TORCHELASTIC_RESTART_COUNT; wait' & "
                             "echo $PPID > guard.$RANK; echo $$ > rank.$RANK; " +
                             more}) {
+    if (!wait) return;
     // Launcher, and of each rank: guard, shell, child, grandchild.
     up_ = eventually([&] {
       return run_.alive().size() >= 9 && of("rank.0") > 0 && of("rank.1") > 0;
@@ -103,6 +107,29 @@ TEST(LaunchOrphans, NobodyOfOneAttemptSeesTheNext) {
   kill(job.of("rank.1"), SIGKILL);
   EXPECT_EQ(job.run().status(), 0) << job.run().process().err();
   EXPECT_EQ(job.run().alive(), std::vector<int>{});
+}
+
+// Any process of a job, at any moment of its start, and then the launcher.
+TEST(LaunchOrphans, WhoeverIsKilledWhenever) {
+  const char* kills = std::getenv("LOCKSTEP_KILLS");
+  const char* chosen = std::getenv("LOCKSTEP_KILL_SEED");
+  const unsigned seed = chosen == nullptr ? std::random_device()() % 1000000
+                                          : static_cast<unsigned>(std::atoi(chosen));
+  std::printf("LOCKSTEP_KILL_SEED=%u\n", seed);
+  std::mt19937 random(seed);
+  const auto draw = [&](size_t below) { return random() % below; };
+  for (int i = 0; i < (kills == nullptr ? 8 : std::atoi(kills)); ++i) {
+    Job job("wait", /*restarts=*/static_cast<int>(draw(2)), /*wait=*/false);
+    std::this_thread::sleep_for(std::chrono::milliseconds(draw(200)));
+    const std::vector<int> alive = job.run().alive();
+    if (!alive.empty()) kill(alive[draw(alive.size())], SIGKILL);
+    // Who killed both at once, launcher and guard, would leave a rank's children.
+    job.run().process().wait_for(std::chrono::seconds(1));
+    job.run().process().send_signal(SIGKILL);
+    job.run().status();
+    job.expect_nobody_left();
+    ASSERT_FALSE(HasFailure()) << "kill " << i << " of seed " << seed;
+  }
 }
 
 // Of the same user, group and session, and with a rank's environment.

@@ -19,7 +19,7 @@ Words operator+(Words first, const Words& second) {
 }
 
 Words with(Words options, const std::string& script) {
-  return options + Words{"sh", "-c", script};
+  return std::move(options) + Words{"sh", "-c", script};
 }
 
 const Words kTwo = {"--standalone", "--nproc-per-node", "2"};

@@ -236,6 +236,10 @@ TEST_F(Slurm, OneTaskThatStartsItsRanks) {
   const Words one = slurm_->with(words("srun -n 1"));
   expect_one_cards(one + program("ddp", "--gpus 2 --batch-size 32"),
                    "srun -n 1 ddp --gpus 2");
+  expect_one_cards(one + Words{program_path("launch")} +
+                       words("--standalone --nproc-per-node 2") +
+                       program("multinode", "--batch-size 32"),
+                   "srun -n 1 launch");
   const Words torchrun = Words{std::getenv("LOCKSTEP_PYTHON")} +
                          words(
                              "-m torch.distributed.run --no-python --standalone "
