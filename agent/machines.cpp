@@ -79,6 +79,7 @@ class Machines::Meeting {
     meeting_.rank = options.node_rank;
     meeting_.world_size = options.nodes;
     meeting_.host = options.master_addr;
+    if (options.run_id != "none") meeting_.job = options.run_id;
     ranks_ = options.ranks_per_node;
   }
 

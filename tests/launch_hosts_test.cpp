@@ -134,7 +134,7 @@ TEST_F(LaunchHosts, ARankKilledOnOneStartsAllAgainFromTheCheckpoint) {
           " ]; do sleep 0.01; done; kill -KILL $rank; wait $rank"};
   const Words command =
       dies + program("ddp --backend gloo --batch-size 16" + kWork +
-                     "400 --checkpoint-every 20 --resume --checkpoint " +
+                     "200 --checkpoint-every 10 --resume --checkpoint " +
                      folder / "kept" + " --metrics-file " + folder / "metrics");
   const auto second = start(1, "--max-restarts 1", command);
   const auto first = start(0, "--max-restarts 1", command);
@@ -149,10 +149,10 @@ TEST_F(LaunchHosts, ARankKilledOnOneStartsAllAgainFromTheCheckpoint) {
         << said;
   }
   const auto resumed = losses_by_step(folder / "metrics");
-  const auto& whole = program_losses("single_gpu --batch-size 64" + kWork + "400");
+  const auto& whole = program_losses("single_gpu --batch-size 64" + kWork + "200");
   ASSERT_FALSE(resumed.empty());
   EXPECT_GT(resumed.begin()->first, 0) << "it began anew";
-  EXPECT_EQ(resumed.rbegin()->first, 399);
+  EXPECT_EQ(resumed.rbegin()->first, 199);
   for (const auto& [step, loss] : resumed) {
     EXPECT_NEAR(loss, whole[static_cast<size_t>(step)], 1e-10 * loss) << step;
   }
@@ -217,9 +217,9 @@ TEST_F(LaunchHosts, ALauncherThatIsStartedAnewJoinsTheNextAttempt) {
 }
 
 TEST_F(LaunchHosts, OneThatNeverComesIsNamed) {
-  const auto first = start(0, "--timeout 2", {"true"});
-  expect_refusal(*first, 1, {"launch: waited 2 s for node 1 of 2 at ", "; came: 0"});
-  const auto second = start(1, "--timeout 2", {"true"});
+  const auto first = start(0, "--timeout 1", {"true"});
+  expect_refusal(*first, 1, {"launch: waited 1 s for node 1 of 2 at ", "; came: 0"});
+  const auto second = start(1, "--timeout 1", {"true"});
   expect_refusal(*second, 1, {"launch: node 1 of 2 met nobody at ", ":29600"});
 }
 
