@@ -121,10 +121,8 @@ std::vector<Interface> interfaces() {
 }
 
 std::string first_address() {
-  for (const Interface& one : interfaces()) {
-    const bool is_v4 = one.address.find(':') == std::string::npos;
-    if (is_v4 && !is_loopback(one.address)) return one.address;
-  }
+  const std::vector<std::string> found = outside_addresses();
+  if (!found.empty()) return found.front();
   throw std::runtime_error(
       "ranks are on several machines and this one has no address but loopback; name "
       "its interface in GLOO_SOCKET_IFNAME");
@@ -156,6 +154,15 @@ std::string own_address(const Meeting& meeting, c10d::Store& store) {
                              *outside + "; give it that address, too");
   }
   return address_towards(*master);
+}
+
+std::vector<std::string> outside_addresses() {
+  std::vector<std::string> found;
+  for (const Interface& one : interfaces()) {
+    const bool is_v4 = one.address.find(':') == std::string::npos;
+    if (is_v4 && !is_loopback(one.address)) found.push_back(one.address);
+  }
+  return found;
 }
 
 std::string interface_of(const std::string& address) {

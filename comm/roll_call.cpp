@@ -144,7 +144,9 @@ class RollCall {
     std::string came;
     for (int rank = 0; rank < std::max(meeting_.world_size, std::stoi(first.word));
          ++rank) {
-      if (rank != meeting_.rank && !store_.check({came_key(rank)})) continue;
+      const std::string name = meeting_.kind + " " + std::to_string(rank) + " (";
+      const bool spoke = first.by.rfind(name, 0) == 0;  // and is about to say "here"
+      if (rank != meeting_.rank && !spoke && !store_.check({came_key(rank)})) continue;
       came += (came.empty() ? "" : ", ") + std::to_string(rank);
     }
     tell_all(first.by + " was told a world size of " + first.word + " and " + me() +

@@ -77,6 +77,32 @@ void read_env_method(const PlaceOptions& options, const Environment& environment
       options.master_port.has_value() ? *options.master_port : master_port(environment);
 }
 
+bool is_loopback(const std::string& address) {
+  return address == "localhost" || address == "::1" || address.rfind("127.", 0) == 0;
+}
+
+// The tutorials' mistake: each node waits for all others on its own loopback. Who means
+// several nodes of one machine says so by tcp:// or file://.
+void check_others_reach(const World& world, const PlaceOptions& options,
+                        const std::vector<std::string>& own_addresses) {
+  if (options.nodes == 1 || !is_loopback(world.master_addr)) return;
+  const std::string told = options.master_addr.has_value() ? "--master-addr " : "";
+  std::string own;
+  for (const std::string& address : own_addresses) {
+    own += (own.empty() ? "" : " or ") + address;
+  }
+  const std::string nodes = std::to_string(options.nodes);
+  const int port = world.master_port == 0 ? 29500 : world.master_port;
+  refuse("--nodes " + nodes + " would meet at " + told + world.master_addr +
+         ", which is each machine by itself; give all of them --master-addr with node "
+         "0's address" +
+         (own.empty()            ? ""
+          : world.node_rank == 0 ? ", here " + own
+                                 : ", not this one's (" + own + ")") +
+         "; for " + nodes +
+         " nodes of one machine --init-method tcp://127.0.0.1:" + std::to_string(port));
+}
+
 // A launcher that says itself where ranks meet is not for our options to overrule;
 // where we only guess, they know better.
 Environment with_master(const PlaceOptions& options, Launcher launcher,
@@ -92,7 +118,8 @@ Environment with_master(const PlaceOptions& options, Launcher launcher,
 
 }  // namespace
 
-Place place_of(const PlaceOptions& options, const Environment& environment) {
+Place place_of(const PlaceOptions& options, const Environment& environment,
+               const std::vector<std::string>& own_addresses) {
   Place place;
   World& world = place.world;
   const InitMethod method = parse_init_method(options.init_method);
@@ -116,6 +143,9 @@ Place place_of(const PlaceOptions& options, const Environment& environment) {
     case InitMethod::Kind::env:
       // See with_master().
       if (!launched.has_value()) read_env_method(options, environment, world);
+      if (!launched.has_value() && place.starts_ranks) {
+        check_others_reach(world, options, own_addresses);
+      }
       break;
     case InitMethod::Kind::tcp:
       world.master_addr = method.host;

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "launch/environment.h"
 #include "launch/world.h"
@@ -36,8 +37,11 @@ struct Place {
 // either this process starts its node's ranks. Where they meet is told by the init
 // method; env:// takes --master-addr and --master-port, then MASTER_ADDR and
 // MASTER_PORT, then what Slurm or MPI lets one tell. torchrun's ranks meet where it
-// says. Throws std::invalid_argument, one line, for what contradicts itself.
-Place place_of(const PlaceOptions& options, const Environment& environment);
+// says. Throws std::invalid_argument, one line, for what contradicts itself; and under
+// env:// for several nodes that would each meet on their own loopback, naming those of
+// `own_addresses`, by which others reach this machine.
+Place place_of(const PlaceOptions& options, const Environment& environment,
+               const std::vector<std::string>& own_addresses = {});
 
 // The job as a picture of lines: every machine with its ranks, that of `first` marked,
 // and where they meet. Machines of a large job are left out in the middle.

@@ -10,9 +10,10 @@ namespace {
 
 const Environment kNobody;
 
-std::string refusal(const PlaceOptions& options, const Environment& environment = {}) {
+std::string refusal(const PlaceOptions& options, const Environment& environment = {},
+                    const std::vector<std::string>& own_addresses = {}) {
   try {
-    place_of(options, environment);
+    place_of(options, environment, own_addresses);
   } catch (const std::invalid_argument& error) {
     return error.what();
   }
@@ -123,6 +124,48 @@ TEST(PlaceTest, MasterOfOptionsGoesBeforeThatOfTheEnvironment) {
   EXPECT_EQ(place_of(options, environment).world.master_port, 1234);
 }
 
+TEST(PlaceTest, NodesThatWouldMeetOnLoopbackAreToldAnAddress) {
+  PlaceOptions options;
+  options.nodes = 2;
+  options.master_port = 29600;
+  EXPECT_EQ(refusal(options),
+            "--nodes 2 would meet at 127.0.0.1, which is each machine by itself; give "
+            "all of them --master-addr with node 0's address; for 2 nodes of one "
+            "machine --init-method tcp://127.0.0.1:29600");
+  EXPECT_EQ(
+      refusal(options, {{"MASTER_ADDR", "localhost"}}, {"10.0.0.1", "10.0.0.2"}),
+      "--nodes 2 would meet at localhost, which is each machine by itself; give all of "
+      "them --master-addr with node 0's address, here 10.0.0.1 or 10.0.0.2; for 2 "
+      "nodes "
+      "of one machine --init-method tcp://127.0.0.1:29600");
+  options.node_rank = 1;
+  for (const std::string address : {"127.0.0.1", "127.0.1.1", "::1", "localhost"}) {
+    options.master_addr = address;
+    EXPECT_EQ(refusal(options, {}, {"10.0.0.2"}),
+              "--nodes 2 would meet at --master-addr " + address +
+                  ", which is each machine by itself; give all of them --master-addr "
+                  "with node 0's address, not this one's (10.0.0.2); for 2 nodes of "
+                  "one machine --init-method tcp://127.0.0.1:29600");
+  }
+  options.init_method = "tcp://127.0.0.1:29600";
+  EXPECT_EQ(refusal(options), "taken");
+  options.init_method = "file:///shared/job";
+  EXPECT_EQ(refusal(options), "taken");
+  options.init_method = "env://";
+  options.master_addr = "0.0.0.0";
+  EXPECT_EQ(refusal(options), "taken") << "rank 0's machine may say so";
+  options.node_rank = 0;
+  options.master_addr = "127.0.0.1";
+  options.nodes = 1;
+  EXPECT_EQ(refusal(options), "taken");
+  // A launcher knows its machines.
+  EXPECT_EQ(refusal({}, {{"RANK", "1"},
+                         {"WORLD_SIZE", "2"},
+                         {"MASTER_ADDR", "127.0.0.1"},
+                         {"MASTER_PORT", "29600"}}),
+            "taken");
+}
+
 TEST(PlaceTest, AJobIsDrawn) {
   PlaceOptions options;
   options.nodes = 2;
@@ -152,6 +195,7 @@ TEST(PlaceTest, WhatCannotBeIsOneLine) {
   options.nodes = 1073741824;
   EXPECT_EQ(refusal(options), "--nodes 1073741824: must be 1 to 100000");
   options.nodes = 2;
+  options.master_addr = "10.0.0.1";
   EXPECT_EQ(refusal(options),
             "2 ranks meet at a port that all of them know; give --master-port, or "
             "--init-method tcp://HOST:PORT");

@@ -45,7 +45,10 @@ void StartLine::let_go(int processes, const std::vector<int>& or_until) {
   std::vector<pollfd> events = {{ready_.get(), POLLIN, 0}};
   for (const int fd : or_until) events.push_back({fd, POLLIN, 0});
   for (int ready = 0; ready < processes;) {
-    if (poll(events.data(), events.size(), /*timeout=*/-1) < 0 && errno != EINTR) break;
+    if (poll(events.data(), events.size(), /*timeout=*/-1) < 0) {
+      if (errno == EINTR) continue;  // and what stands in `revents` is anybody's guess
+      break;
+    }
     if (std::any_of(events.begin() + 1, events.end(),
                     [](const pollfd& event) { return event.revents != 0; })) {
       break;

@@ -2,6 +2,7 @@
 #include "launch/start_line.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -56,6 +57,34 @@ TEST(StartLineTest, OneThatEndsEarlyHoldsNobodyUp) {
   EXPECT_EQ(broken.wait().code, 3);
   ASSERT_TRUE(first.wait_for(kLong).has_value());
   EXPECT_EQ(first.out(), "went\n");
+}
+
+// A debugger's, a profiler's.
+TEST(StartLineTest, ASignalLetsNobodyGo) {
+  struct sigaction interrupts {};
+  interrupts.sa_handler = [](int) {};
+  struct sigaction before {};
+  ASSERT_EQ(sigaction(SIGUSR1, &interrupts, &before), 0);
+  StartLine line;
+  TestPipe gate;
+  Command late =
+      runner(line, "read word <&" + std::to_string(gate.read_end.get()) + "; exit 3");
+  late.inherit_fds.push_back(gate.read_end.get());
+  Process first(runner(line, ":")), broken(late);
+  std::promise<void> gone;
+  std::thread waits([&] {
+    line.let_go(2, {first.pidfd(), broken.pidfd()});
+    gone.set_value();
+  });
+  auto over = gone.get_future();
+  // The first is ready by then, or the test shows nothing.
+  EXPECT_EQ(over.wait_for(milliseconds(200)), std::future_status::timeout);
+  pthread_kill(waits.native_handle(), SIGUSR1);
+  EXPECT_EQ(over.wait_for(milliseconds(100)), std::future_status::timeout);
+  ASSERT_EQ(write(gate.write_end.get(), "go\n", 3), 3);
+  EXPECT_EQ(over.wait_for(kLong), std::future_status::ready);
+  waits.join();
+  sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST(StartLineTest, WhereThereIsNoLineNobodyWaits) {

@@ -4,20 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <thread>
 
 #include "checkpoint/run_checkpoint.h"
-#include "comm/process_group.h"
+#include "comm/own_address.h"
 #include "files/output_file.h"
 #include "launch/launcher.h"
 #include "launch/place.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
 #include "launch/start_line.h"
+#include "program/line_prefix.h"
 #include "program/progress.h"
 #include "training/catalog.h"
 
@@ -26,68 +24,10 @@ namespace lockstep::program {
 using namespace training;
 namespace {
 
-// Note [The first error is the one to show]
-// When one rank fails, the others fail a moment later because it has gone; and a
-// mistake in the options fails all ranks at once. One line is worth showing: the first
-// rank's that has a cause of its own. So a rank that only lost its peers waits longest
-// before it speaks (as long as the watch says, which knows who cannot speak), and ranks
-// other than 0 a little: by then the launcher has ended them.
-constexpr std::chrono::seconds kLostPeerWaits{3};
-constexpr std::chrono::seconds kOtherRanksWait{1};
-
-std::string one_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
 // Programs that bench runs side by side take their first step at the same moment.
 class AtStartLine final : public StepObserver {
   void planned(int64_t /*steps*/) override { launch::stand_at_start_line(); }
 };
-
-using Clock = std::chrono::steady_clock;
-
-// A rank says one line: this thread, or the watch's where this one hangs.
-bool first_to_speak() {
-  static std::atomic_flag spoken;
-  return !spoken.test_and_set();
-}
-
-int fail(const std::string& name, const std::string& message, int status,
-         Clock::time_point when) {
-  std::this_thread::sleep_until(when);
-  while (!first_to_speak()) pause();  // the process is ending
-  const std::string line = name + ": " + one_line(message) + "\n";
-  std::fputs(line.c_str(), stderr);
-  std::fflush(stderr);
-  return status;
-}
-
-int fail(const std::string& name, const World& world, const std::string& message,
-         int status) {
-  const auto now = Clock::now();
-  return fail(name, message, status, world.rank == 0 ? now : now + kOtherRanksWait);
-}
-
-int fail(const std::string& name, const comm::CommError& error) {
-  const comm::PeerWatchPtr& watch = error.watch();
-  const bool lost = watch && !watch->lost().empty();
-  const int status = fail(name, error.what(), 1,
-                          lost ? watch->speaks_at() : Clock::now() + kLostPeerWaits);
-  // What the backend left waiting for who is lost would not outlive an orderly end.
-  if (lost) _exit(status);
-  return status;
-}
-
-// On the watch's thread: the rank's own hangs, with whatever it holds.
-void say_last_words(const std::string& name, const World& world,
-                    const std::string& verdict) {
-  if (!first_to_speak()) return;
-  const bool after_progress = world.rank == 0 && isatty(STDERR_FILENO) == 1;
-  const std::string line = (after_progress ? "\n" : "") + name + ": rank " +
-                           std::to_string(world.rank) + ": " + one_line(verdict) + "\n";
-  if (write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(1);
-  _exit(1);
-}
 
 // Of two outputs into one file, one would be lost.
 void check_outputs_apart(const CommandLine& line, int ranks) {
@@ -169,13 +109,13 @@ void keep_checkpoints(TrainOptions& options, const World& world) {
   options.observers.push_back(kept);
 }
 
-void run_rank(const Program& program, const TrainFunction& train, CommandLine line,
-              const World& world) {
+void run_rank(const Program& program, const std::string& speaker,
+              const TrainFunction& train, CommandLine line, const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
   if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
   line.options.observers.push_back(std::make_shared<AtStartLine>());
   line.options.last_words = [&](const std::string& verdict) {
-    say_last_words(program.name, world, verdict);
+    say_last_words(speaker, world, verdict);
   };
   keep_checkpoints(line.options, world);
   std::shared_ptr<Trace> trace;
@@ -235,33 +175,21 @@ int start_ranks(const Program& program, const World& first,
 
 }  // namespace
 
-int run_guarded(const std::string& name, const World& world,
-                const std::function<int()>& body) {
-  try {
-    return body();
-  } catch (const CLI::ParseError& error) {
-    return fail(name, world, std::string(error.what()) + "; see --help", 2);
-  } catch (const std::invalid_argument& error) {
-    return fail(name, world, error.what(), 2);
-  } catch (const comm::CommError& error) {
-    return fail(name, error);
-  } catch (const c10::Error& error) {
-    return fail(name, world, error.what_without_backtrace(), 1);
-  } catch (const std::exception& error) {
-    return fail(name, world, error.what(), 1);
-  }
-}
-
 int run_program(const Program& program, const TrainFunction& train, int argc,
                 char** argv) {
   launch::die_with_parent();
   World world;
-  return run_guarded(program.name, world, [&] {
+  std::string speaker = program.name;
+  return run_guarded(speaker, world, [&] {
     const std::vector<std::string> arguments(argv, argv + argc);
     // Before the options: whoever finds them wrong must know which rank it is.
     const auto environment = has_ranks(program.ranks) ? launch::current_environment()
                                                       : launch::Environment();
     world = launch::likely_world(environment);
+    const auto name_speaker = [&] {
+      speaker = line_prefix(world, environment, short_host_name()) + program.name;
+    };
+    name_speaker();
     CommandLine line =
         parse_command_line(program.name, program.description, program.ranks,
                            {arguments.begin() + std::min(1, argc), arguments.end()});
@@ -271,9 +199,11 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
     }
     bool starts_ranks = false;
     if (has_ranks(program.ranks)) {
-      const launch::Place place = launch::place_of(line.place, environment);
+      const launch::Place place =
+          launch::place_of(line.place, environment, comm::outside_addresses());
       world = place.world;
       starts_ranks = place.starts_ranks;
+      if (!starts_ranks) name_speaker();
       line.options.own_device = world.own_device;
       // Who starts the ranks knows how many cards there are, --gpus may not.
       if (line.global_batch_size > 0) {
@@ -287,7 +217,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
       try_first_sample(line.options);
       return 0;
     }
-    run_rank(program, train, std::move(line), world);
+    run_rank(program, speaker, train, std::move(line), world);
     return 0;
   });
 }

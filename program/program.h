@@ -8,6 +8,7 @@
 
 #include "launch/world.h"
 #include "program/command_line.h"
+#include "program/guarded.h"
 #include "training/options.h"
 #include "training/report.h"
 
@@ -24,12 +25,6 @@ struct Program {
 
 using TrainFunction =
     std::function<training::TrainReport(const training::TrainOptions&, const World&)>;
-
-// Calls `body`, which gives an exit status. Whatever it throws becomes one line on
-// standard error and a status: 2 for what cannot be, 1 for everything else. `world` is
-// looked at only then: ranks of one job show one error.
-int run_guarded(const std::string& name, const World& world,
-                const std::function<int()>& body);
 
 // The process's exit status: 0, 2 for a command line that cannot be, 1 for everything
 // else. Call it from main(), before any other thread is started.

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <functional>
 #include <memory>
+#include <thread>
 
+#include "program/line_prefix.h"
 #include "tests/equality/run.h"
 #include "tests/one_slurm.h"
 #include "tests/program_run.h"
@@ -89,6 +93,16 @@ class Slurm : public testing::Test {
     if (slurm_ == nullptr) GTEST_SKIP() << "waived: no Slurm here";
   }
 
+  // Ends with the job, as `sbatch --wait` does, which looks after it every ten seconds;
+  // with 0 where the job did.
+  static Words sbatch(const Words& more) {
+    constexpr char kWaits[] =
+        "id=$(\"$@\") || exit; while squeue -h -j $id | grep -q .; do sleep 0.2; done; "
+        "scontrol show job $id | grep -q JobState=COMPLETED";
+    return slurm_->with(Words{"sh", "-c", kWaits, "sh"} +
+                        words("sbatch --parsable --overcommit") + more);
+  }
+
   static inline std::unique_ptr<OneSlurm> slurm_;
 };
 
@@ -103,15 +117,118 @@ TEST_F(Slurm, FourTasksOfSrun) {
 // Slurm gives the script itself SLURM_PROCID=0 and SLURM_NTASKS=4: it is no rank.
 TEST_F(Slurm, TheScriptsOwnShellIsNoRankAndItsSrunIs) {
   const TestFolder folder;
-  const auto sbatch = [&](const std::string& line) {
+  const auto script = [&](const std::string& line) {
     write_text(folder / "job", "#!/bin/sh\n" + line + " \"$@\"\n");
-    return slurm_->with(words("sbatch --wait --overcommit -n 4 -o " + folder / "said") +
-                        Words{folder / "job"});
+    return sbatch(words("-n 4 -o " + folder / "said") + Words{folder / "job"});
   };
-  expect_one_cards(sbatch("exec") + program("ddp", "--gpus 2 --batch-size 32"),
+  expect_one_cards(script("exec") + program("ddp", "--gpus 2 --batch-size 32"),
                    "sbatch of ddp --gpus 2");
-  expect_one_cards(sbatch("exec srun --overcommit") + program("ddp", "--batch-size 16"),
+  expect_one_cards(script("exec srun --overcommit") + program("ddp", "--batch-size 16"),
                    "sbatch of srun ddp");
+}
+
+// Lines of several ranks in one place say whose they are, once.
+TEST_F(Slurm, ARanksLineSaysWhoseItIs) {
+  const auto said = [](const Words& command) {
+    launch::Command run;
+    run.argv = command + words("--data-dir /no/such/folder");
+    run.err = launch::Output::kCapture;
+    launch::Process process(run);
+    EXPECT_NE(process.wait().code, 0);
+    return process.err();
+  };
+  const Words ddp = program("ddp", "--batch-size 32");
+  const std::string line = "ddp: no folder /no/such/folder";
+  const std::string ours = "[rank 0 " + program::short_host_name() + "] " + line;
+  for (const Words& launcher :
+       {slurm_->with(words("srun --overcommit -n 2")), kMpirun + words("-np 2")}) {
+    const std::string plain = said(launcher + ddp);
+    EXPECT_EQ(plain.rfind(ours, 0), 0u) << plain;
+    const std::string label = launcher.front() == "env" ? "--label" : "--tag-output";
+    const std::string labelled = said(launcher + Words{label} + ddp);
+    EXPECT_NE(labelled.find((label == "--label" ? "0: " : "<stderr>:") + line),
+              std::string::npos)
+        << labelled;
+    EXPECT_EQ(labelled.find("[rank 0"), std::string::npos) << labelled;
+  }
+}
+
+// The cluster file, tasks, cpus and gres cut to this machine by sbatch's options.
+class Sbatch : public Slurm {
+ protected:
+  Sbatch() {
+    std::filesystem::create_directory(folder_ / "build");
+    std::filesystem::create_symlink(std::getenv("LOCKSTEP_BIN"), folder_ / "build/bin");
+  }
+
+  Words job(const std::string& options) const {
+    return sbatch(
+        words("--nodes 1 --ntasks-per-node 2 --cpus-per-task 1 --gres none --chdir " +
+              folder_ / "" + " --output " + folder_ / "said") +
+        Words{std::string(std::getenv("LOCKSTEP_SOURCE")) + "/multinode/job.sbatch"} +
+        words("--batch-size 32" + options));
+  }
+
+  std::string said() const { return read_text(folder_ / "said"); }
+
+  // A command of Slurm's; whether it could.
+  static bool could(const Words& words) {
+    launch::Command command;
+    command.argv = slurm_->with(words);
+    command.out = command.err = launch::Output::kCapture;
+    return launch::Process(command).wait().code == 0;
+  }
+
+  static void await(const std::function<bool()>& so) {
+    for (int i = 0; i < 1200 && !so(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ASSERT_TRUE(so());
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(Sbatch, TheClusterFile) {
+  expect_one_cards(job(kWork), "sbatch multinode/job.sbatch");
+}
+
+// Told by Slurm that its time is over it waits in the queue again, under its old
+// number, and goes on from its last checkpoint.
+TEST_F(Sbatch, TheClusterFileGoesOnWhereItsTimeWasOver) {
+  const std::string work =
+      " --model mlp --steps 3000 --device cpu --threads-per-card 1 --quiet";
+  launch::Command command;
+  command.argv = job(work);
+  command.out = command.err = launch::Output::kCapture;
+  launch::Process job(command);
+  const std::string checkpoints = folder_ / "checkpoints";
+  std::string id;
+  await([&] {
+    if (!std::filesystem::exists(checkpoints)) return false;
+    for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
+      id = entry.path().filename().string();
+    }
+    return std::filesystem::exists(checkpoints + "/" + id + "/latest");
+  });
+  EXPECT_TRUE(could(words("scancel --batch --signal USR1 " + id)));
+  await([&] { return said().find("waiting in the queue again") != std::string::npos; });
+  // Slurm lets it wait for two minutes, unless told, once it is in the queue.
+  await([&] {
+    could(words("scontrol update StartTime=now JobId=" + id));
+    return job.wait_for(std::chrono::milliseconds(250)).has_value();
+  });
+  EXPECT_EQ(job.wait().code, 0) << said();
+  EXPECT_NE(said().find("checkpoint: resuming after step "), std::string::npos)
+      << said();
+  // To the byte what a run that nobody stopped leaves.
+  const std::string whole = folder_ / "whole";
+  ProgramRun undisturbed("multinode",
+                         words("-g 2 --batch-size 32 --checkpoint " + whole + work));
+  EXPECT_EQ(undisturbed.status(), 0) << undisturbed.process().err();
+  const std::string last = "/step-00003000/manifest";
+  EXPECT_NE(read_text(whole + last), "");
+  EXPECT_EQ(read_text(checkpoints + "/" + id + last), read_text(whole + last));
 }
 
 // One task that starts ranks, as `srun --ntasks-per-node=1 torchrun` does.

@@ -1,5 +1,6 @@
 // Ranks started by hand of which one never comes, or dies before all have met: the
-// others end and say who. (Who dies later: kill_test.cpp.)
+// others end and say who; and nodes that would meet nobody. (Who dies later:
+// kill_test.cpp.)
 #include <signal.h>
 
 #include <functional>
@@ -8,6 +9,7 @@
 
 #include "launch/listener.h"
 #include "tests/program_run.h"
+#include "tests/two_hosts.h"
 
 namespace lockstep {
 namespace {
@@ -122,6 +124,27 @@ TEST(Meeting, RankZeroThatNeverCameIsNamed) {
   const std::string place = "127.0.0.1:" + std::to_string(free_port());
   const auto other = start_rank(1, 3, "tcp://" + place, {"--timeout", "1"});
   expect_refusal(*other, 1, {"rank 1 of 3 met nobody at " + place});
+}
+
+// 127.0.0.1 on node 0 of two, the tutorials' mistake: nobody would come.
+TEST(Meeting, NodesOnTheirLoopbacksAreToldAnAddressToUse) {
+  const std::string reason = TwoHosts::cannot();
+  if (!reason.empty()) {
+    std::printf("WAIVED: tests/meeting (two hosts): %s\n", reason.c_str());
+    GTEST_SKIP() << "waived: no two hosts here";
+  }
+  const TwoHosts hosts;
+  for (const int node : {0, 1}) {
+    const TwoHosts::Words words =
+        hosts.on(node, {program_path("multinode"), "-n", "2", "-nr",
+                        std::to_string(node), "--master-addr", "127.0.0.1",
+                        "--master-port", "29500", "--device", "cpu"});
+    ProgramRun run("/usr/bin/" + words[0], {words.begin() + 1, words.end()});
+    expect_refusal(
+        run, 2,
+        {"multinode: --nodes 2 would meet at --master-addr 127.0.0.1",
+         (node == 0 ? ", here " : ", not this one's (") + TwoHosts::address(node)});
+  }
 }
 
 }  // namespace

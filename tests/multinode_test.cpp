@@ -132,12 +132,12 @@ TEST_F(Hosts, EachStartsItsRanks) {
 TEST_F(Hosts, TorchrunOnEach) {
   const auto on_node = [&](int node) {
     return torchrun("--nnodes 2 --node_rank " + std::to_string(node) +
-                        " --nproc_per_node 1 --master_addr " + TwoHosts::address(0) +
+                        " --nproc_per_node 2 --master_addr " + TwoHosts::address(0) +
                         " --master_port 29501",
-                    "--batch-size 32" + kFp64);
+                    "--batch-size 16" + kFp64);
   };
   expect_one_cards(losses_of_both(on_node(0), on_node(1)), kFp64,
-                   "2 hosts under torchrun");
+                   "2 hosts of 2 ranks under torchrun");
 }
 
 TEST_F(Hosts, OneRankEachByTcp) {
