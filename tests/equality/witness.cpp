@@ -18,10 +18,10 @@
 
 #include "data_parallel/train.h"
 #include "ddp/train.h"
+#include "program/program.h"
 #include "single_gpu/train.h"
 #include "training/catalog.h"
 #include "training/observer.h"
-#include "program/program.h"
 
 namespace lockstep {
 namespace {
@@ -96,7 +96,7 @@ int run(int argc, char** argv) {
       return train_watched(mode.train, options, world);
     };
     return program::run_program({mode.name, "Trains, watched.", mode.ranks}, train,
-                                 argc, argv);
+                                argc, argv);
   }
   std::cerr << "called under the name " << argv[0] << "; there is no such program\n";
   return 2;
