@@ -12,6 +12,7 @@
 
 #include "agent/descendants.h"
 #include "agent/rank_output.h"
+#include "host/this_host.h"
 #include "launch/environment.h"
 #include "launch/process.h"
 #include "launch/spawn.h"
@@ -49,7 +50,7 @@ launch::Environment environment_of(const Options& options, const World& world,
 Destination destination_of(const Options& options, const World& world) {
   const auto local_rank = static_cast<size_t>(world.local_rank);
   Destination to;
-  to.prefix = "[rank " + std::to_string(world.rank) + " " + short_host_name() + "] ";
+  to.prefix = "[rank " + std::to_string(world.rank) + " " + host::short_name() + "] ";
   to.folder = options.log_dir + "/attempt_" + std::to_string(world.attempt) + "/rank_" +
               std::to_string(world.rank);
   to.to_file = options.to_file[local_rank];
@@ -162,7 +163,7 @@ class Attempt {
       const std::chrono::duration<double> lived = Clock::now() - rank.start;
       std::array<char, 32> seconds{};
       std::snprintf(seconds.data(), seconds.size(), "%.1f", lived.count());
-      what_ = "rank " + std::to_string(rank.number) + " on " + short_host_name() +
+      what_ = "rank " + std::to_string(rank.number) + " on " + host::short_name() +
               " (pid " + std::to_string(rank.pid()) + ") " + describe(status) + " " +
               seconds.data() + " s after its start";
       others_.fail(what_, status.code, /*is_final=*/false);
@@ -214,13 +215,6 @@ class Attempt {
 };
 
 }  // namespace
-
-std::string short_host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  const std::string host = name.data();
-  return host.substr(0, host.find('.'));
-}
 
 void check_program(const std::string& program) {
   const auto can_run = [](const std::string& path) {

@@ -35,9 +35,6 @@ struct Outcome {
   std::deque<std::string> last_lines;  // of that rank's standard error
 };
 
-// "nodeb": this host's name, without its domain.
-std::string short_host_name();
-
 // Throws std::invalid_argument where there is no such program.
 void check_program(const std::string& program);
 

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "agent/console.h"
+#include "host/this_host.h"
 
 namespace lockstep::agent {
 namespace {
@@ -165,10 +166,6 @@ size_t normalise(const CLI::App& app, std::vector<std::string>& arguments) {
   return std::min(i, arguments.size());
 }
 
-bool is_loopback(const std::string& host) {
-  return host.rfind("127.", 0) == 0 || host == "::1" || host == "localhost";
-}
-
 void place(const Words& words, const Machine& machine, Options& options) {
   options.nodes = nodes_of(words.nodes);
   options.ranks_per_node = ranks_of(words.ranks, machine);
@@ -202,7 +199,7 @@ void place(const Words& words, const Machine& machine, Options& options) {
   }
 
   const std::string of_nodes = "--nnodes " + std::to_string(options.nodes);
-  if (is_loopback(options.master_addr)) {
+  if (host::is_loopback(options.master_addr)) {
     std::string own;
     for (const std::string& address : machine.addresses) {
       own += (own.empty() ? "" : " or ") + address;

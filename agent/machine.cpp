@@ -1,15 +1,10 @@
 #include <glob.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <sched.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "agent/command_line.h"
+#include "host/this_host.h"
 #include "launch/environment.h"
 
 namespace lockstep::agent {
@@ -36,24 +31,6 @@ int gpus_of(const launch::Environment& environment) {
   return gpus;
 }
 
-std::vector<std::string> own_addresses() {
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return {};
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, &freeifaddrs);
-  std::vector<std::string> found;
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
-    if ((one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_LOOPBACK) != 0)
-      continue;
-    char text[NI_MAXHOST];
-    if (getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text, sizeof(text), nullptr, 0,
-                    NI_NUMERICHOST) == 0) {
-      found.emplace_back(text);
-    }
-  }
-  return found;
-}
-
 }  // namespace
 
 Machine this_machine() {
@@ -61,7 +38,7 @@ Machine this_machine() {
   Machine machine;
   machine.cpus = cpus_of_this_process();
   machine.gpus = gpus_of(environment);
-  machine.addresses = own_addresses();
+  machine.addresses = host::outside_addresses();
   // A step's task; the script that sbatch starts has a SLURM_NODEID, too.
   if (launch::whole(environment, "SLURM_STEP_ID")) {
     const auto node = launch::whole(environment, "SLURM_NODEID");

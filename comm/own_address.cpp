@@ -1,7 +1,5 @@
 #include "comm/own_address.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -15,6 +13,8 @@
 #include <memory>
 #include <stdexcept>
 #include <vector>
+
+#include "host/this_host.h"
 
 namespace lockstep::comm {
 namespace {
@@ -35,23 +35,12 @@ Addresses resolve(const Meeting& meeting) {
   return {found, &freeaddrinfo};
 }
 
-std::string numeric(const sockaddr* address, socklen_t length) {
-  char text[NI_MAXHOST];
-  const int error =
-      getnameinfo(address, length, text, sizeof(text), nullptr, 0, NI_NUMERICHOST);
-  return error == 0 ? text : "";
-}
-
 bool is_any(const sockaddr* address) {
   if (address->sa_family == AF_INET) {
     return reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr == INADDR_ANY;
   }
   return IN6_IS_ADDR_UNSPECIFIED(
       &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
-}
-
-bool is_loopback(const std::string& address) {
-  return address == "::1" || address.rfind("127.", 0) == 0;
 }
 
 // Connecting a datagram socket sends nothing: the kernel picks the route, and with it
@@ -66,10 +55,10 @@ std::string address_towards(const addrinfo& master) {
   if (fd >= 0) close(fd);
   if (!found) {
     throw std::runtime_error("no way to the master address " +
-                             numeric(master.ai_addr, master.ai_addrlen) + ": " +
+                             host::numeric(master.ai_addr, master.ai_addrlen) + ": " +
                              reason + "; give one that this machine reaches");
   }
-  return numeric(reinterpret_cast<sockaddr*>(&own), length);
+  return host::numeric(reinterpret_cast<sockaddr*>(&own), length);
 }
 
 // Every rank's word, in the order of ranks.
@@ -97,31 +86,8 @@ std::string name_of_this_machine() {
          std::filesystem::read_symlink("/proc/self/ns/net", ignored).string();
 }
 
-struct Interface {
-  std::string name;
-  std::string address;
-};
-
-// Those that are up and lead somewhere, loopback among them.
-std::vector<Interface> interfaces() {
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return {};
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, &freeifaddrs);
-  std::vector<Interface> found;
-  constexpr unsigned kUsable = IFF_UP | IFF_RUNNING;
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr || (one->ifa_flags & kUsable) != kUsable) continue;
-    const int family = one->ifa_addr->sa_family;
-    if (family != AF_INET && family != AF_INET6) continue;
-    found.push_back({one->ifa_name,
-                     numeric(one->ifa_addr, family == AF_INET ? sizeof(sockaddr_in)
-                                                              : sizeof(sockaddr_in6))});
-  }
-  return found;
-}
-
 std::string first_address() {
-  const std::vector<std::string> found = outside_addresses();
+  const std::vector<std::string> found = host::outside_addresses();
   if (!found.empty()) return found.front();
   throw std::runtime_error(
       "ranks are on several machines and this one has no address but loopback; name "
@@ -141,14 +107,15 @@ std::string own_address(const Meeting& meeting, c10d::Store& store) {
   const Addresses master = resolve(meeting);
   const bool told_any = is_any(master->ai_addr);
   // The master's address as this rank knows it, for those on its machine that do not.
-  const std::string seen = told_any ? "" : numeric(master->ai_addr, master->ai_addrlen);
+  const std::string seen =
+      told_any ? "" : host::numeric(master->ai_addr, master->ai_addrlen);
   const auto all_seen = exchange(meeting, store, "master/", seen);
   const auto outside =
       std::find_if(all_seen.begin(), all_seen.end(), [](const std::string& address) {
-        return !address.empty() && !is_loopback(address);
+        return !address.empty() && !host::is_loopback(address);
       });
   if (told_any) return outside != all_seen.end() ? *outside : "127.0.0.1";
-  if (is_loopback(seen) && outside != all_seen.end()) {
+  if (host::is_loopback(seen) && outside != all_seen.end()) {
     throw std::runtime_error(meeting.kind + " " + std::to_string(meeting.rank) +
                              " meets at " + seen + ", which others know as " +
                              *outside + "; give it that address, too");
@@ -156,18 +123,10 @@ std::string own_address(const Meeting& meeting, c10d::Store& store) {
   return address_towards(*master);
 }
 
-std::vector<std::string> outside_addresses() {
-  std::vector<std::string> found;
-  for (const Interface& one : interfaces()) {
-    const bool is_v4 = one.address.find(':') == std::string::npos;
-    if (is_v4 && !is_loopback(one.address)) found.push_back(one.address);
-  }
-  return found;
-}
-
 std::string interface_of(const std::string& address) {
-  for (const Interface& one : interfaces()) {
-    if (one.address == address || (is_loopback(address) && is_loopback(one.address))) {
+  for (const host::Interface& one : host::interfaces()) {
+    if (one.address == address ||
+        (host::is_loopback(address) && host::is_loopback(one.address))) {
       return one.name;
     }
   }

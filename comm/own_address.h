@@ -19,9 +19,6 @@ namespace lockstep::comm {
 // and another one to the same master from outside.
 std::string own_address(const Meeting& meeting, c10d::Store& store);
 
-// The IPv4 addresses by which others may reach this machine; loopback is none of them.
-std::vector<std::string> outside_addresses();
-
 // The name of the interface that has it, "eth0"; empty: none has.
 std::string interface_of(const std::string& address);
 

@@ -3,9 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <thread>
+
+#include "host/this_host.h"
 
 namespace lockstep::comm {
 namespace {
@@ -28,13 +29,6 @@ const std::string kSize = "world_size";
 std::string place_of(const Meeting& meeting) {
   return meeting.file.empty() ? meeting.host + ":" + std::to_string(meeting.port)
                               : meeting.file;
-}
-
-// "pid 4711 of node7". Threads that are ranks, in tests, are processes of their own.
-std::string this_process() {
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  return "pid " + std::to_string(gettid()) + " of " + host.data();
 }
 
 std::string came_key(int rank) { return "came/" + std::to_string(rank); }
@@ -95,8 +89,8 @@ class RollCall {
   };
 
   std::string me() const {
-    return meeting_.kind + " " + std::to_string(meeting_.rank) + " (" + this_process() +
-           ")";
+    return meeting_.kind + " " + std::to_string(meeting_.rank) + " (" +
+           host::this_process() + ")";
   }
   bool hosted_by_rank_zero() const {
     return meeting_.host_store && meeting_.file.empty();
@@ -157,7 +151,7 @@ class RollCall {
   // Only one process can be a rank; the store knows which was the first.
   void say_who() {
     const std::string key = "who/" + std::to_string(meeting_.rank);
-    const std::string mine = this_process();
+    const std::string mine = host::this_process();
     const std::string first = first_to_say(key, mine).word;
     if (first == mine) return;
     tell_all("two processes came as " + meeting_.kind + " " +

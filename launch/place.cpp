@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "host/this_host.h"
 #include "launch/init_method.h"
 #include "launch/launcher.h"
 
@@ -77,15 +78,11 @@ void read_env_method(const PlaceOptions& options, const Environment& environment
       options.master_port.has_value() ? *options.master_port : master_port(environment);
 }
 
-bool is_loopback(const std::string& address) {
-  return address == "localhost" || address == "::1" || address.rfind("127.", 0) == 0;
-}
-
 // The tutorials' mistake: each node waits for all others on its own loopback. Who means
 // several nodes of one machine says so by tcp:// or file://.
 void check_others_reach(const World& world, const PlaceOptions& options,
                         const std::vector<std::string>& own_addresses) {
-  if (options.nodes == 1 || !is_loopback(world.master_addr)) return;
+  if (options.nodes == 1 || !host::is_loopback(world.master_addr)) return;
   const std::string told = options.master_addr.has_value() ? "--master-addr " : "";
   std::string own;
   for (const std::string& address : own_addresses) {

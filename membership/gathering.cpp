@@ -13,6 +13,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "host/this_host.h"
+
 namespace lockstep::membership {
 namespace {
 
@@ -24,13 +26,6 @@ constexpr std::chrono::seconds kFirstToSpeak{2};
 
 // Strangers that may wait for their turn at a time.
 constexpr size_t kUnknown = 256;
-
-// Threads that are members, in tests, are processes of their own.
-std::string this_process() {
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  return "pid " + std::to_string(gettid()) + " on " + host.data();
-}
 
 std::string random_token() {
   std::array<unsigned char, 16> bytes{};
@@ -133,7 +128,7 @@ class Host {
       std::erase_if(unknown_, [](const LineSocket& one) { return !one.connected(); });
     }
     came_.erase(came_.begin());  // this one
-    for (Peer& peer : came_) peer.socket.send("welcome " + this_process());
+    for (Peer& peer : came_) peer.socket.send("welcome " + host::this_process());
     return std::move(came_);
   }
 
@@ -188,7 +183,7 @@ Peer join(const WatchOptions& options, const std::string& invitation,
   Peer first;
   first.socket = LineSocket(connect_to(host, port, deadline));
   first.socket.send("hello " + token + " " + std::to_string(options.index) + " " +
-                    this_process());
+                    host::this_process());
   pollfd event{first.socket.fd(), POLLIN, 0};
   poll(&event, 1, milliseconds_until(deadline + kFirstToSpeak));
   std::vector<std::string> lines = first.socket.receive();

@@ -1,8 +1,5 @@
 #include "program/line_prefix.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <stdexcept>
 
 #include "launch/launcher.h"
@@ -36,13 +33,6 @@ std::string line_prefix(const World& world, const launch::Environment& environme
       world.world_size == world.local_world_size && !by_srun_or_mpirun(environment);
   if (alone || prefixed_by_launcher(environment)) return "";
   return "[rank " + std::to_string(world.rank) + " " + host + "] ";
-}
-
-std::string short_host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  const std::string whole = name.data();
-  return whole.substr(0, whole.find('.'));
 }
 
 }  // namespace lockstep::program

@@ -16,7 +16,4 @@ namespace lockstep::program {
 std::string line_prefix(const World& world, const launch::Environment& environment,
                         const std::string& host);
 
-// Of this machine, without its domain.
-std::string short_host_name();
-
 }  // namespace lockstep::program

@@ -51,10 +51,5 @@ TEST(LinePrefix, IsNeverASecondOne) {
   }
 }
 
-TEST(LinePrefix, HasTheHostsShortName) {
-  EXPECT_NE(short_host_name(), "");
-  EXPECT_EQ(short_host_name().find('.'), std::string::npos);
-}
-
 }  // namespace
 }  // namespace lockstep::program

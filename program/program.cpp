@@ -8,8 +8,8 @@
 #include <iostream>
 
 #include "checkpoint/run_checkpoint.h"
-#include "comm/own_address.h"
 #include "files/output_file.h"
+#include "host/this_host.h"
 #include "launch/launcher.h"
 #include "launch/place.h"
 #include "launch/process.h"
@@ -187,7 +187,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
                                                       : launch::Environment();
     world = launch::likely_world(environment);
     const auto name_speaker = [&] {
-      speaker = line_prefix(world, environment, short_host_name()) + program.name;
+      speaker = line_prefix(world, environment, host::short_name()) + program.name;
     };
     name_speaker();
     CommandLine line =
@@ -200,7 +200,7 @@ int run_program(const Program& program, const TrainFunction& train, int argc,
     bool starts_ranks = false;
     if (has_ranks(program.ranks)) {
       const launch::Place place =
-          launch::place_of(line.place, environment, comm::outside_addresses());
+          launch::place_of(line.place, environment, host::outside_addresses());
       world = place.world;
       starts_ranks = place.starts_ranks;
       if (!starts_ranks) name_speaker();

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="files registry checkpoint model data device comm shm launch membership training"
+lowest="files registry host checkpoint model data device comm shm launch membership training"
 rows="$lowest program" # what the loops' rooms stand on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
@@ -19,10 +19,11 @@ declare -A may_use=(
   [model]=""
   [device]=""
   [data]="device"
-  [comm]="device"
+  [comm]="device host"
   [shm]="comm device"
-  [launch]="device"
-  [membership]="comm device launch"
+  [host]=""
+  [launch]="device host"
+  [membership]="comm device host launch"
   [training]="$lowest"
   [program]="$lowest"
   [single_gpu]="$rows"

@@ -8,7 +8,7 @@
 #include <memory>
 #include <thread>
 
-#include "program/line_prefix.h"
+#include "host/this_host.h"
 #include "tests/equality/run.h"
 #include "tests/one_slurm.h"
 #include "tests/program_run.h"
@@ -139,7 +139,7 @@ TEST_F(Slurm, ARanksLineSaysWhoseItIs) {
   };
   const Words ddp = program("ddp", "--batch-size 32");
   const std::string line = "ddp: no folder /no/such/folder";
-  const std::string ours = "[rank 0 " + program::short_host_name() + "] " + line;
+  const std::string ours = "[rank 0 " + host::short_name() + "] " + line;
   for (const Words& launcher :
        {slurm_->with(words("srun --overcommit -n 2")), kMpirun + words("-np 2")}) {
     const std::string plain = said(launcher + ddp);
