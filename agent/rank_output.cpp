@@ -13,9 +13,8 @@ namespace {
 
 constexpr std::array<const char*, 2> kFiles = {"/stdout.log", "/stderr.log"};
 
-launch::Fd new_file(const std::string& path) {
-  launch::Fd file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
+launch::Fd open_log(const std::string& path) {
+  launch::Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (file.get() < 0) {
     throw std::runtime_error("--log-dir: cannot write " + path + ": " +
                              std::strerror(errno) +
@@ -53,7 +52,7 @@ RankOutput::RankOutput(const Destination& destination)
     if (!destination.to_file[stream]) continue;
     std::error_code ignored;  // the file says it better
     std::filesystem::create_directories(folder_, ignored);
-    one.file = new_file(folder_ + kFiles[stream]);
+    one.file = open_log(folder_ + kFiles[stream]);
   }
 }
 

@@ -17,7 +17,7 @@ namespace lockstep::agent {
 
 struct Destination {
   std::string prefix;  // "[rank 1 nodeb] "
-  std::string folder;  // of stdout.log and stderr.log; is made
+  std::string folder;  // of stdout.log and stderr.log, which are made or added to
   std::array<bool, 2> to_file{};
   std::array<bool, 2> to_console{true, true};
 };

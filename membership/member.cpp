@@ -19,6 +19,7 @@ void Member::run() {
   while (!stop_) {
     speak_if_it_is_time(lock);
     sleep_until(next_look, lock);
+    if (stop_) break;  // who said goodbye does not wonder that others hang up
     hear_all();
     if (Clock::now() < next_look) continue;
     look();

@@ -97,6 +97,11 @@ TEST(Watch, WhoLeavesByAnExceptionHasGone) {
 }
 
 TEST(Watch, GoodbyesInAnyOrderLoseNobody) {
+  // All at once, often: who hangs up last answers to nobody any more.
+  for (int i = 0; i < 50; ++i) {
+    Job job{.count = 3};
+    job.run({0, 1, 2}, [](int, WatchPtr& watch) { watch.reset(); });
+  }
   for (int first = 0; first < 3; ++first) {
     Job job{.count = 3};
     std::atomic<int> turn = 0;
@@ -134,15 +139,20 @@ TEST(Watch, WhoIsSilentIsNamedAndToldSo) {
 }
 
 TEST(Watch, AllOfAHostThatIsSilentAreNamed) {
-  Job job{.count = 4, .options = impatient()};
+  Job job{.count = 4};
+  job.options.beat = milliseconds(200);
+  job.options.looks = 4;
   std::vector<LineSocket> members;
   std::thread host([&] {
     for (const int index : {2, 3}) members.push_back(come_as(index, *job.store));
+    // After the first look, and before the second.
+    std::this_thread::sleep_for(milliseconds(300));
+    members[1].send("beat 4");
   });
   job.run({0, 1}, [](int, WatchPtr& watch) {
     EXPECT_EQ(watch->lost(kLong),
               "rank 2 (pid 7 on nodeb) and rank 3 (pid 7 on nodeb) have not been heard "
-              "of for 0.6 s (stopped, or their hosts cannot be reached)");
+              "of for 0.8 s (stopped, or their hosts cannot be reached), last step 4");
   });
   host.join();
 }
@@ -178,6 +188,21 @@ TEST(Watch, WhoWasGivenUpItselfSaysSo) {
   EXPECT_EQ(told_by_a_silent_zero({"lost 1 1 0 rank 1 (pid 8 on b) has not been heard"},
                                   answered),
             "given up by the others: rank 1 (pid 8 on b) has not been heard");
+}
+
+TEST(Watch, MemberZeroThatWasGivenUpTellsAll) {
+  Job job{.count = 3};
+  LineSocket member;
+  const std::string verdict = "rank 0 (pid 1 on nodea) has not been heard of";
+  std::thread third([&] {
+    member = come_as(2, *job.store);
+    member.send("lost 1 0 0 " + verdict);
+  });
+  job.run({0, 1}, [&](int index, WatchPtr& watch) {
+    EXPECT_EQ(watch->lost(kLong),
+              (index == 0 ? "given up by the others: " : "") + verdict);
+  });
+  third.join();
 }
 
 TEST(Watch, WhoFailsSaysWhyAndTheFirstVerdictStays) {

@@ -75,16 +75,18 @@ class LaunchHosts : public testing::Test {
     if (hosts_ == nullptr) GTEST_SKIP() << "waived: no two hosts here";
   }
 
-  static Words on_node(int node, const std::string& options, const Words& command) {
-    return hosts_->on(node, launch_with("--nnodes=2 --nproc_per_node=2 --node_rank=" +
-                                            std::to_string(node) +
-                                            " --master_addr=" + TwoHosts::address(0) +
-                                            " --master_port=29600 " + options,
-                                        command));
+  static Words on_node(int node, const std::string& options, const Words& command,
+                       int ranks = 2) {
+    return hosts_->on(
+        node, launch_with("--nnodes=2 --nproc_per_node=" + std::to_string(ranks) +
+                              " --node_rank=" + std::to_string(node) +
+                              " --master_addr=" + TwoHosts::address(0) +
+                              " --master_port=29600 " + options,
+                          command));
   }
   static std::unique_ptr<ProgramRun> start(int node, const std::string& options,
-                                           const Words& command) {
-    const Words all = on_node(node, options, command);
+                                           const Words& command, int ranks = 2) {
+    const Words all = on_node(node, options, command, ranks);
     return std::make_unique<ProgramRun>("/usr/bin/env", all);
   }
 
@@ -155,6 +157,22 @@ TEST_F(LaunchHosts, ARankKilledOnOneStartsAllAgainFromTheCheckpoint) {
   EXPECT_EQ(resumed.rbegin()->first, 199);
   for (const auto& [step, loss] : resumed) {
     EXPECT_NEAR(loss, whole[static_cast<size_t>(step)], 1e-10 * loss) << step;
+  }
+}
+
+TEST_F(LaunchHosts, MachinesMayHaveDifferentNumbersOfRanks) {
+  const Words tells = {"sh", "-c",
+                       "echo rank $RANK of $WORLD_SIZE, $LOCAL_RANK of "
+                       "$LOCAL_WORLD_SIZE on $GROUP_RANK of $GROUP_WORLD_SIZE"};
+  const auto second = start(1, "", tells, /*ranks=*/3);
+  const auto first = start(0, "", tells, /*ranks=*/1);
+  EXPECT_EQ(first->status(), 0) << first->process().err();
+  EXPECT_EQ(second->status(), 0) << second->process().err();
+  const std::string said = first->process().out() + second->process().out();
+  for (const char* rank :
+       {"] rank 0 of 4, 0 of 1 on 0 of 2\n", "] rank 1 of 4, 0 of 3 on 1 of 2\n",
+        "] rank 2 of 4, 1 of 3 on 1 of 2\n", "] rank 3 of 4, 2 of 3 on 1 of 2\n"}) {
+    EXPECT_NE(said.find(rank), std::string::npos) << said;
   }
 }
 
