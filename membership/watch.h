@@ -41,7 +41,7 @@ struct WatchOptions {
   std::string address = "127.0.0.1";
   std::string key = "watch";  // in the store; another one for another watch of the job
   // For all to come: they are there already, and on their way.
-  std::chrono::milliseconds timeout = std::chrono::seconds(30);
+  std::chrono::milliseconds timeout = std::chrono::seconds(15);
 
   std::chrono::milliseconds beat{500};
   int looks = 6;
