@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
@@ -25,7 +24,9 @@ namespace {
 // 0: there is no such process.
 pid_t parent_of(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  // Not by stream iterators: they throw where the process ends between open and read.
+  std::string stat;
+  std::getline(file, stat, '\0');
   // "4711 (a name) S 4700 ...", and the name may have brackets and blanks.
   const size_t name_end = stat.rfind(')');
   if (name_end == std::string::npos || name_end + 4 > stat.size()) return 0;
