@@ -212,6 +212,27 @@ TEST(Launch, LogsKeepWhatEachRankWroteAsItWas) {
   expect_refusal(nowhere, 1, {"--log-dir: cannot write /proc/none/attempt_0"});
 }
 
+TEST(Launch, AClosedStreamIsNoOtherFile) {
+  const TestFolder folder;
+  const auto status_with = [&](const std::string& program, const std::string& closed) {
+    ProgramRun run("/bin/sh", {"-c", program + closed + " 2> " + folder / "errors"});
+    return run.status();
+  };
+  const std::string launch = program_path("launch") + " --standalone ";
+  EXPECT_EQ(status_with(launch + "cat", " <&-"), 0);
+  EXPECT_EQ(read_text(folder / "errors"), "");
+  for (const std::string closed : {" >&-", " <&- >&-"}) {
+    EXPECT_EQ(status_with(launch + "echo hi", closed), 1);
+    EXPECT_EQ(read_text(folder / "errors"),
+              "launch: cannot write to standard output\n");
+    EXPECT_EQ(status_with(program_path("ddp") + " --gpus 2 --steps 2", closed), 1);
+    EXPECT_EQ(read_text(folder / "errors"),
+              "ddp: cannot write the summary to standard output\n");
+  }
+  ProgramRun silent("/bin/sh", {"-c", launch + "sh -c 'exit 3' <&- >&- 2>&-"});
+  EXPECT_EQ(silent.status(), 3);
+}
+
 TEST(Launch, WhatCannotBeIsOneLine) {
   const launch::Listener taken;
   const TestFolder folder;
