@@ -245,6 +245,9 @@ TEST(Launch, WhatCannotBeIsOneLine) {
   refused(2, {"no-such-program"}, {"launch: no program no-such-program"});
   write_text(folder / "train.py", "print()\n");
   refused(2, {folder / "train.py"}, {"launch: no program ", "train.py", "python3"});
+  ProgramRun copied("/bin/sh", {"-c", "cd " + folder.path().string() + "; exec " +
+                                          program_path("launch") + " train.py"});
+  expect_refusal(copied, 2, {"launch: no program train.py: ", "python3 train.py"});
   refused(2, {"--nnodes", "2", "--node-rank", "0", "true"},
           {"launch: --nnodes 2 cannot meet at 127.0.0.1", "--master-addr"});
   refused(1, {"--master-port", std::to_string(taken.port()), "true"},
