@@ -62,6 +62,7 @@ TEST(LaunchCommandLine, AsTorchrunHasIt) {
   EXPECT_EQ(options.run_id, "77");
   EXPECT_EQ(options.max_restarts, 3);
   EXPECT_EQ(options.command, words("prog -- x"));
+  EXPECT_EQ(parsed("--rdzv-endpoint [fd00::20]:29400 prog").master_addr, "fd00::20");
 }
 
 TEST(LaunchCommandLine, OneMachineByItself) {
@@ -121,6 +122,7 @@ TEST(LaunchCommandLine, WhatCannotBeIsRefusedWithAWayOut) {
   expect_refused("--standalone --nnodes 2 prog", "leave --nnodes");
   expect_refused("--master-port 70000 prog", "70000");
   expect_refused("--rdzv-endpoint host:x prog", "--rdzv-endpoint host:x");
+  expect_refused("--rdzv-endpoint :29400 prog", "--rdzv-endpoint :29400: give HOST");
   expect_refused("--tee 3 prog", "--log-dir DIR");
   expect_refused("--log-dir d --tee 4 prog", "--tee 4: give 0 (none)");
   expect_refused("--log-dir d --tee 1:3 prog", "--tee 1:3");

@@ -220,22 +220,25 @@ void check_program(const std::string& program) {
   const auto can_run = [](const std::string& path) {
     return access(path.c_str(), X_OK) == 0 && !std::filesystem::is_directory(path);
   };
-  if (program.find('/') != std::string::npos) {
-    if (can_run(program)) return;
-    const bool there = access(program.c_str(), F_OK) == 0;
-    throw std::invalid_argument(
-        "no program " + program + ": " +
-        (there ? "is there, but cannot be run; a script may need its interpreter "
-                 "before it: python3 " +
-                     program
-               : std::strerror(ENOENT)));
+  const bool is_path = program.find('/') != std::string::npos;
+  if (is_path && can_run(program)) return;
+  const bool there = access(program.c_str(), F_OK) == 0;
+  if (is_path && !there) {
+    throw std::invalid_argument("no program " + program + ": " + std::strerror(ENOENT));
   }
   const char* path = std::getenv("PATH");
   std::string folders = path == nullptr ? "" : path;
-  for (size_t begin = 0; begin <= folders.size();) {
+  for (size_t begin = 0; begin <= folders.size() && !is_path;) {
     const size_t end = std::min(folders.find(':', begin), folders.size());
     if (can_run(folders.substr(begin, end - begin) + "/" + program)) return;
     begin = end + 1;
+  }
+  // torchrun's users give it the script alone.
+  if (there && !can_run(program)) {
+    throw std::invalid_argument("no program " + program +
+                                ": is there, but cannot be run; a script may need its "
+                                "interpreter before it: python3 " +
+                                program);
   }
   throw std::invalid_argument("no program " + program +
                               " in any folder of PATH; give its path, ./" + program);

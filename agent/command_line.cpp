@@ -179,7 +179,10 @@ void place(const Words& words, const Machine& machine, Options& options) {
   }
   if (!words.endpoint.empty()) {
     const size_t colon = words.endpoint.rfind(':');
-    options.master_addr = words.endpoint.substr(0, colon);
+    const std::string host = words.endpoint.substr(0, colon);
+    const bool ipv6 = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    options.master_addr = ipv6 ? host.substr(1, host.size() - 2) : host;
+    if (host.empty()) refuse("--rdzv-endpoint " + words.endpoint + ": give HOST:PORT");
     if (colon != std::string::npos) {
       const auto port = number(words.endpoint.substr(colon + 1));
       if (!port || *port < 0 || *port > 65535) {

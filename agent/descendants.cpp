@@ -1,5 +1,6 @@
 #include "agent/descendants.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -7,10 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <thread>
@@ -23,11 +24,14 @@ namespace {
 
 // 0: there is no such process.
 pid_t parent_of(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  // Not by stream iterators: they throw where the process ends between open and read.
-  std::string stat;
-  std::getline(file, stat, '\0');
+  // No stream: reading of a process that ends just then fails, and a stream's buffer
+  // throws.
+  const launch::Fd file(
+      open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 256> begin{};
+  const ssize_t size = read(file.get(), begin.data(), begin.size());
   // "4711 (a name) S 4700 ...", and the name may have brackets and blanks.
+  const std::string stat(begin.data(), static_cast<size_t>(std::max<ssize_t>(size, 0)));
   const size_t name_end = stat.rfind(')');
   if (name_end == std::string::npos || name_end + 4 > stat.size()) return 0;
   return std::atoi(stat.c_str() + name_end + 4);

@@ -97,6 +97,7 @@ int guarded(const std::vector<std::string>& arguments, Console& console,
 int main(int argc, char** argv) {
   using namespace lockstep;
   launch::die_with_parent();
+  launch::hold_standard_streams();
   // Before any thread: all inherit what is blocked.
   const launch::StopSignals signals;
   const comm::SigpipeBlocked sigpipe_blocked;

@@ -90,8 +90,8 @@ TEST(Compare, NothingInCommonIsAnError) {
       << "a case without its single card";
 }
 
-// Whole runs against made-up older ones: in one DDP took no time, in the other all of
-// it.
+// A whole run, against a made-up older one in which DDP took next to no time, and
+// against none.
 TEST(BenchCompare, EndsWithStatus3WhereACaseIsSlower) {
   const TestFolder folder;
   const auto leave = [&](const std::string& name, double ddp_ms) {

@@ -28,6 +28,7 @@
 #include "cases/machine.h"
 #include "files/memory_file.h"
 #include "forecast/forecast.h"
+#include "launch/process.h"
 
 namespace lockstep::bench {
 namespace {
@@ -150,6 +151,7 @@ int become_collectives(char** argv) {
 }  // namespace lockstep::bench
 
 int main(int argc, char** argv) {
+  lockstep::launch::hold_standard_streams();
   // Whoever reads along may leave (`| head`): what was measured is not lost for it.
   signal(SIGPIPE, SIG_IGN);
   try {

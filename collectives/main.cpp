@@ -106,6 +106,7 @@ int start_ranks(const Options& options) {
 int main(int argc, char** argv) {
   using namespace lockstep;
   launch::die_with_parent();
+  launch::hold_standard_streams();
   World world;
   return program::run_guarded("collectives", world, [&] {
     const auto options = collectives::parse({argv + std::min(1, argc), argv + argc});

@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <stdexcept>
+#include <thread>
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -19,6 +22,9 @@ namespace lockstep::comm {
 namespace {
 
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
+
+// Beyond LibTorch's own timeout, after which it tries once more.
+constexpr std::chrono::seconds kMargin{5};
 
 // Asked before, since LibTorch would try for minutes.
 void check_writable(const std::string& file) {
@@ -55,6 +61,23 @@ class FileLeaver final : public c10d::PrefixStore {
   std::string folder_;
 };
 
+// LibTorch asks the store whether it is one, and no timeout ends the wait for the
+// answer: not of a port that somebody else listens on, nor of a rank 0 that was stopped
+// before it served. So on a thread of its own, which is left behind if need be.
+StorePtr connect(const std::string& host, const c10d::TCPStoreOptions& options) {
+  std::packaged_task<StorePtr()> task([host, options] {
+    return StorePtr(c10::make_intrusive<c10d::TCPStore>(host, options));
+  });
+  std::future<StorePtr> store = task.get_future();
+  std::thread asking(std::move(task));
+  if (store.wait_for(options.timeout + kMargin) != std::future_status::ready) {
+    asking.detach();
+    TORCH_CHECK(false, "somebody listens there, and does not answer");
+  }
+  asking.join();
+  return store.get();
+}
+
 }  // namespace
 
 StorePtr open_store(const Meeting& meeting) {
@@ -73,7 +96,7 @@ StorePtr open_store(const Meeting& meeting) {
   }
   const SigpipeBlocked sigpipe_blocked;
   try {
-    return c10::make_intrusive<c10d::TCPStore>(meeting.host, options);
+    return connect(meeting.host, options);
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     throw std::runtime_error(

@@ -157,5 +157,21 @@ TEST(RendezvousTest, NobodyThereIsNamed) {
       << "no socket to host the store on";
 }
 
+// Whoever holds the port: another service, or a rank 0 that was stopped.
+TEST(RendezvousTest, SomebodyThereWhoDoesNotAnswerIsNotWaitedForLonger) {
+  const launch::Listener mute;
+  Meeting meeting = meeting_of(1, 2, mute);
+  meeting.timeout = std::chrono::seconds(1);
+  try {
+    meet(meeting);
+    FAIL() << "met somebody";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "rank 1 of 2 met nobody at 127.0.0.1:" + std::to_string(mute.port()) +
+                  "; are all ranks started? (somebody listens there, and does not "
+                  "answer)");
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::comm

@@ -210,4 +210,11 @@ void die_with_parent() {
   if (parent != std::to_string(getppid())) _exit(128 + SIGKILL);
 }
 
+void hold_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number is what open() gives. For children, too.
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) _exit(1);
+  }
+}
+
 }  // namespace lockstep::launch

@@ -93,4 +93,9 @@ class Process {
 // watches the parent *thread* that spawned us: spawn from the main thread.
 void die_with_parent();
 
+// Before main() opens anything: a standard stream that was closed (`program >&-`) stays
+// one that cannot be written, and what is opened later does not get its number, and
+// with it the lines that are meant for the stream.
+void hold_standard_streams();
+
 }  // namespace lockstep::launch

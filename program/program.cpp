@@ -178,6 +178,7 @@ int start_ranks(const Program& program, const World& first,
 int run_program(const Program& program, const TrainFunction& train, int argc,
                 char** argv) {
   launch::die_with_parent();
+  launch::hold_standard_streams();
   World world;
   std::string speaker = program.name;
   return run_guarded(speaker, world, [&] {

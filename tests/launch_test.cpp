@@ -212,6 +212,27 @@ TEST(Launch, LogsKeepWhatEachRankWroteAsItWas) {
   expect_refusal(nowhere, 1, {"--log-dir: cannot write /proc/none/attempt_0"});
 }
 
+TEST(Launch, AClosedStreamIsNoOtherFile) {
+  const TestFolder folder;
+  const auto status_with = [&](const std::string& program, const std::string& closed) {
+    ProgramRun run("/bin/sh", {"-c", program + closed + " 2> " + folder / "errors"});
+    return run.status();
+  };
+  const std::string launch = program_path("launch") + " --standalone ";
+  EXPECT_EQ(status_with(launch + "cat", " <&-"), 0);
+  EXPECT_EQ(read_text(folder / "errors"), "");
+  for (const std::string closed : {" >&-", " <&- >&-"}) {
+    EXPECT_EQ(status_with(launch + "echo hi", closed), 1);
+    EXPECT_EQ(read_text(folder / "errors"),
+              "launch: cannot write to standard output\n");
+    EXPECT_EQ(status_with(program_path("ddp") + " --gpus 2 --steps 2", closed), 1);
+    EXPECT_EQ(read_text(folder / "errors"),
+              "ddp: cannot write the summary to standard output\n");
+  }
+  ProgramRun silent("/bin/sh", {"-c", launch + "sh -c 'exit 3' <&- >&- 2>&-"});
+  EXPECT_EQ(silent.status(), 3);
+}
+
 TEST(Launch, WhatCannotBeIsOneLine) {
   const launch::Listener taken;
   const TestFolder folder;
@@ -224,6 +245,9 @@ TEST(Launch, WhatCannotBeIsOneLine) {
   refused(2, {"no-such-program"}, {"launch: no program no-such-program"});
   write_text(folder / "train.py", "print()\n");
   refused(2, {folder / "train.py"}, {"launch: no program ", "train.py", "python3"});
+  ProgramRun copied("/bin/sh", {"-c", "cd " + folder.path().string() + "; exec " +
+                                          program_path("launch") + " train.py"});
+  expect_refusal(copied, 2, {"launch: no program train.py: ", "python3 train.py"});
   refused(2, {"--nnodes", "2", "--node-rank", "0", "true"},
           {"launch: --nnodes 2 cannot meet at 127.0.0.1", "--master-addr"});
   refused(1, {"--master-port", std::to_string(taken.port()), "true"},
