@@ -52,6 +52,13 @@ double mean_log(const Samples& samples, const std::vector<char>& chosen, char wh
   return sum / count;
 }
 
+// In how many ways so many old and new repetitions can be shuffled.
+double orders_of(size_t before, size_t now) {
+  const auto a = static_cast<double>(before), b = static_cast<double>(now);
+  return std::round(
+      std::exp(std::lgamma(a + b + 1) - std::lgamma(a + 1) - std::lgamma(b + 1)));
+}
+
 double p_of(const Samples& before, const Samples& now) {
   Samples all = before;
   all.insert(all.end(), now.begin(), now.end());
@@ -63,9 +70,7 @@ double p_of(const Samples& before, const Samples& now) {
   };
   constexpr double kRounding = 1e-12;
   const double seen = difference() - kRounding;
-  const double orders =
-      std::exp(std::lgamma(all.size() + 1.0) - std::lgamma(before.size() + 1.0) -
-               std::lgamma(now.size() + 1.0));
+  const double orders = orders_of(before.size(), now.size());
   int64_t as_much = 0, tried = 0;
   if (orders <= kSamples) {
     // From the sorted arrangement through all of them; the one seen is among them.
@@ -141,6 +146,27 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
         "no case stands in both, with a single card of its model beside it");
   }
   return comparisons;
+}
+
+void check_comparable(const std::vector<Row>& old_rows,
+                      const std::vector<std::string>& names, int repetitions) {
+  size_t of_old = 0;
+  for (const auto& [name, ratios] : ratios_by_case(old_rows)) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    of_old = std::max(of_old, ratios.size());
+  }
+  if (of_old == 0) {
+    throw std::invalid_argument(
+        "--compare: the older run has none of these cases with a single card of its "
+        "model beside it; give the same --mode, --model and --gpus");
+  }
+  const double orders = orders_of(of_old, static_cast<size_t>(repetitions));
+  if (1 / orders > kSignificant) {
+    throw std::invalid_argument(
+        "--compare: " + std::to_string(of_old) + " repetitions then and " +
+        std::to_string(repetitions) +
+        " now differ by chance too often to tell anything; give 3 and 3 at least");
+  }
 }
 
 std::string comparison_table(const std::vector<Comparison>& comparisons) {

@@ -32,6 +32,12 @@ std::vector<Comparison> compare(const std::vector<reports::Row>& old_rows,
                                 const std::vector<reports::Row>& new_rows,
                                 double tolerance);
 
+// Before anything is measured: what makes a verdict impossible, in one line. Throws
+// std::invalid_argument where no case of these names can be compared, or where so many
+// repetitions could never differ significantly.
+void check_comparable(const std::vector<reports::Row>& old_rows,
+                      const std::vector<std::string>& names, int repetitions);
+
 std::string comparison_table(const std::vector<Comparison>& comparisons);
 
 // The rows of a results folder, or of the file itself.

@@ -120,5 +120,18 @@ TEST(BenchCompare, EndsWithStatus3WhereACaseIsSlower) {
   EXPECT_NE(nowhere.process().err().find("nowhere"), std::string::npos);
 }
 
+TEST(Compare, WhatCanNeverBeToldIsRefusedBeforehand) {
+  const std::vector<Row> old = run(1, 3, 1, 1);
+  check_comparable(old, {"ddp/mlp/cards:2"}, 3);
+  EXPECT_NE(error_of([&] {
+              check_comparable(old, {"ddp/mlp/cards:2"}, 2);
+            }).find("3 repetitions then and 2 now"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              check_comparable(old, {"dp/mlp/cards:2"}, 3);
+            }).find("none of these cases"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -105,6 +105,11 @@ int run(int argc, char** argv) {
   const files::MemoryFile json;
   const GoogleBenchmark benchmark(line.benchmark_flags, json.path());
   plan.cases = left_by_filter(benchmark, plan.cases, sweep.repetitions);
+  if (!line.compare.empty()) {
+    std::vector<std::string> names;
+    for (const Case& one : plan.cases) names.push_back(one.name());
+    check_comparable(old_rows, names, sweep.repetitions);
+  }
   dry_run_all(plan.cases, children);
   make_folder(sweep.out);
   for (const std::string& warning : cases::warnings(plan.cases)) warn(warning);

@@ -6,8 +6,15 @@
 namespace lockstep::checkpoint {
 
 void bind(CLI::App& app, CheckpointOptions& options) {
-  app.add_option(
-      "--checkpoint", options.folder,
+  app.add_option_function<std::string>(
+      "--checkpoint",
+      [&options](const std::string& folder) {
+        // A variable that is not set, in a script.
+        if (folder.empty()) {
+          throw std::invalid_argument("--checkpoint without a folder's name; give one");
+        }
+        options.folder = folder;
+      },
       "folder for checkpoints, which all machines see; one is left at the end");
   app.add_option("--checkpoint-every", options.every,
                  "and one after so many optimizer steps; 0: none");

@@ -108,6 +108,12 @@ void RunCheckpoint::take_start(const Checkpoint& from, int rank) {
   if (rank == 0) say("resuming after step " + std::to_string(start_.step));
 }
 
+void RunCheckpoint::planned(int64_t steps) {
+  if (start_.step == 0 || steps > start_.step || !writer_) return;
+  say("this run would end after step " + std::to_string(steps) +
+      "; nothing is left to train");
+}
+
 void RunCheckpoint::built(const torch::nn::Module& model,
                           torch::optim::SGD& optimizer) {
   model_ = &model;

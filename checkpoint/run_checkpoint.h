@@ -25,6 +25,7 @@ class RunCheckpoint final : public training::StepObserver {
   // Where the run is to begin.
   const Start& start() const { return start_; }
 
+  void planned(int64_t steps) override;
   void built(const torch::nn::Module& model, torch::optim::SGD& optimizer) override;
   // What it takes counts to the next step.
   void stands(int64_t steps, int64_t epoch, int64_t samples) override;

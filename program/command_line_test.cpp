@@ -252,5 +252,11 @@ TEST(CommandLineTest, HelpIsTheReference) {
   }
 }
 
+TEST(CommandLineTest, ACheckpointFolderWithoutANameIsRefused) {
+  EXPECT_EQ(refusal_of_line({"--checkpoint", ""}),
+            "--checkpoint without a folder's name; give one");
+  EXPECT_EQ(parse({"--checkpoint", "here"}).options.checkpoint.folder, "here");
+}
+
 }  // namespace
 }  // namespace lockstep::program

@@ -178,6 +178,7 @@ TEST_F(ResumeTest, WhatDoesNotFitIsRefusedInOneLine) {
   expect(sharded.err, "--shard-optimizer shares it out; leave one of them out");
   const Ended at_its_end = train(line + " --resume", "run");
   EXPECT_EQ(at_its_end.code, 0) << at_its_end.err;
+  expect(at_its_end.err, "would end after step 1; nothing is left to train");
   EXPECT_EQ(read_text(folder_ / "metrics"), "") << "nothing was left to do";
 }
 
