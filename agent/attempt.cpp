@@ -122,7 +122,10 @@ class Attempt {
     // Who is left holds the pipes open.
     end_descendants(std::chrono::milliseconds(0));
     // All that was written is there; a pipe that stays open and empty was given away.
+    // Whoever stopped the job does not wait for a reader that reads no more.
+    const auto enough = Clock::now() + kGrace;
     while (any_open() && signals_.take() == 0) {
+      if (group_.passed_on() != 0 && Clock::now() > enough) break;
       const bool any = sleep_until_something_happens(/*timeout_ms=*/200);
       if (!any && !console_.full(kOut) && !console_.full(kErr)) break;
     }

@@ -1,4 +1,5 @@
 // launch: starts a job's ranks, as torchrun does, and again if one of them fails.
+#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -24,13 +25,15 @@ void say(Console& console, const std::string& what) {
   console.put(kErr, "launch: " + what + "\n");
 }
 
-// All that is said, unless somebody who is tired of waiting says so.
-void flush(Console& console, const launch::StopSignals& signals) {
+// All that is said, unless somebody who is tired of waiting says so, or has said so
+// already and the reader reads no more.
+void flush(Console& console, const launch::StopSignals& signals, bool stopped) {
+  constexpr int kPatienceMs = 2000;  // for the next bytes to be read
   for (console.write_some(); !console.idle() && signals.take() == 0;
        console.write_some()) {
     std::vector<pollfd> events = {{signals.fd(), POLLIN, 0}};
     console.add_to(events);
-    poll(events.data(), events.size(), /*timeout=*/-1);
+    if (poll(events.data(), events.size(), stopped ? kPatienceMs : -1) == 0) return;
   }
 }
 
@@ -104,7 +107,9 @@ int main(int argc, char** argv) {
   agent::adopt_orphans();
   agent::Console console;
   int status = agent::guarded({argv + 1, argv + argc}, console, signals);
-  agent::flush(console, signals);
+  const bool stopped =
+      status == 128 + SIGINT || status == 128 + SIGTERM || status == 128 + SIGHUP;
+  agent::flush(console, signals, stopped);
   if (status == 0 && console.failed(agent::kOut)) {
     std::fputs("launch: cannot write to standard output\n", stderr);
     status = 1;

@@ -45,20 +45,26 @@ StorePtr meet_in_file(const Meeting& meeting) {
 
 // LibTorch's file store counts in two steps who is done with the file, and where two
 // ranks leave at once neither may find itself the last: the file stays. One at a time.
+// And ranks that never came do not leave: then the first that gives up removes it, or
+// the next job would take it for its own.
 class FileLeaver final : public c10d::PrefixStore {
  public:
   FileLeaver(const std::string& prefix, StorePtr store, const std::string& file)
       : PrefixStore(prefix, std::move(store)),
+        file_(file),
         folder_(std::filesystem::path(file).parent_path().string()) {}
+  void give_up() { given_up_ = true; }
   ~FileLeaver() override {
     const int folder = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) flock(folder, LOCK_EX);
     store_.reset();
+    if (given_up_) unlink(file_.c_str());
     if (folder >= 0) close(folder);
   }
 
  private:
-  std::string folder_;
+  std::string file_, folder_;
+  bool given_up_ = false;
 };
 
 // LibTorch asks the store whether it is one, and no timeout ends the wait for the
@@ -112,13 +118,20 @@ StorePtr meet(const Meeting& meeting) {
   const std::string of_kind = meeting.kind == "rank" ? "" : meeting.kind + "/";
   const std::string prefix =
       "lockstep/" + of_kind + "attempt_" + std::to_string(meeting.attempt);
-  const StorePtr store =
-      meeting.file.empty()
-          ? StorePtr(c10::make_intrusive<c10d::PrefixStore>(
-                prefix, meeting.store != nullptr ? meeting.store : open_store(meeting)))
-          : StorePtr(c10::make_intrusive<FileLeaver>(prefix, meet_in_file(meeting),
-                                                     meeting.file));
-  await_all(*store, meeting);
+  if (meeting.file.empty()) {
+    const StorePtr store = c10::make_intrusive<c10d::PrefixStore>(
+        prefix, meeting.store != nullptr ? meeting.store : open_store(meeting));
+    await_all(*store, meeting);
+    return store;
+  }
+  const auto store =
+      c10::make_intrusive<FileLeaver>(prefix, meet_in_file(meeting), meeting.file);
+  try {
+    await_all(*store, meeting);
+  } catch (const NotAllCame&) {
+    store->give_up();
+    throw;
+  }
   return store;
 }
 

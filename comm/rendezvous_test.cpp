@@ -9,10 +9,13 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "comm/roll_call.h"
 #include "launch/listener.h"
 #include "shm/thread_groups.h"
+#include "tests/test_folder.h"
 
 namespace lockstep::comm {
 
@@ -158,6 +161,25 @@ TEST(RendezvousTest, NobodyThereIsNamed) {
 }
 
 // Whoever holds the port: another service, or a rank 0 that was stopped.
+// The next job would take it for its own.
+TEST(RendezvousTest, AFileWhereNotAllMetIsRemoved) {
+  const TestFolder folder;
+  const auto in_file = [&](int rank, std::chrono::milliseconds timeout) {
+    Meeting meeting;
+    meeting.rank = rank;
+    meeting.world_size = 2;
+    meeting.file = folder / "job";
+    meeting.timeout = timeout;
+    return meeting;
+  };
+  EXPECT_THROW(meet(in_file(0, std::chrono::milliseconds(200))), NotAllCame);
+  EXPECT_TRUE(folder.names().empty()) << folder.names().front();
+  std::thread other([&] { meet(in_file(1, std::chrono::seconds(30))); });
+  EXPECT_NO_THROW(meet(in_file(0, std::chrono::seconds(30))));
+  other.join();
+  EXPECT_TRUE(folder.names().empty()) << folder.names().front();
+}
+
 TEST(RendezvousTest, SomebodyThereWhoDoesNotAnswerIsNotWaitedForLonger) {
   const launch::Listener mute;
   Meeting meeting = meeting_of(1, 2, mute);

@@ -201,8 +201,10 @@ class RollCall {
 
   [[noreturn]] void leave(const std::string& text) {
     int64_t told = store_.add(kTold, 1);
-    // The store ends with this rank: the others read it first, those that can.
-    if (meeting_.rank == 0 && hosted_by_rank_zero()) {
+    // The store ends with this rank, a file with the first that leaves: the others read
+    // it before, those that can.
+    const bool takes_it_along = meeting_.rank == 0 && hosted_by_rank_zero();
+    if (takes_it_along || !meeting_.file.empty()) {
       const int64_t came =
           std::count_if(keys_.begin(), keys_.end(),
                         [&](const std::string& key) { return store_.check({key}); });
@@ -211,7 +213,7 @@ class RollCall {
         told = store_.add(kTold, 0);
       }
     }
-    throw std::runtime_error(text);
+    throw NotAllCame(text);
   }
 
   c10d::Store& store_;

@@ -5,16 +5,23 @@
 // Not here: who dies later, when the process group is made. That has means of its own.
 #pragma once
 
+#include <stdexcept>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "comm/rendezvous.h"
 
 namespace lockstep::comm {
 
-// Throws std::runtime_error, one line and on all ranks the same, naming who did not
-// come in time, fell silent, came twice (two processes that were told one rank), or was
-// told another world size than the others. Whoever is of another job than the one that
-// meets there, or comes when all have met, is told so alone: nobody else is disturbed.
+// Nobody meets there any more.
+struct NotAllCame : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Throws NotAllCame, one line and on all ranks the same, naming who did not come in
+// time, fell silent, came twice (two processes that were told one rank), or was told
+// another world size than the others. Whoever is of another job than the one that meets
+// there, or comes when all have met, is told so alone, by a std::runtime_error: nobody
+// else is disturbed.
 void await_all(c10d::Store& store, const Meeting& meeting);
 
 }  // namespace lockstep::comm

@@ -1,9 +1,11 @@
 // `launch` on one machine, as a user meets it: lines, failures, signals, restarts,
 // logs. Its ranks are shell scripts. Who dies and whom he leaves is
 // launch_orphans_test's, several hosts are launch_hosts_test's.
+#include <fcntl.h>
 #include <signal.h>
 
 #include <set>
+#include <thread>
 
 #include "launch/listener.h"
 #include "tests/program_run.h"
@@ -117,6 +119,26 @@ TEST(Launch, AReaderThatLeavesCostsNoTraining) {
   EXPECT_EQ(read_text(folder / "trained"), "done\n");
   EXPECT_EQ(read_text(folder / "status"), "1\n");
   EXPECT_EQ(read_text(folder / "errors"), "launch: cannot write to standard output\n");
+}
+
+// The pipe stays full, and one signal is enough all the same.
+TEST(Launch, AStoppedJobDoesNotWaitForAReader) {
+  const TestFolder folder;
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const launch::Fd unread(ends[0]);
+  launch::Command command;
+  command.argv = {program_path("launch"), "--standalone", "sh", "-c",
+                  "yes & sleep 1; : > " + folder / "full" + "; wait"};
+  command.out_fd = ends[1];
+  launch::Process process(command);
+  close(ends[1]);
+  while (folder.names().empty())
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  process.send_signal(SIGTERM);
+  const auto status = process.wait_for(std::chrono::seconds(60));
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->code, 128 + SIGTERM);
 }
 
 TEST(Launch, TheFirstFailureEndsTheGroupAndIsTheSummary) {
