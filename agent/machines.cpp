@@ -65,10 +65,6 @@ void await_all_finished(Finishing& all) {
   }
 }
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
 }  // namespace
 
 // What the calls to the store need, their threads' own.
@@ -202,7 +198,7 @@ World Machines::meet() {
 Others& Machines::others() { return others_; }
 
 bool Machines::learn(Outcome& outcome) {
-  outcome.what = first_line(meeting_->watch()->lost());
+  outcome.what = meeting_->watch()->lost();
   outcome.status = 1;
   const size_t at = outcome.what.rfind(kStatus);
   if (at == std::string::npos) return false;  // a launcher that has gone

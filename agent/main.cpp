@@ -1,5 +1,4 @@
 // launch: starts a job's ranks, as torchrun does, and again if one of them fails.
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -44,7 +43,13 @@ void sum_up(Console& console, const Outcome& outcome) {
   }
 }
 
-int run(const Options& options, Console& console, const launch::StopSignals& signals) {
+// How this program ends.
+struct Exit {
+  int status = 0;
+  bool stopped = false;  // by a signal, here or on another machine
+};
+
+Exit run(const Options& options, Console& console, const launch::StopSignals& signals) {
   Machines machines(options, console, signals);
   for (int restarts = 0;;) {
     const World world = machines.meet();
@@ -52,12 +57,12 @@ int run(const Options& options, Console& console, const launch::StopSignals& sig
     Outcome outcome =
         run_attempt(options, world, options.nodes, machines.others(), console, signals);
     if (outcome.end == Outcome::End::finished) outcome = machines.await_the_others();
-    if (outcome.end == Outcome::End::finished) return 0;
+    if (outcome.end == Outcome::End::finished) return {};
     bool is_final = outcome.end == Outcome::End::stopped;
     if (outcome.end == Outcome::End::elsewhere) is_final = machines.learn(outcome);
     if (is_final || restarts >= options.max_restarts) {
       sum_up(console, outcome);
-      return outcome.status;
+      return {outcome.status, is_final};
     }
     ++restarts;
     say(console, outcome.what + "; starting all ranks again (restart " +
@@ -66,13 +71,13 @@ int run(const Options& options, Console& console, const launch::StopSignals& sig
   }
 }
 
-int guarded(const std::vector<std::string>& arguments, Console& console,
-            const launch::StopSignals& signals) {
+Exit guarded(const std::vector<std::string>& arguments, Console& console,
+             const launch::StopSignals& signals) {
   try {
     const Options options = parse_command_line(arguments, this_machine());
     if (!options.help.empty()) {
       console.put(kOut, options.help);
-      return 0;
+      return {};
     }
     check_program(options.command[0]);
     const comm::QuietLog quiet;
@@ -80,17 +85,17 @@ int guarded(const std::vector<std::string>& arguments, Console& console,
   } catch (const Machines::Stopped& stopped) {
     say(console, "stopped by " + launch::signal_name(stopped.signal) +
                      " before all machines had come");
-    return 128 + stopped.signal;
+    return {128 + stopped.signal, /*stopped=*/true};
   } catch (const CLI::ParseError& error) {
     say(console, std::string(error.what()) + "; see --help");
-    return 2;
+    return {2};
   } catch (const std::invalid_argument& error) {
     say(console, error.what());
-    return 2;
+    return {2};
   } catch (const std::exception& error) {
     const std::string text = error.what();
     say(console, text.substr(0, text.find('\n')));
-    return 1;
+    return {1};
   }
 }
 
@@ -106,9 +111,7 @@ int main(int argc, char** argv) {
   const comm::SigpipeBlocked sigpipe_blocked;
   agent::adopt_orphans();
   agent::Console console;
-  int status = agent::guarded({argv + 1, argv + argc}, console, signals);
-  const bool stopped =
-      status == 128 + SIGINT || status == 128 + SIGTERM || status == 128 + SIGHUP;
+  auto [status, stopped] = agent::guarded({argv + 1, argv + argc}, console, signals);
   agent::flush(console, signals, stopped);
   if (status == 0 && console.failed(agent::kOut)) {
     std::fputs("launch: cannot write to standard output\n", stderr);

@@ -13,9 +13,12 @@
 #include "cases/machine.h"
 #include "data/data_folder.h"
 #include "device/cuda.h"
+#include "program/formatted.h"
 
 namespace lockstep::bench {
 namespace {
+
+using program::formatted;
 
 std::string line(const std::string& what, const std::string& value) {
   char text[400];
@@ -23,13 +26,7 @@ std::string line(const std::string& what, const std::string& value) {
   return text;
 }
 
-std::string with_unit(const char* format, double value) {
-  char text[80];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
-
-std::string gib(double bytes) { return with_unit("%.1f GiB", bytes / (1 << 30)); }
+std::string gib(double bytes) { return formatted("%.1f GiB", bytes / (1 << 30)); }
 
 // One core's, from memory to memory: past every cache.
 double copied_bytes_per_s() {
@@ -50,9 +47,9 @@ double copied_bytes_per_s() {
 
 std::string links() {
   const Loopback loopback = measure_loopback();
-  return line("memory copy", with_unit("%.1f GB/s", copied_bytes_per_s() * 1e-9)) +
-         line("loopback", with_unit("%.2f GB/s, ", loopback.bytes_per_s * 1e-9) +
-                              with_unit("%.0f us there and back over TCP",
+  return line("memory copy", formatted("%.1f GB/s", copied_bytes_per_s() * 1e-9)) +
+         line("loopback", formatted("%.2f GB/s, ", loopback.bytes_per_s * 1e-9) +
+                              formatted("%.0f us there and back over TCP",
                                         loopback.round_trip_s * 1e6));
 }
 

@@ -1,24 +1,13 @@
-#include <cstdarg>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "forecast/forecast.h"
+#include "program/formatted.h"
 
 namespace lockstep::forecast {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string formatted(const char* format, ...) __attribute__((format(printf, 1, 2)));
-
-std::string formatted(const char* format, ...) {
-  char text[300];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(text, sizeof(text), format, arguments);
-  va_end(arguments);
-  return text;
-}
+using program::formatted;
 
 std::string ms(const Interval& seconds) {
   return formatted("%9.2f [%.2f, %.2f]", 1e3 * seconds.value, 1e3 * seconds.low,

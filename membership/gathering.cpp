@@ -1,5 +1,6 @@
 #include "membership/gathering.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/random.h>
@@ -14,6 +15,7 @@
 #include <stdexcept>
 
 #include "host/this_host.h"
+#include "launch/listener.h"
 
 namespace lockstep::membership {
 namespace {
@@ -60,21 +62,6 @@ Address resolve(const std::string& host, const std::string& port) {
   return address;
 }
 
-Fd listen_at(const std::string& host, std::string& port) {
-  Address address = resolve(host, "0");
-  Fd fd(socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  std::array<char, NI_MAXSERV> text{};
-  if (fd.get() < 0 || bind(fd.get(), address.get(), address.length) != 0 ||
-      listen(fd.get(), SOMAXCONN) != 0 ||
-      getsockname(fd.get(), address.get(), &address.length) != 0 ||
-      getnameinfo(address.get(), address.length, nullptr, 0, text.data(), text.size(),
-                  NI_NUMERICSERV) != 0) {
-    throw std::runtime_error("cannot listen at " + host + ": " + std::strerror(errno));
-  }
-  port = text.data();
-  return fd;
-}
-
 int milliseconds_until(Clock::time_point deadline) {
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
@@ -108,20 +95,23 @@ class Host {
   explicit Host(const WatchOptions& options)
       : options_(options),
         token_(random_token()),
-        listener_(listen_at(options.address, port_)),
-        came_(static_cast<size_t>(options.count)) {}
+        listener_(options.address),
+        came_(static_cast<size_t>(options.count)) {
+    // Who knocked may have gone before it is let in.
+    fcntl(listener_.fd(), F_SETFL, O_NONBLOCK);
+  }
 
   std::string invitation() const {
-    return token_ + " " + options_.address + " " + port_;
+    return token_ + " " + options_.address + " " + std::to_string(listener_.port());
   }
 
   std::vector<Peer> await_all(Clock::time_point deadline) {
     for (int left = options_.count - 1; left > 0;) {
       if (Clock::now() >= deadline) give_up();
-      std::vector<pollfd> events = {{listener_.get(), POLLIN, 0}};
+      std::vector<pollfd> events = {{listener_.fd(), POLLIN, 0}};
       for (const LineSocket& one : unknown_) events.push_back({one.fd(), POLLIN, 0});
       poll(events.data(), events.size(), milliseconds_until(deadline));
-      Fd fresh(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      Fd fresh(accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
       if (fresh.get() >= 0) unknown_.emplace_back(std::move(fresh));
       if (unknown_.size() > kUnknown) unknown_.erase(unknown_.begin());
       for (LineSocket& one : unknown_) left -= recognise(one) ? 1 : 0;
@@ -169,8 +159,7 @@ class Host {
 
   const WatchOptions& options_;
   const std::string token_;
-  std::string port_;
-  Fd listener_;
+  const launch::Listener listener_;
   std::vector<Peer> came_;
   std::vector<LineSocket> unknown_;
 };

@@ -1,24 +1,12 @@
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 
+#include "program/formatted.h"
 #include "program/progress.h"
 
 namespace lockstep::program {
 
 using namespace training;
 namespace {
-
-std::string formatted(const char* format, ...) __attribute__((format(printf, 1, 2)));
-
-std::string formatted(const char* format, ...) {
-  char text[256];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(text, sizeof(text), format, arguments);
-  va_end(arguments);
-  return text;
-}
 
 // The train loss of each epoch: the mean over its samples.
 std::string epoch_lines(const TrainReport& report) {

@@ -28,11 +28,6 @@ Words program(const std::string& line) {
   return command;
 }
 
-Words operator+(Words first, const Words& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
-}
-
 Words launch_with(const std::string& options, const Words& command) {
   return Words{program_path("launch")} + words(options) + command;
 }

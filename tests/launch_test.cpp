@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "host/this_host.h"
 #include "launch/listener.h"
 #include "tests/program_run.h"
 
@@ -15,26 +16,14 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-Words operator+(Words first, const Words& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
-}
-
 Words with(Words options, const std::string& script) {
   return std::move(options) + Words{"sh", "-c", script};
 }
 
 const Words kTwo = {"--standalone", "--nproc-per-node", "2"};
 
-std::string host() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  const std::string all = name.data();
-  return all.substr(0, all.find('.'));
-}
-
 std::string prefix(int rank) {
-  return "[rank " + std::to_string(rank) + " " + host() + "] ";
+  return "[rank " + std::to_string(rank) + " " + host::short_name() + "] ";
 }
 
 std::multiset<std::string> sorted(const std::string& text) {
@@ -150,7 +139,8 @@ TEST(Launch, TheFirstFailureEndsTheGroupAndIsTheSummary) {
   EXPECT_EQ(run.status(), 7);
   const auto lines = lines_of(run.process().err());
   ASSERT_EQ(lines.size(), 15u + 1 + 10) << run.process().err();
-  EXPECT_EQ(lines[15].rfind("launch: rank 1 on " + host() + " (pid ", 0), 0u);
+  EXPECT_EQ(lines[15].rfind("launch: rank 1 on " + host::short_name() + " (pid ", 0),
+            0u);
   EXPECT_TRUE(has(lines[15], ") exited with status 7 ")) << lines[15];
   EXPECT_TRUE(has(lines[15], " s after its start; its last lines:")) << lines[15];
   EXPECT_EQ(lines[16], "  line 6");

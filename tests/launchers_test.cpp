@@ -21,11 +21,6 @@ const std::string kWork =
     " --model mlp --precision fp64 --steps 30 --device cpu --threads-per-card 1 "
     "--quiet";
 
-Words operator+(Words first, const Words& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
-}
-
 Words program(const std::string& name, const std::string& options) {
   return Words{program_path(name)} + words(options + kWork);
 }

@@ -32,6 +32,13 @@ inline std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+// The words of a command, one after the other.
+inline std::vector<std::string> operator+(std::vector<std::string> first,
+                                          const std::vector<std::string>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
 // One program under test, its children included.
 class ProgramRun {
  public:
