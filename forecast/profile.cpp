@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "reports/row.h"
+
 namespace lockstep::forecast {
 namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 // Seconds.
 double phase(const TrainReport& report, const char* name, int64_t warmup) {
@@ -20,7 +16,7 @@ double phase(const TrainReport& report, const char* name, int64_t warmup) {
                                 " steps with a warm-up of " + std::to_string(warmup) +
                                 "; take 2 more at least");
   }
-  return median({ms.begin() + warmup, ms.end() - 1}) / 1e3;
+  return reports::median({ms.begin() + warmup, ms.end() - 1}) / 1e3;
 }
 
 const training::MemoryTimeline& timeline_of(const TrainReport& report) {

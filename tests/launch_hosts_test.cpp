@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "tests/equality/run.h"
+#include "tests/on_two_hosts.h"
 #include "tests/program_run.h"
-#include "tests/two_hosts.h"
 
 namespace lockstep::equality {
 namespace {
@@ -55,20 +55,9 @@ TEST(LaunchTraining, OnOneHostGivesOneCardsLosses) {
       "launch python train.py, DistributedDataParallel over gloo");
 }
 
-class LaunchHosts : public testing::Test {
+class LaunchHosts : public OnTwoHosts {
  protected:
-  static void SetUpTestSuite() {
-    const std::string reason = TwoHosts::cannot();
-    if (reason.empty()) {
-      hosts_ = std::make_unique<TwoHosts>();
-    } else {
-      std::printf("WAIVED: tests/launch_hosts (two hosts): %s\n", reason.c_str());
-    }
-  }
-  static void TearDownTestSuite() { hosts_.reset(); }
-  void SetUp() override {
-    if (hosts_ == nullptr) GTEST_SKIP() << "waived: no two hosts here";
-  }
+  static void SetUpTestSuite() { build("tests/launch_hosts"); }
 
   static Words on_node(int node, const std::string& options, const Words& command,
                        int ranks = 2) {
@@ -96,8 +85,6 @@ class LaunchHosts : public testing::Test {
 
   // The launcher and nobody else.
   static int launcher_of(ProgramRun& run) { return run.process().pid(); }
-
-  static inline std::unique_ptr<TwoHosts> hosts_;
 };
 
 // As the tutorials start it, with `launch` for `python -m torch.distributed.launch`.

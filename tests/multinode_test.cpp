@@ -10,8 +10,8 @@
 
 #include "data/data_folder.h"
 #include "tests/equality/run.h"
+#include "tests/on_two_hosts.h"
 #include "tests/program_run.h"
-#include "tests/two_hosts.h"
 
 namespace lockstep::equality {
 namespace {
@@ -87,20 +87,9 @@ TEST(OneHost, AFileThatIsThereStays) {
   EXPECT_EQ(read_text(folder / "job"), "somebody's");
 }
 
-class Hosts : public testing::Test {
+class Hosts : public OnTwoHosts {
  protected:
-  static void SetUpTestSuite() {
-    const std::string reason = TwoHosts::cannot();
-    if (reason.empty()) {
-      hosts_ = std::make_unique<TwoHosts>();
-    } else {
-      std::printf("WAIVED: tests/multinode (two hosts): %s\n", reason.c_str());
-    }
-  }
-  static void TearDownTestSuite() { hosts_.reset(); }
-  void SetUp() override {
-    if (hosts_ == nullptr) GTEST_SKIP() << "waived: no two hosts here";
-  }
+  static void SetUpTestSuite() { build("tests/multinode"); }
 
   // Both commands at once; the losses that the first host's rank 0 writes.
   static std::vector<double> losses_of_both(const Words& first, const Words& second) {
@@ -113,8 +102,6 @@ class Hosts : public testing::Test {
     EXPECT_TRUE(status.has_value() && status->code == 0) << other.err();
     return result;
   }
-
-  static inline std::unique_ptr<TwoHosts> hosts_;
 };
 
 TEST_F(Hosts, EachStartsItsRanks) {
