@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "reports/row.h"
+#include "rows/row.h"
 #include "tests/program_run.h"
 
 namespace lockstep::bench {
@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using reports::Row;
+using rows::Row;
 
 std::vector<std::string> quick(const std::string& out, std::vector<std::string> more) {
   std::vector<std::string> arguments = {
@@ -92,7 +92,7 @@ TEST_F(GoodRun, PrintsATable) {
 }
 
 TEST_F(GoodRun, ARowSaysEverythingMeasured) {
-  const std::vector<Row> rows = reports::read_rows(result().out + "/runs.jsonl");
+  const std::vector<Row> rows = rows::read_rows(result().out + "/runs.jsonl");
   std::multiset<std::string> names;
   for (const Row& row : rows) {
     names.insert(row.name);
@@ -109,7 +109,7 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
     ASSERT_EQ(row.losses.size(), 6u);
     for (const double loss : row.losses) EXPECT_TRUE(std::isfinite(loss));
     ASSERT_EQ(row.memory.size(), static_cast<size_t>(row.cards));
-    for (const reports::CardRow& card : row.memory) {
+    for (const rows::CardRow& card : row.memory) {
       EXPECT_GT(card.peak_bytes, 0);
       EXPECT_EQ(card.timeline.has_value(), row.repetition == 0) << "a case's first row";
     }
@@ -134,7 +134,7 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
 
 TEST_F(GoodRun, RepetitionsGoRoundTheCasesThereAndBack) {
   std::vector<std::string> first, second;
-  for (const Row& row : reports::read_rows(result().out + "/runs.jsonl")) {
+  for (const Row& row : rows::read_rows(result().out + "/runs.jsonl")) {
     if (row.repetition == 0) EXPECT_TRUE(second.empty()) << row.name;
     (row.repetition == 0 ? first : second).push_back(row.name);
   }
@@ -247,7 +247,7 @@ TEST(BadRun, ACaseThatDisagreesOrFailsHasAnErrorAndNoNumber) {
   EXPECT_NE(errors.find("dp/linear/cards:2  agrees"), std::string::npos) << errors;
 
   std::map<std::string, int> count;
-  for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
+  for (const Row& row : rows::read_rows(place / "out/runs.jsonl")) {
     ++count[row.mode + " " + row.status];
     if (row.mode == "single") continue;
     EXPECT_TRUE(row.step_ms.empty() && row.losses.empty() && row.memory.empty())

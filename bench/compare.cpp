@@ -12,7 +12,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 constexpr double kSignificant = 0.05;
 constexpr int kSamples =
@@ -24,14 +24,14 @@ using Samples = std::vector<double>;  // one a repetition
 std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
   std::map<std::pair<std::string, int>, double> single_ms;
   for (const Row& row : rows) {
-    const auto step = reports::percentile_ms(row, 50);
+    const auto step = rows::percentile_ms(row, 50);
     if (row.status == "ok" && row.mode == "single" && step) {
       single_ms[{row.model, row.repetition}] = *step;
     }
   }
   std::map<std::string, Samples> ratios;
   for (const Row& row : rows) {
-    const auto step = reports::percentile_ms(row, 50);
+    const auto step = rows::percentile_ms(row, 50);
     const auto single = single_ms.find({row.model, row.repetition});
     if (row.status != "ok" || row.mode == "single" || !step ||
         single == single_ms.end())
@@ -90,7 +90,7 @@ double p_of(const Samples& before, const Samples& now) {
 }
 
 double change_of(const Samples& before, const Samples& now) {
-  return reports::median(now) / reports::median(before) - 1;
+  return rows::median(now) / rows::median(before) - 1;
 }
 
 void add_interval(const Samples& before, const Samples& now, Comparison& comparison) {
@@ -130,8 +130,8 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
     if (old == before.end() || found == now.end()) continue;
     Comparison comparison;
     comparison.name = row.name;
-    comparison.old_ratio = reports::median(old->second);
-    comparison.new_ratio = reports::median(found->second);
+    comparison.old_ratio = rows::median(old->second);
+    comparison.new_ratio = rows::median(found->second);
     comparison.change = change_of(old->second, found->second);
     comparison.p = p_of(old->second, found->second);
     comparison.delta = delta_of(old->second, found->second);
@@ -187,7 +187,7 @@ std::string comparison_table(const std::vector<Comparison>& comparisons) {
 
 std::vector<Row> rows_at(const std::string& path) {
   const bool folder = std::filesystem::is_directory(path);
-  return reports::read_rows(folder ? path + "/runs.jsonl" : path);
+  return rows::read_rows(folder ? path + "/runs.jsonl" : path);
 }
 
 }  // namespace lockstep::bench

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::bench {
 
@@ -28,19 +28,19 @@ struct Comparison {
 // A regression is a change beyond `tolerance` (0.05: 5 %) with p at most 0.05. Cases
 // that both have, in the new one's order, but for single cards, which are their own
 // measure. Throws std::invalid_argument where there is none.
-std::vector<Comparison> compare(const std::vector<reports::Row>& old_rows,
-                                const std::vector<reports::Row>& new_rows,
+std::vector<Comparison> compare(const std::vector<rows::Row>& old_rows,
+                                const std::vector<rows::Row>& new_rows,
                                 double tolerance);
 
 // Before anything is measured: what makes a verdict impossible, in one line. Throws
 // std::invalid_argument where no case of these names can be compared, or where so many
 // repetitions could never differ significantly.
-void check_comparable(const std::vector<reports::Row>& old_rows,
+void check_comparable(const std::vector<rows::Row>& old_rows,
                       const std::vector<std::string>& names, int repetitions);
 
 std::string comparison_table(const std::vector<Comparison>& comparisons);
 
 // The rows of a results folder, or of the file itself.
-std::vector<reports::Row> rows_at(const std::string& path);
+std::vector<rows::Row> rows_at(const std::string& path);
 
 }  // namespace lockstep::bench

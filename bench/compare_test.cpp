@@ -11,7 +11,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 Row row(const std::string& mode, int repetition, double ms) {
   Row row;

@@ -63,7 +63,7 @@ std::string images() {
 }  // namespace
 
 std::string diagnosis() {
-  const reports::MachineRow machine = cases::this_machine();
+  const rows::MachineRow machine = cases::this_machine();
   const double free_bytes = static_cast<double>(sysconf(_SC_AVPHYS_PAGES)) *
                             static_cast<double>(sysconf(_SC_PAGESIZE));
   std::string text =

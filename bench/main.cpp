@@ -79,8 +79,8 @@ int run_fits(const std::vector<Case>& cases, const BenchLine& line,
 }
 
 // The exit status of --compare.
-int verdict(const std::vector<reports::Row>& old_rows,
-            const std::vector<reports::Row>& rows, double tolerance) {
+int verdict(const std::vector<rows::Row>& old_rows, const std::vector<rows::Row>& rows,
+            double tolerance) {
   constexpr int kRegression = 3;
   const std::vector<Comparison> comparisons = compare(old_rows, rows, tolerance);
   std::cout << comparison_table(comparisons) << std::flush;
@@ -97,7 +97,7 @@ int run(int argc, char** argv) {
   Sweep& sweep = line.sweep;
   for (const std::string& warning : fall_back_to_synthetic(line)) warn(warning);
   // Read before anything is measured, and perhaps written over.
-  std::vector<reports::Row> old_rows;
+  std::vector<rows::Row> old_rows;
   if (!line.compare.empty()) old_rows = rows_at(line.compare);
   Plan plan;
   plan.cases = cases::cases_of(sweep, cases::cores());
@@ -117,8 +117,8 @@ int run(int argc, char** argv) {
   if (line.fits_gib > 0) return run_fits(plan.cases, line, children);
 
   plan.refused = verify_all(plan.cases, children);
-  std::vector<reports::Row> rows = measure(benchmark, plan, sweep, children);
-  const auto ok = [](const reports::Row& row) { return row.status == "ok"; };
+  std::vector<rows::Row> rows = measure(benchmark, plan, sweep, children);
+  const auto ok = [](const rows::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
     std::cout << table(rows);
     throw std::runtime_error("no case could be measured; " + sweep.out +

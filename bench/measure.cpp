@@ -19,7 +19,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 // Google Benchmark's console would call its library a debug build and print its own
 // columns; our table comes at the end.
@@ -42,18 +42,18 @@ void set_counters(benchmark::State& state, const Row& row) {
       state.counters[name] = *value;
     }
   };
-  set("samples_per_second", reports::samples_per_second(row));
-  set("step_p50_ms", reports::percentile_ms(row, 50));
-  set("step_p95_ms", reports::percentile_ms(row, 95));
+  set("samples_per_second", rows::samples_per_second(row));
+  set("step_p50_ms", rows::percentile_ms(row, 50));
+  set("step_p95_ms", rows::percentile_ms(row, 95));
   for (const char* phase :
        {"data", "forward", "backward", "exposed_comm", "optimizer", "comm"}) {
-    set(std::string(phase) + "_ms", reports::mean_phase_ms(row, phase));
+    set(std::string(phase) + "_ms", rows::mean_phase_ms(row, phase));
   }
-  for (const reports::CardRow& card : row.memory) {
+  for (const rows::CardRow& card : row.memory) {
     set("card" + std::to_string(card.card) + "_peak_bytes",
         static_cast<double>(card.peak_bytes));
   }
-  set("memory_imbalance", reports::memory_imbalance(row));
+  set("memory_imbalance", rows::memory_imbalance(row));
   set("cards", row.cards);
   set("threads_per_card", row.threads_per_card);
   set("local_batch", static_cast<double>(row.local_batch));
@@ -128,7 +128,7 @@ class Measurements {
         state.SkipWithError(row.message.c_str());
         break;
       }
-      state.SetIterationTime(reports::percentile_ms(row, 50).value_or(0) / 1000);
+      state.SetIterationTime(rows::percentile_ms(row, 50).value_or(0) / 1000);
     }
     if (row.status == "ok") set_counters(state, row);
   }
@@ -166,7 +166,7 @@ class Measurements {
     const size_t done = rows_.size() + 1 - told_.size();
     if (row.status == "ok") {
       std::fprintf(stderr, "run %zu/%zu  %s  %.0f samples/s\n", done, all,
-                   row.name.c_str(), reports::samples_per_second(row).value_or(0));
+                   row.name.c_str(), rows::samples_per_second(row).value_or(0));
     } else {
       std::fprintf(stderr, "run %zu/%zu  %s  ERROR: %s\n", done, all, row.name.c_str(),
                    row.message.c_str());

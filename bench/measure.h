@@ -10,7 +10,7 @@
 
 #include "cases/child_run.h"
 #include "cases/sweep.h"
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::bench {
 
@@ -41,13 +41,13 @@ std::vector<Case> left_by_filter(const GoogleBenchmark& benchmark,
                                  const std::vector<Case>& cases, int repetitions);
 
 // Of cases that the filter leaves. Throws Stopped.
-std::vector<reports::Row> measure(const GoogleBenchmark& benchmark, const Plan& plan,
-                                  const Sweep& sweep, const Children& children);
+std::vector<rows::Row> measure(const GoogleBenchmark& benchmark, const Plan& plan,
+                               const Sweep& sweep, const Children& children);
 
 // Runs each case of ours that has an ok row once more, a few steps, and puts its cards'
 // memory over the last of them into the first such row. A case that fails now keeps its
 // figures and goes without. Throws Stopped.
 void record_timelines(const Plan& plan, const Children& children,
-                      std::vector<reports::Row>& rows);
+                      std::vector<rows::Row>& rows);
 
 }  // namespace lockstep::bench

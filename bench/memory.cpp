@@ -12,7 +12,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 // As training/catalog.cpp resolves the backend of one machine, and ddp/bucket.cpp
 // chooses the bucket.
@@ -88,7 +88,7 @@ std::string memory_table(const std::vector<Row>& rows) {
   std::string text;
   std::set<std::pair<std::string, int>> told;
   for (const Row& first : rows) {
-    for (const reports::CardRow& card : first.memory) {
+    for (const rows::CardRow& card : first.memory) {
       if (!card.predicted_peak_bytes || !told.emplace(first.name, card.card).second) {
         continue;
       }

@@ -10,7 +10,7 @@
 #include "cases/child_run.h"
 #include "cases/sweep.h"
 #include "predict/step_memory.h"
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::bench {
 
@@ -35,10 +35,10 @@ class MemoryModel {
 // Into the rows of these cases. A model whose profiles tell nothing has none, and a
 // warning on stderr says why. Throws Stopped.
 void add_predictions(const std::vector<Case>& cases, MemoryModel& memory,
-                     std::vector<reports::Row>& rows);
+                     std::vector<rows::Row>& rows);
 
 // Predicted beside measured, a line a case and card; empty where no row has any.
-std::string memory_table(const std::vector<reports::Row>& rows);
+std::string memory_table(const std::vector<rows::Row>& rows);
 
 // The largest local batch with which no card of the case needs more than the limit.
 struct Fit {

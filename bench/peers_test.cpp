@@ -4,14 +4,14 @@
 #include <map>
 #include <thread>
 
-#include "reports/row.h"
+#include "rows/row.h"
 #include "tests/program_run.h"
 
 namespace lockstep::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using reports::Row;
+using rows::Row;
 
 // In the environment of every process that comes of this test.
 constexpr char kMark[] = "LOCKSTEP_PEERS_TEST";
@@ -72,7 +72,7 @@ TEST(Peers, AreRowsBesideOurs) {
   EXPECT_EQ(left_behind(), (std::map<int, std::string>{}));
 
   std::map<std::string, std::vector<Row>> rows;
-  for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
+  for (const Row& row : rows::read_rows(place / "out/runs.jsonl")) {
     SCOPED_TRACE(row.name);
     EXPECT_EQ(row.status, "ok") << row.message;
     EXPECT_EQ(row.threads_per_card, 1);
@@ -127,7 +127,7 @@ TEST(Peers, OneThatComputesSomethingElseGetsNoNumber) {
   EXPECT_NE(run.process().err().find("single-python/mlp/cards:1  ERROR: loss "),
             std::string::npos)
       << run.process().err();
-  for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
+  for (const Row& row : rows::read_rows(place / "out/runs.jsonl")) {
     EXPECT_EQ(row.status, row.mode == "single" ? "ok" : "error");
     EXPECT_EQ(row.step_ms.empty(), row.mode != "single");
   }

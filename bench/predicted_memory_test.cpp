@@ -6,13 +6,13 @@
 #include <set>
 
 #include "bench/memory.h"
-#include "reports/row.h"
+#include "rows/row.h"
 #include "tests/program_run.h"
 
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 Row row_of(const std::string& name, int repetition, int64_t measured,
            std::optional<int64_t> predicted) {
@@ -58,10 +58,10 @@ TEST(PredictedMemory, IsWhatEveryCardTakesWhateverTheWay) {
                            "--out",           place / "out"});
   ASSERT_EQ(run.status(), 0) << run.process().err();
   std::multiset<std::string> modes;
-  for (const Row& row : reports::read_rows(place / "out/runs.jsonl")) {
+  for (const Row& row : rows::read_rows(place / "out/runs.jsonl")) {
     modes.insert(row.mode);
     ASSERT_EQ(row.memory.size(), static_cast<size_t>(row.cards));
-    for (const reports::CardRow& card : row.memory) {
+    for (const rows::CardRow& card : row.memory) {
       ASSERT_TRUE(card.predicted_peak_bytes.has_value()) << row.name;
       EXPECT_NEAR(static_cast<double>(*card.predicted_peak_bytes),
                   static_cast<double>(card.peak_bytes), 256)

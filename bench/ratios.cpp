@@ -8,7 +8,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 using Pair = std::pair<std::string, std::string>;
 
@@ -26,7 +26,7 @@ std::vector<Pair> pairs_of(const std::vector<Row>& rows) {
   std::vector<std::string> ways;
   for (const Row& row : rows) {
     const bool peer = row.mode == "dp-libtorch" || row.mode == "dp-python";
-    const bool dp = !peer && reports::is_data_parallel(row.mode);
+    const bool dp = !peer && rows::is_data_parallel(row.mode);
     if (!dp || std::find(ways.begin(), ways.end(), row.mode) != ways.end()) continue;
     ways.push_back(row.mode);
     pairs.emplace_back(row.mode, "bound");
@@ -44,7 +44,7 @@ Speeds speeds_of(const std::vector<Row>& rows, const std::string& model,
   for (const Row& row : rows) {
     if (row.status != "ok" || row.model != model || row.mode != mode) continue;
     if (row.cards != cards) continue;
-    const auto speed = reports::samples_per_second(row);
+    const auto speed = rows::samples_per_second(row);
     if (speed.has_value()) speeds[row.repetition] = *speed;
   }
   return speeds;
@@ -100,7 +100,7 @@ std::string ratio_table(const std::vector<Ratio>& ratios) {
     std::snprintf(line, sizeof(line), "%-14s %5d  %-26s %7.2f  [%.2f, %.2f] %11zu\n",
                   ratio.model.c_str(), ratio.cards,
                   (ratio.ours + " / " + ratio.peer).c_str(),
-                  reports::median(ratio.of_repetitions), *lowest, *highest,
+                  rows::median(ratio.of_repetitions), *lowest, *highest,
                   ratio.of_repetitions.size());
     text += line;
   }

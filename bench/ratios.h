@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::bench {
 
@@ -21,7 +21,7 @@ struct Ratio {
 // (with the optimizer sharded, too) over c10d's reducer, Python's DDP, the bound;
 // DataParallel over the bound, and its other ways over the first. What was not measured
 // is left out.
-std::vector<Ratio> ratios_of(const std::vector<reports::Row>& rows);
+std::vector<Ratio> ratios_of(const std::vector<rows::Row>& rows);
 
 // A line each: median and [lowest, highest] over repetitions; empty without a ratio.
 std::string ratio_table(const std::vector<Ratio>& ratios);

@@ -6,12 +6,12 @@
 #include <set>
 
 #include "cases/bound.h"
-#include "reports/sample_rows.h"
+#include "rows/sample_rows.h"
 
 namespace lockstep::bench {
 namespace {
 
-using reports::sample_row;
+using rows::sample_row;
 
 std::string names_of(const std::vector<Ratio>& ratios) {
   std::string names;
@@ -24,7 +24,7 @@ std::string names_of(const std::vector<Ratio>& ratios) {
 
 TEST(Ratios, RepetitionIsComparedWithTheSameRepetition) {
   // The machine slows down by half on the way, and both with it.
-  std::vector<reports::Row> rows = {
+  std::vector<rows::Row> rows = {
       sample_row("ddp", "mlp", 2, 1.0, 0),
       sample_row("ddp", "mlp", 2, 2.0, 1),
       sample_row("ddp", "mlp", 2, 1.5, 2),
@@ -43,7 +43,7 @@ TEST(Ratios, RepetitionIsComparedWithTheSameRepetition) {
 }
 
 TEST(Ratios, OnlyOfWhatWasMeasured) {
-  std::vector<reports::Row> rows = {
+  std::vector<rows::Row> rows = {
       sample_row("single", "mlp", 1, 1.0),
       sample_row("bound", "mlp", 4, 1.0),
       sample_row("ddp", "mlp", 4, 1.1),

@@ -12,7 +12,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 std::string text_of(double value) {
   std::ostringstream text;
@@ -66,10 +66,10 @@ std::optional<double> median_throughput(const std::vector<Row>& rows,
   std::vector<double> values;
   for (const Row& row : rows) {
     if (row.name != name || row.status != "ok") continue;
-    if (const auto value = reports::samples_per_second(row)) values.push_back(*value);
+    if (const auto value = rows::samples_per_second(row)) values.push_back(*value);
   }
   if (values.empty()) return std::nullopt;
-  return reports::median(values);
+  return rows::median(values);
 }
 
 }  // namespace
@@ -128,7 +128,7 @@ std::optional<double> scaling_efficiency(const std::vector<Row>& rows,
 
 void write_rows(const std::vector<Row>& rows, const std::string& path) {
   std::string lines;
-  for (const Row& row : rows) lines += reports::to_json_line(row) + "\n";
+  for (const Row& row : rows) lines += rows::to_json_line(row) + "\n";
   files::write_whole(lines, path);
 }
 

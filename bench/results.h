@@ -6,28 +6,28 @@
 #include <vector>
 
 #include "cases/sweep.h"
-#include "reports/row.h"
+#include "rows/row.h"
 #include "training/report.h"
 
 namespace lockstep::bench {
 
 // Where and when: the same for all rows of a bench run.
 struct Stamp {
-  reports::MachineRow machine;
+  rows::MachineRow machine;
   std::string commit;
   std::string date;
 };
 
-reports::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
-                        int repetition, const TrainReport& report);
+rows::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
+                     int repetition, const TrainReport& report);
 // Of another run of the same case, whose times are not the row's.
-void add_timelines(reports::Row& row, const TrainReport& report);
-reports::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
-                       int repetition, const std::string& message);
+void add_timelines(rows::Row& row, const TrainReport& report);
+rows::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
+                    int repetition, const std::string& message);
 
 // Throughput over N times the single card's of the same model, medians of the
 // repetitions; nothing where either was not measured.
-std::optional<double> scaling_efficiency(const std::vector<reports::Row>& rows,
+std::optional<double> scaling_efficiency(const std::vector<rows::Row>& rows,
                                          const std::string& name);
 
 // The folder of --out, made where it is missing. Throws std::runtime_error where the
@@ -35,11 +35,11 @@ std::optional<double> scaling_efficiency(const std::vector<reports::Row>& rows,
 void make_folder(const std::string& folder);
 
 // `runs.jsonl`, whole or not at all.
-void write_rows(const std::vector<reports::Row>& rows, const std::string& path);
+void write_rows(const std::vector<rows::Row>& rows, const std::string& path);
 
 // Google Benchmark's JSON, finished: what is known only after all runs (scaling
 // efficiency) is added, and the file put in its place.
-void finish_json(const std::vector<reports::Row>& rows, const std::string& benchmarks,
+void finish_json(const std::vector<rows::Row>& rows, const std::string& benchmarks,
                  const std::string& to);
 
 }  // namespace lockstep::bench

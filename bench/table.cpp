@@ -10,7 +10,7 @@
 namespace lockstep::bench {
 namespace {
 
-using reports::Row;
+using rows::Row;
 
 using Figure = std::function<std::optional<double>(const Row&)>;
 
@@ -25,7 +25,7 @@ std::string cell(const std::vector<Row>& rows, int width, int digits,
   if (values.empty()) {
     std::snprintf(text, sizeof(text), "%*s", width, "-");
   } else {
-    std::snprintf(text, sizeof(text), "%*.*f", width, digits, reports::median(values));
+    std::snprintf(text, sizeof(text), "%*.*f", width, digits, rows::median(values));
   }
   return text;
 }
@@ -57,19 +57,15 @@ std::string line(const std::vector<Row>& all, const std::vector<Row>& rows,
   std::string flags;
   for (const std::string& flag : first.flags)
     flags += (flags.empty() ? "" : ",") + flag;
-  return head + cell(rows, 11, 0, &reports::samples_per_second) +
+  return head + cell(rows, 11, 0, &rows::samples_per_second) +
          cell(rows, 10, 2,
-              [](const Row& row) { return reports::percentile_ms(row, 50); }) +
+              [](const Row& row) { return rows::percentile_ms(row, 50); }) +
+         cell(rows, 9, 2, [](const Row& row) { return rows::percentile_ms(row, 95); }) +
          cell(rows, 9, 2,
-              [](const Row& row) { return reports::percentile_ms(row, 95); }) +
-         cell(rows, 9, 2,
-              [](const Row& row) {
-                return reports::mean_phase_ms(row, "exposed_comm");
-              }) +
+              [](const Row& row) { return rows::mean_phase_ms(row, "exposed_comm"); }) +
          cell(rows, 7, 2,
               [&](const Row& row) { return scaling_efficiency(all, row.name); }) +
-         cell(rows, 11, 2, &reports::memory_imbalance) + "  " + peaks(rows) + "  " +
-         flags;
+         cell(rows, 11, 2, &rows::memory_imbalance) + "  " + peaks(rows) + "  " + flags;
 }
 
 }  // namespace
@@ -105,8 +101,8 @@ std::string table(const std::vector<Row>& rows) {
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) {
     const Row& x = a.front();
     const Row& y = b.front();
-    return std::make_tuple(x.model, reports::place_of_mode(x.mode), x.cards) <
-           std::make_tuple(y.model, reports::place_of_mode(y.mode), y.cards);
+    return std::make_tuple(x.model, rows::place_of_mode(x.mode), x.cards) <
+           std::make_tuple(y.model, rows::place_of_mode(y.mode), y.cards);
   });
   for (const std::vector<Row>& one : cases)
     text += line(rows, one, static_cast<int>(mode_width)) + "\n";

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::bench {
 
-std::string table(const std::vector<reports::Row>& rows);
+std::string table(const std::vector<rows::Row>& rows);
 
 }  // namespace lockstep::bench

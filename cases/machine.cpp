@@ -42,8 +42,8 @@ int cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-reports::MachineRow this_machine() {
-  reports::MachineRow machine;
+rows::MachineRow this_machine() {
+  rows::MachineRow machine;
   machine.cpu = value_in("/proc/cpuinfo", "model name", ':');
   machine.cores = cores();
   struct sysinfo info {};

@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "cases/sweep.h"
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::cases {
 
 int cores();
-reports::MachineRow this_machine();
+rows::MachineRow this_machine();
 std::string utc_now();         // ISO 8601
 std::string current_commit();  // of the source tree; "unknown" outside of one
 

@@ -35,7 +35,7 @@ std::string table_line(const Figure& figure, const Collective& collective,
 
 std::string json_line(const Figure& figure, const Setting& setting,
                       const Collective& collective) {
-  static const reports::MachineRow machine = cases::this_machine();
+  static const rows::MachineRow machine = cases::this_machine();
   static const std::string commit = cases::current_commit();
   nlohmann::ordered_json line = {{"schema", 1},
                                  {"date", cases::utc_now()},

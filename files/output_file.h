@@ -1,7 +1,7 @@
 // Files that a run leaves: each appears whole or not at all, under a name that nobody
 // could have put something at before, and whatever became of the others.
 //
-// Not here: what is in them (training/report.h, reports/row.h).
+// Not here: what is in them (training/report.h, rows/row.h).
 #pragma once
 
 #include <functional>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::forecast {
 namespace {
@@ -16,7 +16,7 @@ double phase(const TrainReport& report, const char* name, int64_t warmup) {
                                 " steps with a warm-up of " + std::to_string(warmup) +
                                 "; take 2 more at least");
   }
-  return reports::median({ms.begin() + warmup, ms.end() - 1}) / 1e3;
+  return rows::median({ms.begin() + warmup, ms.end() - 1}) / 1e3;
 }
 
 const training::MemoryTimeline& timeline_of(const TrainReport& report) {

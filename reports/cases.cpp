@@ -78,17 +78,17 @@ std::vector<double> over_repetitions(const Case& each, Figure figure) {
 }
 
 void summarise(Case& each) {
-  const std::vector<double> rates = over_repetitions(each, samples_per_second);
+  const std::vector<double> rates = over_repetitions(each, rows::samples_per_second);
   if (!rates.empty()) {
     const auto [low, high] = std::minmax_element(rates.begin(), rates.end());
-    each.samples_per_second = Spread{median(rates), *low, *high};
+    each.samples_per_second = Spread{rows::median(rates), *low, *high};
   }
   const auto p50 =
       over_repetitions(each, [](const Row& r) { return percentile_ms(r, 50); });
   const auto p95 =
       over_repetitions(each, [](const Row& r) { return percentile_ms(r, 95); });
-  if (!p50.empty()) each.step_p50_ms = median(p50);
-  if (!p95.empty()) each.step_p95_ms = median(p95);
+  if (!p50.empty()) each.step_p50_ms = rows::median(p50);
+  if (!p95.empty()) each.step_p95_ms = rows::median(p95);
   std::vector<const Row*> sorted = each.ok;
   std::stable_sort(sorted.begin(), sorted.end(), [](const Row* a, const Row* b) {
     return percentile_ms(*a, 50).value_or(0) < percentile_ms(*b, 50).value_or(0);
@@ -160,7 +160,7 @@ std::vector<Case> gather_cases(const std::vector<Row>& rows) {
   const auto order = [&models](const Case& c) {
     const auto model =
         std::find(models.begin(), models.end(), c.model) - models.begin();
-    return std::tuple(model, place_of_mode(c.mode), c.series, c.cards);
+    return std::tuple(model, rows::place_of_mode(c.mode), c.series, c.cards);
   };
   std::stable_sort(cases.begin(), cases.end(), [&order](const Case& a, const Case& b) {
     return order(a) < order(b);

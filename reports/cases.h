@@ -9,9 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
 namespace lockstep::reports {
+
+using rows::CardRow;
+using rows::MachineRow;
+using rows::Row;
+using rows::TimelineRow;
 
 // A median over repetitions and the range it came from.
 struct Spread {

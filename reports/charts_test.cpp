@@ -8,10 +8,15 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "reports/sample_rows.h"
+#include "rows/sample_rows.h"
 
 namespace lockstep::reports {
 namespace {
+
+using rows::add_sample_timelines;
+using rows::kSampleMiB;
+using rows::sample_row;
+using rows::sample_sweep;
 
 using nlohmann::json;
 

@@ -38,7 +38,7 @@ std::vector<Row> rows_of(const fs::path& file) {
                              " does not exist; `build/bin/bench` makes it, or name "
                              "another folder with --in");
   }
-  std::vector<Row> rows = read_rows(file.string());
+  std::vector<Row> rows = rows::read_rows(file.string());
   if (std::none_of(rows.begin(), rows.end(),
                    [](const Row& row) { return row.status == "ok"; })) {
     std::string first = rows.empty() ? "" : "; the first says: " + rows[0].message;

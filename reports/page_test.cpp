@@ -9,10 +9,14 @@
 #include <fstream>
 
 #include "reports/publish.h"
-#include "reports/sample_rows.h"
+#include "rows/sample_rows.h"
 
 namespace lockstep::reports {
 namespace {
+
+using rows::add_sample_timelines;
+using rows::sample_row;
+using rows::sample_sweep;
 
 namespace fs = std::filesystem;
 

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
 lowest="files registry host checkpoint model data device comm shm launch membership training"
-rows="$lowest program" # what the loops' rooms stand on
+beneath="$lowest program" # what the loops' rooms stand on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
@@ -26,19 +26,20 @@ declare -A may_use=(
   [membership]="comm device host launch"
   [training]="$lowest"
   [program]="$lowest"
-  [single_gpu]="$rows"
-  [data_parallel]="$rows"
-  [ddp]="$rows"
-  [multinode]="$rows $loops"
+  [single_gpu]="$beneath"
+  [data_parallel]="$beneath"
+  [ddp]="$beneath"
+  [multinode]="$beneath $loops"
   [agent]="$lowest"
-  [horovod]="$rows $loops"
-  [runner]="$rows $loops multinode horovod"
+  [horovod]="$beneath $loops"
+  [runner]="$beneath $loops multinode horovod"
   [predict]=""
-  [reports]=""
-  [forecast]="$rows predict cases reports/row.h"
-  [cases]="$lowest reports/row.h"
-  [bench]="$rows $loops multinode horovod predict cases forecast reports/row.h"
-  [collectives]="$rows cases/machine.h"
+  [rows]=""
+  [reports]="rows"
+  [forecast]="$beneath predict cases rows"
+  [cases]="$lowest rows"
+  [bench]="$beneath $loops multinode horovod predict cases forecast rows"
+  [collectives]="$beneath cases/machine.h"
 )
 max_file_lines=299
 max_loop_lines=69

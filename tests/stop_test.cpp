@@ -10,7 +10,7 @@
 
 #include "launch/listener.h"
 #include "launch/spawn.h"
-#include "reports/sample_rows.h"
+#include "rows/sample_rows.h"
 #include "tests/idx_folder.h"
 #include "tests/program_run.h"
 
@@ -174,9 +174,8 @@ TEST(Stop, ASignalEndsBenchAndItsChildren) {
 
 TEST(Stop, ReportTakesItsScratchAway) {
   const TestFolder place;
-  write_text(
-      place / "runs.jsonl",
-      reports::to_json_line(reports::sample_row("single", "mlp", 1, 2.0)) + "\n");
+  write_text(place / "runs.jsonl",
+             rows::to_json_line(rows::sample_row("single", "mlp", 1, 2.0)) + "\n");
   write_text(place / "index.html", "old\n");
   // Draws for ever, as far as this test goes.
   const std::string python = place / "python";

@@ -25,13 +25,13 @@ loop() {
 
 good_tree() {
   rm -rf "${trial:?}/tree"
-  mkdir -p "$trial/tree"/{single_gpu,data_parallel,ddp,model,training,bench,reports}
+  mkdir -p "$trial/tree"/{single_gpu,data_parallel,ddp,model,training,bench,rows,reports}
   cd "$trial/tree"
   local room
   for room in single_gpu data_parallel ddp; do
     loop $room >$room/train.cpp
   done
-  printf '#pragma once\n' | tee model/a.h training/b.h reports/row.h reports/page.h >bench/c.h
+  printf '#pragma once\n' | tee model/a.h training/b.h rows/row.h reports/page.h >bench/c.h
 }
 
 # expect_failure "words of the message" COMMAND...
@@ -80,7 +80,7 @@ echo '#include "training/b.h"' >>model/a.h
 expect_failure "model/a.h:2: model may not include training/b.h" "${structure[@]}"
 
 good_tree
-echo '#include "reports/row.h"' >>bench/c.h
+echo '#include "rows/row.h"' >>bench/c.h
 "${structure[@]}"
 echo '#include "reports/page.h"' >>bench/c.h
 expect_failure "bench may not include reports/page.h" "${structure[@]}"

@@ -1,4 +1,4 @@
-#include "reports/row.h"
+#include "rows/row.h"
 
 #include <gtest/gtest.h>
 
@@ -9,9 +9,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "reports/sample_rows.h"
+#include "rows/sample_rows.h"
 
-namespace lockstep::reports {
+namespace lockstep::rows {
 namespace {
 
 // What from_json_line says about `line`; empty when it is taken.
@@ -217,4 +217,4 @@ TEST(Modes, WaysOfDataParallelStandTogether) {
 }
 
 }  // namespace
-}  // namespace lockstep::reports
+}  // namespace lockstep::rows

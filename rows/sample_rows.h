@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
-namespace lockstep::reports {
+namespace lockstep::rows {
 
 inline constexpr int64_t kSampleMiB = 1024 * 1024;
 
@@ -116,4 +116,4 @@ inline void add_sample_timelines(Row& row) {
   }
 }
 
-}  // namespace lockstep::reports
+}  // namespace lockstep::rows

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "reports/row.h"
+#include "rows/row.h"
 
-namespace lockstep::reports {
+namespace lockstep::rows {
 namespace {
 
 using nlohmann::json;
@@ -278,4 +278,4 @@ std::vector<Row> read_rows(const std::string& path) {
   return rows;
 }
 
-}  // namespace lockstep::reports
+}  // namespace lockstep::rows

@@ -1,10 +1,10 @@
-#include "reports/row.h"
+#include "rows/row.h"
 
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace lockstep::reports {
+namespace lockstep::rows {
 namespace {
 
 using nlohmann::json;
@@ -149,4 +149,4 @@ double median(std::vector<double> values) {
                                 : (values[middle - 1] + values[middle]) / 2;
 }
 
-}  // namespace lockstep::reports
+}  // namespace lockstep::rows

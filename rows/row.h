@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace lockstep::reports {
+namespace lockstep::rows {
 
 inline constexpr int kSchema = 1;
 
@@ -119,4 +119,4 @@ int place_of_mode(const std::string& mode);
 // Of one value or more: repetitions of a figure are told by it.
 double median(std::vector<double> values);
 
-}  // namespace lockstep::reports
+}  // namespace lockstep::rows
