@@ -27,6 +27,11 @@ json timeline_to_json(const TimelineRow& timeline) {
           {"stages", timeline.stages}};
 }
 
+json step_lanes_to_json(const StepLanesRow& step) {
+  return {{"lanes", step.lanes}, {"names", step.names},       {"lane", step.lane},
+          {"name", step.name},   {"begin_ms", step.begin_ms}, {"end_ms", step.end_ms}};
+}
+
 std::vector<double> after_warmup(const std::vector<double>& values, int64_t warmup) {
   std::vector<double> kept;
   for (size_t i = static_cast<size_t>(warmup); i < values.size(); ++i) {
@@ -78,6 +83,12 @@ std::string to_json_line(const Row& row) {
     if (card.timeline) {
       line["memory"].back()["timeline"] = timeline_to_json(*card.timeline);
     }
+  }
+  if (row.step_lanes) line["step_lanes"] = step_lanes_to_json(*row.step_lanes);
+  if (const auto& predicted = row.predicted_step_ms) {
+    line["predicted_step_ms"] = {{"value", predicted->value},
+                                 {"low", predicted->low},
+                                 {"high", predicted->high}};
   }
   if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;
   if (row.accuracy) line["accuracy"] = *row.accuracy;

@@ -43,6 +43,26 @@ struct CardRow {
   std::optional<int64_t> predicted_peak_bytes{};
 };
 
+// One step of every rank, laid out in time: a lane for what a card computes and one for
+// what it communicates. Spans of one lane lie inside each other or apart.
+struct StepLanesRow {
+  std::vector<std::string> lanes;  // "card 0", "card 0 communication"
+  std::vector<std::string> names;  // "forward", "backward", "all_reduce 0"
+  // One entry a span: indices of the above, and when it was, since the earliest rank's
+  // step began.
+  std::vector<int> lane;
+  std::vector<int> name;
+  std::vector<double> begin_ms;
+  std::vector<double> end_ms;
+};
+
+// What was foretold of the median step, without measuring this case.
+struct PredictedRow {
+  double value = 0;
+  double low = 0;  // the interval that is to hold it 9 times of 10
+  double high = 0;
+};
+
 struct MachineRow {
   std::string cpu;  // model name; the device's name where one was used
   int cores = 0;
@@ -86,6 +106,8 @@ struct Row {
   std::map<std::string, std::vector<double>> phases_ms;
   std::vector<double> losses;   // mean over the global batch
   std::vector<CardRow> memory;  // one entry a card; empty when it was not measured
+  std::optional<StepLanesRow> step_lanes;         // of one step, where it was asked for
+  std::optional<PredictedRow> predicted_step_ms;  // where it was asked for
   std::optional<int64_t>
       rss_peak_bytes;              // largest process: what bypasses LibTorch shows here
   std::optional<double> accuracy;  // on the test set, 0..1

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "rows/json_fields.h"
 #include "rows/row.h"
 
 namespace lockstep::rows {
@@ -11,97 +12,11 @@ namespace {
 
 using nlohmann::json;
 
-// One row as it is read: every refusal names where it stands, the key and the way out.
-class Reader {
- public:
-  Reader(const json& object, std::string where)
-      : object_(object), where_(std::move(where)) {}
-
-  [[noreturn]] void refuse(const std::string& what) const {
-    throw std::runtime_error(where_ + ": " + what +
-                             "; delete that line or make the rows again with `bench`");
-  }
-
-  bool has(const std::string& key) const { return object_.contains(key); }
-
-  const json& at(const std::string& key) const {
-    if (!has(key)) refuse("the row has no \"" + key + "\"");
-    return object_.at(key);
-  }
-
-  std::string text(const std::string& key) const {
-    const json& value = at(key);
-    if (!value.is_string()) refuse_kind(key, "a text", value);
-    return value.get<std::string>();
-  }
-
-  int64_t whole(const std::string& key, int64_t low, int64_t high) const {
-    return whole(at(key), key, low, high);
-  }
-
-  int64_t whole(const json& value, const std::string& key, int64_t low,
-                int64_t high) const {
-    if (!value.is_number_integer()) refuse_kind(key, "a whole number", value);
-    const bool huge = value.is_number_unsigned() &&
-                      value.get<uint64_t>() > static_cast<uint64_t>(high);
-    if (huge || value.get<int64_t>() < low || value.get<int64_t>() > high) {
-      refuse("\"" + key + "\" is " + value.dump() + ", outside " + std::to_string(low) +
-             " to " + std::to_string(high));
-    }
-    return value.get<int64_t>();
-  }
-
-  // null stands for NaN, which JSON cannot write.
-  std::vector<double> numbers(const json& value, const std::string& key) const {
-    if (!value.is_array()) refuse_kind(key, "a list of numbers", value);
-    std::vector<double> result;
-    result.reserve(value.size());
-    for (const json& entry : value) {
-      if (!entry.is_number() && !entry.is_null()) refuse_kind(key, "numbers", entry);
-      result.push_back(entry.is_null() ? std::numeric_limits<double>::quiet_NaN()
-                                       : entry.get<double>());
-    }
-    return result;
-  }
-
-  const json& object(const std::string& key) const {
-    if (!at(key).is_object()) refuse_kind(key, "an object", at(key));
-    return at(key);
-  }
-
-  const json& list(const std::string& key) const {
-    if (!at(key).is_array()) refuse_kind(key, "a list", at(key));
-    return at(key);
-  }
-
-  std::vector<std::string> texts(const std::string& key) const {
-    std::vector<std::string> result;
-    for (const json& entry : list(key)) {
-      if (!entry.is_string()) refuse_kind(key, "a list of texts", entry);
-      result.push_back(entry.get<std::string>());
-    }
-    return result;
-  }
-
-  [[noreturn]] void refuse_kind(const std::string& key, const std::string& wanted,
-                                const json& value) const {
-    std::string shown = value.dump(-1, ' ', true, json::error_handler_t::replace);
-    if (shown.size() > 40) shown = shown.substr(0, 37) + "...";
-    refuse("\"" + key + "\" should be " + wanted + ", not " + shown);
-  }
-
-  const std::string& where() const { return where_; }
-
- private:
-  const json& object_;
-  std::string where_;
-};
-
 constexpr int64_t kMaxCount = 1'000'000'000;
 constexpr int64_t kMaxCards = 100'000;
 constexpr int64_t kMaxBytes = std::numeric_limits<int64_t>::max();
 
-MachineRow read_machine(const Reader& in) {
+MachineRow read_machine(const JsonFields& in) {
   MachineRow machine;
   if (in.has("cpu")) machine.cpu = in.text("cpu");
   if (in.has("cores"))
@@ -114,22 +29,25 @@ MachineRow read_machine(const Reader& in) {
   return machine;
 }
 
-std::vector<int> read_indices(const Reader& in, const std::string& key, size_t names) {
+// `of`: what the list is a part of, "timeline".
+std::vector<int> read_indices(const JsonFields& in, const std::string& of,
+                              const std::string& key, size_t names) {
   std::vector<int> indices;
   for (const json& entry : in.list(key)) {
     const auto last = static_cast<int64_t>(names) - 1;
-    indices.push_back(static_cast<int>(in.whole(entry, "timeline." + key, 0, last)));
+    indices.push_back(static_cast<int>(in.whole(entry, of + "." + key, 0, last)));
   }
   return indices;
 }
 
-TimelineRow read_timeline(const Reader& in) {
+TimelineRow read_timeline(const JsonFields& in) {
   TimelineRow timeline;
   timeline.categories = in.texts("categories");
   timeline.stages = in.texts("stages");
   timeline.ms = in.numbers(in.at("ms"), "timeline.ms");
-  timeline.category = read_indices(in, "category", timeline.categories.size());
-  timeline.stage = read_indices(in, "stage", timeline.stages.size());
+  timeline.category =
+      read_indices(in, "timeline", "category", timeline.categories.size());
+  timeline.stage = read_indices(in, "timeline", "stage", timeline.stages.size());
   constexpr int64_t kMost = int64_t{1} << 60;  // their sums stay far from overflowing
   for (const json& entry : in.list("bytes")) {
     timeline.bytes.push_back(in.whole(entry, "timeline.bytes", -kMost, kMost));
@@ -154,9 +72,40 @@ TimelineRow read_timeline(const Reader& in) {
   return timeline;
 }
 
-CardRow read_card(const json& entry, const Reader& row) {
+StepLanesRow read_step_lanes(const JsonFields& in) {
+  StepLanesRow step;
+  step.lanes = in.texts("lanes");
+  step.names = in.texts("names");
+  step.lane = read_indices(in, "step_lanes", "lane", step.lanes.size());
+  step.name = read_indices(in, "step_lanes", "name", step.names.size());
+  step.begin_ms = in.numbers(in.at("begin_ms"), "step_lanes.begin_ms");
+  step.end_ms = in.numbers(in.at("end_ms"), "step_lanes.end_ms");
+  const size_t spans = step.lane.size();
+  if (step.name.size() != spans || step.begin_ms.size() != spans ||
+      step.end_ms.size() != spans) {
+    in.refuse("the lists of \"step_lanes\" are not of one length");
+  }
+  for (size_t i = 0; i < spans; ++i) {
+    if (!(step.begin_ms[i] >= 0 && step.end_ms[i] >= step.begin_ms[i])) {
+      in.refuse("span " + std::to_string(i) +
+                " of \"step_lanes\" ends before it begins");
+    }
+  }
+  return step;
+}
+
+PredictedRow read_predicted(const JsonFields& in) {
+  PredictedRow predicted{in.number("value"), in.number("low"), in.number("high")};
+  if (!(0 < predicted.low && predicted.low <= predicted.value &&
+        predicted.value <= predicted.high)) {
+    in.refuse("\"predicted_step_ms\" does not have 0 < low <= value <= high");
+  }
+  return predicted;
+}
+
+CardRow read_card(const json& entry, const JsonFields& row) {
   if (!entry.is_object()) row.refuse_kind("memory", "a list of cards", entry);
-  Reader in(entry, row.where());
+  JsonFields in(entry, row.where());
   CardRow card;
   card.card = static_cast<int>(in.whole("card", 0, kMaxCards));
   card.peak_bytes = in.whole("peak_bytes", 0, kMaxBytes);
@@ -173,12 +122,12 @@ CardRow read_card(const json& entry, const Reader& row) {
     card.predicted_peak_bytes = in.whole("predicted_peak_bytes", 0, kMaxBytes);
   }
   if (in.has("timeline")) {
-    card.timeline = read_timeline(Reader(in.object("timeline"), row.where()));
+    card.timeline = read_timeline(JsonFields(in.object("timeline"), row.where()));
   }
   return card;
 }
 
-void read_asked(const Reader& in, Row& row) {
+void read_asked(const JsonFields& in, Row& row) {
   row.mode = in.text("mode");
   row.model = in.text("model");
   if (in.has("dataset")) row.dataset = in.text("dataset");
@@ -199,7 +148,7 @@ void read_asked(const Reader& in, Row& row) {
   }
 }
 
-void read_measured(const Reader& in, Row& row) {
+void read_measured(const JsonFields& in, Row& row) {
   if (in.has("step_ms")) row.step_ms = in.numbers(in.at("step_ms"), "step_ms");
   if (in.has("phases_ms")) {
     for (const auto& [phase, values] : in.object("phases_ms").items()) {
@@ -211,14 +160,18 @@ void read_measured(const Reader& in, Row& row) {
     for (const json& entry : in.list("memory"))
       row.memory.push_back(read_card(entry, in));
   }
+  if (in.has("step_lanes")) {
+    row.step_lanes = read_step_lanes(JsonFields(in.object("step_lanes"), in.where()));
+  }
+  if (in.has("predicted_step_ms")) {
+    row.predicted_step_ms =
+        read_predicted(JsonFields(in.object("predicted_step_ms"), in.where()));
+  }
   if (in.has("rss_peak_bytes")) {
     row.rss_peak_bytes = in.whole("rss_peak_bytes", 0, kMaxBytes);
   }
   if (in.has("accuracy") && !in.at("accuracy").is_null()) {
-    if (!in.at("accuracy").is_number()) {
-      in.refuse_kind("accuracy", "a number", in.at("accuracy"));
-    }
-    row.accuracy = in.at("accuracy").get<double>();
+    row.accuracy = in.number("accuracy");
   }
 }
 
@@ -234,7 +187,7 @@ Row from_json_line(const std::string& line, const std::string& where) {
                              " (a run that was cut short?); delete that line or make "
                              "the rows again with `bench`");
   }
-  Reader in(object, where);
+  JsonFields in(object, where);
   if (!object.is_object()) in.refuse_kind("row", "an object", object);
   // Before anything else is looked at: another schema's keys may mean something else.
   if (!in.at("schema").is_number_integer() || in.at("schema") < 1 ||
@@ -259,7 +212,7 @@ Row from_json_line(const std::string& line, const std::string& where) {
   if (in.has("date")) row.date = in.text("date");
   if (in.has("commit")) row.commit = in.text("commit");
   if (in.has("machine"))
-    row.machine = read_machine(Reader(in.object("machine"), where));
+    row.machine = read_machine(JsonFields(in.object("machine"), where));
   read_asked(in, row);
   read_measured(in, row);
   return row;

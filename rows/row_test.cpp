@@ -100,6 +100,40 @@ TEST(Row, ATimelineThatCannotBeIsRefused) {
   EXPECT_TRUE(contains(refused([](auto& line) { line.stages.clear(); }), "outside 0"));
 }
 
+TEST(Row, AStepsLanesAndItsPredictionComeBack) {
+  Row row = sample_row("ddp", "mlp", 2, 4);
+  add_sample_lanes(row, 4);
+  const Row back = from_json_line(to_json_line(row), "here");
+  ASSERT_TRUE(back.step_lanes && back.predicted_step_ms);
+  EXPECT_EQ(back.step_lanes->lanes, row.step_lanes->lanes);
+  EXPECT_EQ(back.step_lanes->names, row.step_lanes->names);
+  EXPECT_EQ(back.step_lanes->lane, row.step_lanes->lane);
+  EXPECT_EQ(back.step_lanes->name, row.step_lanes->name);
+  EXPECT_EQ(back.step_lanes->begin_ms, row.step_lanes->begin_ms);
+  EXPECT_EQ(back.step_lanes->end_ms, row.step_lanes->end_ms);
+  EXPECT_DOUBLE_EQ(back.predicted_step_ms->value, 4);
+  EXPECT_DOUBLE_EQ(back.predicted_step_ms->low, 0.9 * 4);
+  EXPECT_DOUBLE_EQ(back.predicted_step_ms->high, 1.1 * 4);
+}
+
+TEST(Row, LanesAndPredictionsThatCannotBeAreRefused) {
+  Row row = sample_row("ddp", "mlp", 2, 4);
+  add_sample_lanes(row, 4);
+  const nlohmann::json good = nlohmann::json::parse(to_json_line(row));
+  const auto refusal_of = [&](const std::string& path, const nlohmann::json& value) {
+    nlohmann::json bad = good;
+    bad[nlohmann::json::json_pointer(path)] = value;
+    return refusal(bad.dump());
+  };
+  EXPECT_TRUE(contains(refusal_of("/step_lanes/lane/0", 9), "outside 0 to 3"));
+  EXPECT_TRUE(contains(refusal_of("/step_lanes/names", "x"), "a list"));
+  EXPECT_TRUE(
+      contains(refusal_of("/step_lanes/end_ms/0", -1), "ends before it begins"));
+  EXPECT_TRUE(contains(refusal_of("/step_lanes/begin_ms", {1.0}), "not of one length"));
+  EXPECT_TRUE(contains(refusal_of("/predicted_step_ms/low", 5), "low <= value"));
+  EXPECT_TRUE(contains(refusal_of("/predicted_step_ms/high", "5"), "a number"));
+}
+
 TEST(Row, NotANumberIsNullAndBack) {
   Row row = sample_row("single", "mlp", 1, 2);
   row.losses = {1.5, std::numeric_limits<double>::quiet_NaN()};

@@ -116,4 +116,28 @@ inline void add_sample_timelines(Row& row) {
   }
 }
 
+// A step of two lanes a card, the backward pass half hiding one bucket; its whole
+// prediction is the step that was measured.
+inline void add_sample_lanes(Row& row, double step_ms) {
+  StepLanesRow step;
+  step.names = {"forward", "backward", "optimizer", "all_reduce 0"};
+  const auto add = [&step](int lane, int name, double begin, double end) {
+    step.lane.push_back(lane);
+    step.name.push_back(name);
+    step.begin_ms.push_back(begin);
+    step.end_ms.push_back(end);
+  };
+  for (int card = 0; card < row.cards; ++card) {
+    const int compute = 2 * card, communicate = 2 * card + 1;
+    step.lanes.push_back("card " + std::to_string(card));
+    step.lanes.push_back("card " + std::to_string(card) + " communication");
+    add(compute, 0, 0, 0.3 * step_ms);
+    add(compute, 1, 0.3 * step_ms, 0.7 * step_ms);
+    add(communicate, 3, 0.5 * step_ms, 0.9 * step_ms);
+    add(compute, 2, 0.9 * step_ms, step_ms);
+  }
+  row.step_lanes = step;
+  row.predicted_step_ms = {step_ms, 0.9 * step_ms, 1.1 * step_ms};
+}
+
 }  // namespace lockstep::rows
