@@ -26,6 +26,7 @@ declare -A may_use=(
   [membership]="comm device host launch"
   [training]="$lowest"
   [program]="$lowest"
+  [emulation]="launch"
   [single_gpu]="$beneath"
   [data_parallel]="$beneath"
   [ddp]="$beneath"
@@ -37,7 +38,7 @@ declare -A may_use=(
   [rows]=""
   [reports]="rows"
   [forecast]="$beneath predict cases rows"
-  [cases]="$lowest rows"
+  [cases]="$lowest rows emulation"
   [bench]="$beneath $loops multinode horovod predict cases forecast rows"
   [collectives]="$beneath cases/machine.h"
 )
