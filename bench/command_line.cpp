@@ -29,6 +29,7 @@ void refuse_beside_fits(const BenchLine& line) {
   };
   if (line.sweep.memory_timeline) refuse("--memory-timeline");
   if (line.predict_memory) refuse("--predict-memory");
+  if (line.predict) refuse("--predict");
   if (!line.sweep.peers.empty()) refuse("--peers");
   if (!line.compare.empty()) refuse("--compare");
 }
@@ -132,6 +133,14 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_flag("--predict-memory", line.predict_memory,
                "each card's peak as told from one card at two small batches, beside "
                "what is measured");
+  app.add_option(
+         "--link", sweep.links,
+         "DDP's cards as hosts of their own, emulated, with cables of this rate "
+         "between them: 100mbit, 1gbit; a list sweeps; needs root")
+      ->delimiter(',');
+  app.add_flag("--predict", line.predict,
+               "the step of each case as told from one card and the links, beside what "
+               "is measured");
   app.add_option("--fits", line.fits_gib,
                  "instead of timing: the largest local batch of each case in cards of "
                  "so many GiB, predicted and confirmed by runs");

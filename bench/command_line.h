@@ -14,6 +14,7 @@ struct BenchLine {
   bool dataset_given = false;
   bool page = true;
   bool predict_memory = false;
+  bool predict = false;     // each case's step
   std::string compare;      // an older run's folder or rows; empty: none
   double tolerance = 0.05;  // of a case's change against it
   double fits_gib = 0;      // not 0: no timing, but the largest batches

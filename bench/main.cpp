@@ -12,6 +12,7 @@
 #include <cstring>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,7 @@
 #include "bench/memory.h"
 #include "bench/ratios.h"
 #include "bench/results.h"
+#include "bench/step_forecasts.h"
 #include "bench/table.h"
 #include "bench/verify.h"
 #include "cases/child_run.h"
@@ -117,7 +119,13 @@ int run(int argc, char** argv) {
   if (line.fits_gib > 0) return run_fits(plan.cases, line, children);
 
   plan.refused = verify_all(plan.cases, children);
+  std::optional<StepForecasts> forecasts;
+  if (line.predict) {
+    forecasts.emplace(sweep, children);
+    plan.before_round = [&] { forecasts->prepare(plan.cases); };
+  }
   std::vector<rows::Row> rows = measure(benchmark, plan, sweep, children);
+  if (forecasts) forecasts->add_to(rows, plan.cases);
   const auto ok = [](const rows::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
     std::cout << table(rows);
@@ -132,7 +140,7 @@ int run(int argc, char** argv) {
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
-            << std::flush;
+            << step_forecast_table(rows) << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {
     throw std::runtime_error("cannot write to standard output; the results are in " +

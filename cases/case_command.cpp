@@ -69,7 +69,8 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     return arguments;
   }
   if (alone) return arguments;
-  add("--gpus", std::to_string(one.cards));
+  // On hosts of their own the ranks are told who they are.
+  if (one.link.empty()) add("--gpus", std::to_string(one.cards));
   if (one.loop() == "dp") {
     if (one.mode == "dp-libtorch") add("--dp-steps", "libtorch");
     add("--dp-reduce", one.dp.reduce);

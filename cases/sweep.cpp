@@ -156,7 +156,8 @@ std::string Sweep::dataset_of(const std::string& model) const {
 }
 
 std::string Case::name() const {
-  return mode + "/" + model + "/cards:" + std::to_string(cards);
+  return mode + "/" + model + "/cards:" + std::to_string(cards) +
+         (link.empty() ? "" : "/link:" + link);
 }
 
 std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
@@ -250,7 +251,14 @@ std::vector<Case> cases_of(Sweep& sweep, int cores) {
     }
     for (const int cards : counts) {
       if (!asked_for(sweep, "ddp")) continue;
-      for (const std::string& mode : ddp_modes(sweep, cards)) add(mode, cards);
+      for (const std::string& mode : ddp_modes(sweep, cards)) {
+        if (sweep.links.empty() || cards == 1) add(mode, cards);
+        for (const std::string& link : sweep.links) {
+          if (cards == 1) break;
+          add(mode, cards);
+          cases.back().link = link;
+        }
+      }
     }
     for (const int cards : counts) {
       const bool parallel = asked_for(sweep, "dp") || asked_for(sweep, "ddp");

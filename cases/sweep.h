@@ -46,6 +46,8 @@ struct Sweep {
   std::string reducer = "bucketed";
   std::string backend = "auto";
   double bucket_cap_mb = 25;
+  // Case::link of each; empty: all cards on this machine.
+  std::vector<std::string> links;
   // Also ddp with the optimizer's work shared out over the ranks.
   bool shard_optimizer = false;
   bool channels_last = false;  // of images and convolutions, in all cases
@@ -71,6 +73,9 @@ struct Case {
   int threads_per_card = 1;
   int64_t local_batch = 64;
   DpWay dp{};
+  // Each card a host of its own, emulated, with cables of this rate between them, as tc
+  // writes it ("300mbit"); empty: all on this machine. DDP's.
+  std::string link{};
   int64_t global_batch() const { return local_batch * cards; }
   std::string name() const;  // "ddp/mlp/cards:2"
   std::string loop() const;  // "ddp" of "ddp-python"

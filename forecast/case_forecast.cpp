@@ -1,0 +1,158 @@
+#include "forecast/case_forecast.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+#include <set>
+#include <sstream>
+
+#include "cases/machine.h"
+#include "forecast/measured_links.h"
+#include "forecast/memory_profile.h"
+#include "forecast/profile.h"
+
+namespace lockstep::forecast {
+namespace {
+
+constexpr double kEverything = std::numeric_limits<double>::infinity();
+
+bool data_parallel(const Case& one) { return one.loop() == "dp"; }
+
+bool is_foretold(const Case& one) {
+  if (one.cards == 1 || !one.ours()) return false;
+  if (data_parallel(one)) {
+    return one.dp.reduce != "nccl" && one.dp.loss == "primary" &&
+           one.dp.primary_share == 1;
+  }
+  return one.mode == "ddp";
+}
+
+// How many times as long cards take that are more than there are cores for.
+double crowding(const Case& one) {
+  return std::max(
+      1.0, static_cast<double>(one.cards) * one.threads_per_card / cases::cores());
+}
+
+predict::Buckets buckets_of(const std::string& reducer, double cap_mb) {
+  predict::Buckets buckets;
+  buckets.overlap = reducer == "bucketed" || reducer == "c10d";
+  if (buckets.overlap) {
+    buckets.cap_bytes = cap_mb * (1 << 20);
+  } else {
+    const double all_or_one = reducer == "flat" ? kEverything : 0;
+    buckets.first_bytes = buckets.cap_bytes = all_or_one;
+  }
+  return buckets;
+}
+
+double all_of(const predict::CardStep& card) {
+  return card.data_s + card.forward_s + card.backward_s + card.optimizer_s;
+}
+
+}  // namespace
+
+void CaseForecast::profile(const std::vector<Case>& cases) {
+  std::set<CardKey> seen;
+  for (const Case& one : cases) {
+    if (!is_foretold(one)) continue;
+    const CardKey key = card_of(one);
+    if (seen.insert(key).second) {
+      cards_[key].push_back(profiled(one, std::get<2>(key)));
+    }
+    const LinkKey link = link_of(one);
+    if (links_.count(link) == 0) links_.emplace(link, timed(link));
+    if (data_parallel(one) && bytes_.count(key) == 0) {
+      bytes_.emplace(key, weighed(one));
+    }
+  }
+}
+
+std::optional<rows::PredictedRow> CaseForecast::step_ms(const Case& one) const {
+  if (!is_foretold(one)) return std::nullopt;
+  const auto cards = cards_.find(card_of(one));
+  if (cards == cards_.end()) return std::nullopt;
+  std::vector<double> ms;
+  for (const predict::CardStep& card : cards->second) {
+    ms.push_back(1e3 * seconds(one, card));
+  }
+  const auto [low, high] = std::minmax_element(ms.begin(), ms.end());
+  return rows::PredictedRow{rows::median(ms), *low * (1 - kModelError),
+                            *high * (1 + kModelError)};
+}
+
+CaseForecast::CardKey CaseForecast::card_of(const Case& one) const {
+  const int room = std::max(1, cases::cores() / one.threads_per_card);
+  return {one.model, one.local_batch, std::min(one.cards, room)};
+}
+
+// Hosts are all alike, so two tell of more; ranks of one machine crowd it.
+CaseForecast::LinkKey CaseForecast::link_of(const Case& one) const {
+  if (!one.link.empty()) return {one.link, "gloo", 2};
+  if (data_parallel(one)) return {"", "gloo", 2};
+  return {"", sweep_.backend == "auto" ? "shm" : sweep_.backend, one.cards};
+}
+
+// The slowest's: the others wait for it.
+predict::CardStep CaseForecast::profiled(const Case& one, int at_once) const {
+  const Case alone{"single", one.model, 1, one.threads_per_card, one.local_batch};
+  RunPlan plan;
+  plan.steps = sweep_.warmup + sweep_.steps + 1;  // the last one is recorded
+  plan.memory_timeline = true;
+  std::fprintf(stderr, "profile  %s, local batch %lld, %d at once\n", one.model.c_str(),
+               static_cast<long long>(one.local_batch), at_once);
+  std::optional<predict::CardStep> slowest;
+  for (const TrainReport& report : children_.run_at_once(alone, plan, at_once)) {
+    const predict::CardStep card = step_of(report, sweep_.warmup);
+    if (!slowest || all_of(card) > all_of(*slowest)) slowest = card;
+  }
+  return *slowest;
+}
+
+CaseForecast::Links CaseForecast::timed(const LinkKey& key) const {
+  constexpr int64_t kLeast = 1 << 20, kMost = 16 << 20;
+  const auto& [link, backend, ranks] = key;
+  std::fprintf(stderr, "link  %s, %s, %d ranks\n",
+               link.empty() ? "this machine" : link.c_str(), backend.c_str(), ranks);
+  const std::string lines =
+      children_.time_all_reduce(ranks, backend, link, kLeast, kMost);
+  predict::Cluster cluster;
+  if (link.empty()) {
+    cluster.cards_per_host = ranks;
+    cluster.inside = {1e-4, 1e9};
+  } else {
+    cluster.cards_per_host = 1;
+    cluster.between = predict::link_named(link);
+  }
+  std::istringstream all_reduces(lines), copies(lines);
+  return {fitted_to(all_reduces, "bench collectives", cluster),
+          copied_bytes_per_s(copies)};
+}
+
+predict::DataParallelBytes CaseForecast::weighed(const Case& one) const {
+  const predict::StepMemory memory = profile_memory(one, sweep_, children_);
+  const int64_t batch = one.local_batch;
+  return {static_cast<double>(memory.images(batch) + memory.labels(batch)),
+          static_cast<double>(memory.logits(batch)),
+          static_cast<double>(memory.parameters())};
+}
+
+double CaseForecast::seconds(const Case& one, const predict::CardStep& card) const {
+  auto [cluster, copied_bytes_per_s] = links_.at(link_of(one));
+  predict::CardStep crowded = slowed(card, crowding(one));
+  if (!data_parallel(one)) {
+    return ddp_step(crowded, buckets_of(sweep_.reducer, sweep_.bucket_cap_mb), cluster,
+                    one.cards)
+        .seconds;
+  }
+  // Emulated cards are as far apart as memory from memory; and what the primary card
+  // does alone is done with the cores to itself.
+  cluster.inside = {0, copied_bytes_per_s};
+  crowded.data_s = card.data_s;
+  crowded.optimizer_s = card.optimizer_s;
+  crowded.add_s = card.optimizer_s;
+  return data_parallel_step(crowded, bytes_.at(card_of(one)), cluster, one.cards,
+                            one.dp.reduce == "tree")
+      .seconds;
+}
+
+}  // namespace lockstep::forecast
