@@ -56,6 +56,7 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["reducer"] = peer ? "c10d" : sweep.reducer;
     row.options["backend"] = peer ? "gloo" : sweep.backend;
     row.options["bucket-cap-mb"] = text_of(sweep.bucket_cap_mb);
+    if (!one.link.empty()) row.options["link"] = one.link;
     if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
   }
   return row;

@@ -135,6 +135,13 @@ TEST(CaseCommand, APlanMayAskForAnotherPrecision) {
   }
 }
 
+TEST(CaseCommand, OnHostsOfTheirOwnRanksAreNotCounted) {
+  Case one{"ddp", "mlp", 4, 1, 64};
+  EXPECT_EQ(value(command_of(one, quick_sweep(), {}, {}), "--gpus"), "4");
+  one.link = "300mbit";
+  EXPECT_FALSE(has(command_of(one, quick_sweep(), {}, {}), "--gpus"));
+}
+
 TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
   for (const char* mode : {"single", "dp", "ddp", "ddp-sharded"}) {
     EXPECT_TRUE((Case{mode, "mlp"}.ours())) << mode;

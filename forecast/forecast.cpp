@@ -1,5 +1,6 @@
 #include "forecast/forecast.h"
 
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 
@@ -96,6 +97,7 @@ int run(const std::vector<std::string>& arguments) {
     setting.sample.parameters = static_cast<double>(memory->parameters());
   }
 
+  const auto begin = std::chrono::steady_clock::now();
   Forecast forecast;
   forecast.points = curve(profiles, setting, line.cards);
   forecast.ddp_bytes.resize(forecast.points.size());
@@ -106,6 +108,9 @@ int run(const std::vector<std::string>& arguments) {
   forecast.stops_helping = data_parallel_stops_helping(profiles, setting);
   forecast.batch_for_90 =
       batch_for_efficiency(profiles, setting, most, 0.9, kMostBatch);
+  const std::chrono::duration<double, std::milli> took =
+      std::chrono::steady_clock::now() - begin;
+  std::fprintf(stderr, "foretold up to %d cards in %.1f ms\n", most, took.count());
   if (!line.out.empty()) files::write_whole(json_of(line, forecast), line.out);
   std::cout << text_of(line, forecast) << std::flush;
   return 0;
