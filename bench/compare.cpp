@@ -9,16 +9,17 @@
 #include <random>
 #include <stdexcept>
 
+#include "rows/bootstrap.h"
+
 namespace lockstep::bench {
 namespace {
 
 using rows::Row;
 
 constexpr double kSignificant = 0.05;
-constexpr int kSamples =
-    10000;  // of the bootstrap, and of orders where all are too many
+constexpr int kOrders = 10000;  // that are tried where all are too many
 
-using Samples = std::vector<double>;  // one a repetition
+using rows::Samples;  // one a repetition
 
 // By case: its median step over that of its model's single card, each repetition.
 std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
@@ -72,7 +73,7 @@ double p_of(const Samples& before, const Samples& now) {
   const double seen = difference() - kRounding;
   const double orders = orders_of(before.size(), now.size());
   int64_t as_much = 0, tried = 0;
-  if (orders <= kSamples) {
+  if (orders <= kOrders) {
     // From the sorted arrangement through all of them; the one seen is among them.
     do {
       as_much += difference() >= seen ? 1 : 0;
@@ -81,7 +82,7 @@ double p_of(const Samples& before, const Samples& now) {
   } else {
     std::mt19937_64 random(0);
     as_much = tried = 1;  // the one seen
-    for (int i = 0; i < kSamples; ++i, ++tried) {
+    for (int i = 0; i < kOrders; ++i, ++tried) {
       std::shuffle(is_new.begin(), is_new.end(), random);
       as_much += difference() >= seen ? 1 : 0;
     }
@@ -91,22 +92,6 @@ double p_of(const Samples& before, const Samples& now) {
 
 double change_of(const Samples& before, const Samples& now) {
   return rows::median(now) / rows::median(before) - 1;
-}
-
-void add_interval(const Samples& before, const Samples& now, Comparison& comparison) {
-  std::mt19937_64 random(0);
-  const auto drawn = [&](const Samples& from) {
-    std::uniform_int_distribution<size_t> which(0, from.size() - 1);
-    Samples sample;
-    for (size_t i = 0; i < from.size(); ++i) sample.push_back(from[which(random)]);
-    return sample;
-  };
-  Samples changes;
-  for (int i = 0; i < kSamples; ++i)
-    changes.push_back(change_of(drawn(before), drawn(now)));
-  std::sort(changes.begin(), changes.end());
-  comparison.low = changes[static_cast<size_t>(0.025 * kSamples)];
-  comparison.high = changes[static_cast<size_t>(0.975 * kSamples)];
 }
 
 double delta_of(const Samples& before, const Samples& now) {
@@ -132,10 +117,14 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
     comparison.name = row.name;
     comparison.old_ratio = rows::median(old->second);
     comparison.new_ratio = rows::median(found->second);
-    comparison.change = change_of(old->second, found->second);
+    const rows::Interval change =
+        rows::bootstrap({old->second, found->second},
+                        [](const auto& sets) { return change_of(sets[0], sets[1]); });
+    comparison.change = change.value;
+    comparison.low = change.low;
+    comparison.high = change.high;
     comparison.p = p_of(old->second, found->second);
     comparison.delta = delta_of(old->second, found->second);
-    add_interval(old->second, found->second, comparison);
     comparison.regression =
         comparison.change > tolerance && comparison.p <= kSignificant;
     comparisons.push_back(comparison);
