@@ -1,4 +1,4 @@
-#include "bench/compare.h"
+#include "summary/compare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 
 #include "rows/bootstrap.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 namespace {
 
 using rows::Row;
@@ -21,23 +21,21 @@ constexpr int kOrders = 10000;  // that are tried where all are too many
 
 using rows::Samples;  // one a repetition
 
-// By case: its median step over that of its model's single card, each repetition.
+// By case: its median step over that of the single card which does the same job, each
+// repetition.
 std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
-  std::map<std::pair<std::string, int>, double> single_ms;
-  for (const Row& row : rows) {
-    const auto step = rows::percentile_ms(row, 50);
-    if (row.status == "ok" && row.mode == "single" && step) {
-      single_ms[{row.model, row.repetition}] = *step;
-    }
-  }
   std::map<std::string, Samples> ratios;
   for (const Row& row : rows) {
     const auto step = rows::percentile_ms(row, 50);
-    const auto single = single_ms.find({row.model, row.repetition});
-    if (row.status != "ok" || row.mode == "single" || !step ||
-        single == single_ms.end())
-      continue;
-    ratios[row.name].push_back(*step / single->second);
+    if (row.status != "ok" || row.mode == "single" || !step) continue;
+    for (const Row& single : rows) {
+      if (single.mode != "single" || single.status != "ok" ||
+          single.repetition != row.repetition || !rows::same_job(single, row))
+        continue;
+      const auto single_step = rows::percentile_ms(single, 50);
+      if (single_step) ratios[row.name].push_back(*step / *single_step);
+      break;
+    }
   }
   return ratios;
 }
@@ -179,4 +177,4 @@ std::vector<Row> rows_at(const std::string& path) {
   return rows::read_rows(folder ? path + "/runs.jsonl" : path);
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary
