@@ -10,6 +10,9 @@ namespace lockstep::bench {
 
 struct BenchLine {
   Sweep sweep;
+  std::string experiment;                    // cases/experiments.h; empty: none
+  bool dry_run = false;                      // tells what would run, and runs nothing
+  bool quick = false;                        // a short trial: few steps, once
   std::vector<std::string> benchmark_flags;  // --benchmark_...: Google Benchmark's own
   bool dataset_given = false;
   bool page = true;
@@ -23,6 +26,9 @@ struct BenchLine {
 
 // Throws CLI::ParseError or std::invalid_argument.
 BenchLine parse_bench_line(const std::vector<std::string>& arguments);
+
+// Of --quick, for whoever reads the table.
+std::string quick_note(const Sweep& sweep);
 
 // Where the real images are missing and nobody asked for these very ones, turns to
 // synthetic ones and returns what to tell about it, loudly.

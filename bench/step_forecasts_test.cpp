@@ -70,7 +70,7 @@ TEST_F(BenchForecast, StandsInTheRowsOfWhatHasSeveralCards) {
   }
 }
 
-// The whole job is on the link: 407,060 bytes of gradients at 10 Mbit/s.
+// The whole job is on the link: 407,060 bytes of gradients.
 TEST_F(BenchForecast, ALinkIsWhatRanksOnHostsOfTheirOwnWaitFor) {
   const std::string reason = emulation::Hosts::cannot();
   if (!reason.empty()) {

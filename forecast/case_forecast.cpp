@@ -33,20 +33,16 @@ double crowding(const Case& one) {
       1.0, static_cast<double>(one.cards) * one.threads_per_card / cases::cores());
 }
 
-predict::Buckets buckets_of(const std::string& reducer, double cap_mb) {
+predict::Buckets buckets_of(const DdpWay& way) {
   predict::Buckets buckets;
-  buckets.overlap = reducer == "bucketed" || reducer == "c10d";
+  buckets.overlap = way.has_buckets();
   if (buckets.overlap) {
-    buckets.cap_bytes = cap_mb * (1 << 20);
+    buckets.cap_bytes = way.bucket_cap_mb * (1 << 20);
   } else {
-    const double all_or_one = reducer == "flat" ? kEverything : 0;
+    const double all_or_one = way.reducer == "flat" ? kEverything : 0;
     buckets.first_bytes = buckets.cap_bytes = all_or_one;
   }
   return buckets;
-}
-
-double all_of(const predict::CardStep& card) {
-  return card.data_s + card.forward_s + card.backward_s + card.optimizer_s;
 }
 
 }  // namespace
@@ -85,14 +81,21 @@ CaseForecast::CardKey CaseForecast::card_of(const Case& one) const {
   return {one.model, one.local_batch, std::min(one.cards, room)};
 }
 
-// Hosts are all alike, so two tell of more; ranks of one machine crowd it.
+// Hosts are all alike, so two tell of more; ranks of one machine crowd it. Of a card
+// that was profiled.
 CaseForecast::LinkKey CaseForecast::link_of(const Case& one) const {
-  if (!one.link.empty()) return {one.link, "gloo", 2};
-  if (data_parallel(one)) return {"", "gloo", 2};
-  return {"", sweep_.backend == "auto" ? "shm" : sweep_.backend, one.cards};
+  double bytes = 0;
+  for (const auto& gradient : cards_.at(card_of(one)).front().gradients) {
+    bytes += gradient.bytes;
+  }
+  const auto all = static_cast<int64_t>(bytes);
+  if (data_parallel(one)) return {"", "gloo", 2, all};
+  const auto cap = static_cast<int64_t>(one.ddp.bucket_cap_mb * (1 << 20));
+  const int64_t most = one.ddp.has_buckets() && cap > 0 ? std::min(all, cap) : all;
+  if (!one.ddp.link.empty()) return {one.ddp.link, "gloo", 2, most};
+  return {"", one.ddp.backend == "auto" ? "shm" : one.ddp.backend, one.cards, most};
 }
 
-// The slowest's: the others wait for it.
 predict::CardStep CaseForecast::profiled(const Case& one, int at_once) const {
   const Case alone{"single", one.model, 1, one.threads_per_card, one.local_batch};
   RunPlan plan;
@@ -100,21 +103,16 @@ predict::CardStep CaseForecast::profiled(const Case& one, int at_once) const {
   plan.memory_timeline = true;
   std::fprintf(stderr, "profile  %s, local batch %lld, %d at once\n", one.model.c_str(),
                static_cast<long long>(one.local_batch), at_once);
-  std::optional<predict::CardStep> slowest;
-  for (const TrainReport& report : children_.run_at_once(alone, plan, at_once)) {
-    const predict::CardStep card = step_of(report, sweep_.warmup);
-    if (!slowest || all_of(card) > all_of(*slowest)) slowest = card;
-  }
-  return *slowest;
+  return step_of(in_lockstep(children_.run_at_once(alone, plan, at_once)),
+                 sweep_.warmup);
 }
 
 CaseForecast::Links CaseForecast::timed(const LinkKey& key) const {
-  constexpr int64_t kLeast = 1 << 20, kMost = 16 << 20;
-  const auto& [link, backend, ranks] = key;
+  const auto& [link, backend, ranks, most] = key;
   std::fprintf(stderr, "link  %s, %s, %d ranks\n",
                link.empty() ? "this machine" : link.c_str(), backend.c_str(), ranks);
   const std::string lines =
-      children_.time_all_reduce(ranks, backend, link, kLeast, kMost);
+      children_.time_all_reduce(ranks, backend, link, most / 4, most);
   predict::Cluster cluster;
   if (link.empty()) {
     cluster.cards_per_host = ranks;
@@ -140,9 +138,7 @@ double CaseForecast::seconds(const Case& one, const predict::CardStep& card) con
   auto [cluster, copied_bytes_per_s] = links_.at(link_of(one));
   predict::CardStep crowded = slowed(card, crowding(one));
   if (!data_parallel(one)) {
-    return ddp_step(crowded, buckets_of(sweep_.reducer, sweep_.bucket_cap_mb), cluster,
-                    one.cards)
-        .seconds;
+    return ddp_step(crowded, buckets_of(one.ddp), cluster, one.cards).seconds;
   }
   // Emulated cards are as far apart as memory from memory; and what the primary card
   // does alone is done with the cores to itself.

@@ -41,8 +41,9 @@ class CaseForecast {
  private:
   // Model, local batch, and how many cards work at once, each on cores of its own.
   using CardKey = std::tuple<std::string, int64_t, int>;
-  // The link, the backend on it, the ranks that it was timed with.
-  using LinkKey = std::tuple<std::string, std::string, int>;
+  // The link, the backend on it, the ranks that it is timed with, and the largest
+  // message.
+  using LinkKey = std::tuple<std::string, std::string, int, int64_t>;
 
   struct Links {
     predict::Cluster cluster;

@@ -36,10 +36,11 @@ declare -A may_use=(
   [runner]="$beneath $loops multinode horovod"
   [predict]=""
   [rows]=""
+  [summary]="rows"
   [reports]="rows"
   [forecast]="$beneath predict cases rows"
   [cases]="$lowest rows emulation"
-  [bench]="$beneath $loops multinode horovod predict cases forecast rows"
+  [bench]="$beneath $loops multinode horovod predict cases forecast rows summary"
   [collectives]="$beneath cases/machine.h"
 )
 max_file_lines=299

@@ -1,4 +1,4 @@
-#include "bench/compare.h"
+#include "summary/compare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,34 +9,33 @@
 #include <random>
 #include <stdexcept>
 
-namespace lockstep::bench {
+#include "rows/bootstrap.h"
+
+namespace lockstep::summary {
 namespace {
 
 using rows::Row;
 
 constexpr double kSignificant = 0.05;
-constexpr int kSamples =
-    10000;  // of the bootstrap, and of orders where all are too many
+constexpr int kOrders = 10000;  // that are tried where all are too many
 
-using Samples = std::vector<double>;  // one a repetition
+using rows::Samples;  // one a repetition
 
-// By case: its median step over that of its model's single card, each repetition.
+// By case: its median step over that of the single card which does the same job, each
+// repetition.
 std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
-  std::map<std::pair<std::string, int>, double> single_ms;
-  for (const Row& row : rows) {
-    const auto step = rows::percentile_ms(row, 50);
-    if (row.status == "ok" && row.mode == "single" && step) {
-      single_ms[{row.model, row.repetition}] = *step;
-    }
-  }
   std::map<std::string, Samples> ratios;
   for (const Row& row : rows) {
     const auto step = rows::percentile_ms(row, 50);
-    const auto single = single_ms.find({row.model, row.repetition});
-    if (row.status != "ok" || row.mode == "single" || !step ||
-        single == single_ms.end())
-      continue;
-    ratios[row.name].push_back(*step / single->second);
+    if (row.status != "ok" || row.mode == "single" || !step) continue;
+    for (const Row& single : rows) {
+      if (single.mode != "single" || single.status != "ok" ||
+          single.repetition != row.repetition || !rows::same_job(single, row))
+        continue;
+      const auto single_step = rows::percentile_ms(single, 50);
+      if (single_step) ratios[row.name].push_back(*step / *single_step);
+      break;
+    }
   }
   return ratios;
 }
@@ -72,7 +71,7 @@ double p_of(const Samples& before, const Samples& now) {
   const double seen = difference() - kRounding;
   const double orders = orders_of(before.size(), now.size());
   int64_t as_much = 0, tried = 0;
-  if (orders <= kSamples) {
+  if (orders <= kOrders) {
     // From the sorted arrangement through all of them; the one seen is among them.
     do {
       as_much += difference() >= seen ? 1 : 0;
@@ -81,7 +80,7 @@ double p_of(const Samples& before, const Samples& now) {
   } else {
     std::mt19937_64 random(0);
     as_much = tried = 1;  // the one seen
-    for (int i = 0; i < kSamples; ++i, ++tried) {
+    for (int i = 0; i < kOrders; ++i, ++tried) {
       std::shuffle(is_new.begin(), is_new.end(), random);
       as_much += difference() >= seen ? 1 : 0;
     }
@@ -91,22 +90,6 @@ double p_of(const Samples& before, const Samples& now) {
 
 double change_of(const Samples& before, const Samples& now) {
   return rows::median(now) / rows::median(before) - 1;
-}
-
-void add_interval(const Samples& before, const Samples& now, Comparison& comparison) {
-  std::mt19937_64 random(0);
-  const auto drawn = [&](const Samples& from) {
-    std::uniform_int_distribution<size_t> which(0, from.size() - 1);
-    Samples sample;
-    for (size_t i = 0; i < from.size(); ++i) sample.push_back(from[which(random)]);
-    return sample;
-  };
-  Samples changes;
-  for (int i = 0; i < kSamples; ++i)
-    changes.push_back(change_of(drawn(before), drawn(now)));
-  std::sort(changes.begin(), changes.end());
-  comparison.low = changes[static_cast<size_t>(0.025 * kSamples)];
-  comparison.high = changes[static_cast<size_t>(0.975 * kSamples)];
 }
 
 double delta_of(const Samples& before, const Samples& now) {
@@ -132,10 +115,14 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
     comparison.name = row.name;
     comparison.old_ratio = rows::median(old->second);
     comparison.new_ratio = rows::median(found->second);
-    comparison.change = change_of(old->second, found->second);
+    const rows::Interval change =
+        rows::bootstrap({old->second, found->second},
+                        [](const auto& sets) { return change_of(sets[0], sets[1]); });
+    comparison.change = change.value;
+    comparison.low = change.low;
+    comparison.high = change.high;
     comparison.p = p_of(old->second, found->second);
     comparison.delta = delta_of(old->second, found->second);
-    add_interval(old->second, found->second, comparison);
     comparison.regression =
         comparison.change > tolerance && comparison.p <= kSignificant;
     comparisons.push_back(comparison);
@@ -190,4 +177,4 @@ std::vector<Row> rows_at(const std::string& path) {
   return rows::read_rows(folder ? path + "/runs.jsonl" : path);
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

@@ -1,4 +1,4 @@
-#include "bench/compare.h"
+#include "summary/compare.h"
 
 #include <gtest/gtest.h>
 
@@ -6,9 +6,8 @@
 #include <random>
 
 #include "tests/error_of.h"
-#include "tests/program_run.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 namespace {
 
 using rows::Row;
@@ -90,36 +89,6 @@ TEST(Compare, NothingInCommonIsAnError) {
       << "a case without its single card";
 }
 
-// A whole run, against a made-up older one in which DDP took next to no time, and
-// against none.
-TEST(BenchCompare, EndsWithStatus3WhereACaseIsSlower) {
-  const TestFolder folder;
-  const auto leave = [&](const std::string& name, double ddp_ms) {
-    std::string text;
-    for (int i = 0; i < 3; ++i) {
-      text += to_json_line(row("single", i, 1)) + "\n";
-      text += to_json_line(row("ddp", i, ddp_ms)) + "\n";
-    }
-    write_text(folder / name, text);
-    return folder / name;
-  };
-  const auto bench = [&](const std::string& old) {
-    return std::vector<std::string>{
-        "--mode",    "ddp",       "--gpus",    "2",       "--model",
-        "mlp",       "--dataset", "synthetic", "--steps", "4",
-        "--warmup",  "1",         "--no-page", "--out",   folder / "out",
-        "--compare", old,         "--device",  "cpu",     "--repetitions",
-        "3"};
-  };
-  ProgramRun slower("bench", bench(leave("quick.jsonl", 0.001)));
-  EXPECT_EQ(slower.status(), 3) << slower.process().err();
-  EXPECT_NE(slower.process().out().find("REGRESSION"), std::string::npos)
-      << slower.process().out();
-  ProgramRun nowhere("bench", bench(folder / "nowhere"));
-  EXPECT_EQ(nowhere.status(), 1);
-  EXPECT_NE(nowhere.process().err().find("nowhere"), std::string::npos);
-}
-
 TEST(Compare, WhatCanNeverBeToldIsRefusedBeforehand) {
   const std::vector<Row> old = run(1, 3, 1, 1);
   check_comparable(old, {"ddp/mlp/cards:2"}, 3);
@@ -134,4 +103,4 @@ TEST(Compare, WhatCanNeverBeToldIsRefusedBeforehand) {
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

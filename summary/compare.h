@@ -9,7 +9,7 @@
 
 #include "rows/row.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 
 struct Comparison {
   std::string name;                     // the case
@@ -43,4 +43,4 @@ std::string comparison_table(const std::vector<Comparison>& comparisons);
 // The rows of a results folder, or of the file itself.
 std::vector<rows::Row> rows_at(const std::string& path);
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary
