@@ -37,30 +37,42 @@ TEST(StepForecastTable, TellsEachErrorTheMeanAndTheWorst) {
   EXPECT_EQ(step_forecast_table({sample_row("ddp", "mlp", 2, 5)}), "");
 }
 
-class BenchForecast : public testing::Test {
- protected:
-  static std::vector<Row> rows_of(const std::vector<std::string>& more) {
-    const TestFolder place;
-    ProgramRun run(
-        "bench",
-        std::vector<std::string>{"--model",   "mlp",        "--dataset",
-                                 "synthetic", "--device",   "cpu",
-                                 "--gpus",    "2",          "--threads-per-card",
-                                 "1",         "--steps",    "4",
-                                 "--warmup",  "2",          "--repetitions",
-                                 "1",         "--no-page",  "--predict",
-                                 "--out",     place / "out"} +
-            more);
-    EXPECT_EQ(run.status(), 0) << run.process().err();
-    EXPECT_NE(run.process().out().find("mean error"), std::string::npos)
-        << run.process().err();
-    EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
-    return rows::read_rows(place / "out/runs.jsonl");
+// The whole DDP job is on the link: 407,060 bytes of gradients.
+TEST(BenchForecast, StandsInTheRowsOfSeveralCardsAndALinkIsWaitedFor) {
+  const std::string reason = emulation::Hosts::cannot();
+  if (!reason.empty()) {
+    std::printf("WAIVED: bench --link: %s\n", reason.c_str());
+    GTEST_SKIP() << reason;
   }
-};
-
-TEST_F(BenchForecast, StandsInTheRowsOfWhatHasSeveralCards) {
-  const std::vector<Row> rows = rows_of({"--mode", "dp,ddp", "--backend", "gloo"});
+  const TestFolder place;
+  ProgramRun run("bench", {"--model",
+                           "mlp",
+                           "--dataset",
+                           "synthetic",
+                           "--device",
+                           "cpu",
+                           "--mode",
+                           "dp,ddp",
+                           "--gpus",
+                           "2",
+                           "--link",
+                           "100mbit",
+                           "--threads-per-card",
+                           "1",
+                           "--steps",
+                           "4",
+                           "--warmup",
+                           "2",
+                           "--repetitions",
+                           "1",
+                           "--no-page",
+                           "--predict",
+                           "--out",
+                           place / "out"});
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  EXPECT_NE(run.process().out().find("mean error"), std::string::npos);
+  EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
+  const std::vector<Row> rows = rows::read_rows(place / "out/runs.jsonl");
   ASSERT_EQ(rows.size(), 3u);
   for (const Row& row : rows) {
     ASSERT_EQ(row.predicted_step_ms.has_value(), row.mode != "single") << row.name;
@@ -68,25 +80,29 @@ TEST_F(BenchForecast, StandsInTheRowsOfWhatHasSeveralCards) {
     EXPECT_LT(row.predicted_step_ms->low, row.predicted_step_ms->value);
     EXPECT_LT(row.predicted_step_ms->value, row.predicted_step_ms->high);
   }
-}
-
-// The whole job is on the link: 407,060 bytes of gradients.
-TEST_F(BenchForecast, ALinkIsWhatRanksOnHostsOfTheirOwnWaitFor) {
-  const std::string reason = emulation::Hosts::cannot();
-  if (!reason.empty()) {
-    std::printf("WAIVED: bench --link: %s\n", reason.c_str());
-    GTEST_SKIP() << reason;
-  }
-  const std::vector<Row> rows = rows_of({"--mode", "ddp", "--link", "100mbit"});
-  ASSERT_EQ(rows.size(), 2u);
   const Row& ddp = rows.back();
   EXPECT_EQ(ddp.name, "ddp/mlp/cards:2/link:100mbit");
   EXPECT_EQ(ddp.options.at("link"), "100mbit");
   constexpr double kBytes = 407060, kBytesAMillisecond = 100e6 / 8 / 1e3;
-  // What the bucket lets through at once, tc's burst, is not waited for.
+  // tc lets a burst through at once, which is not waited for.
   constexpr double kBurst = 256 * 1024;
   EXPECT_GT(rows::mean_phase_ms(ddp, "comm"), (kBytes - kBurst) / kBytesAMillisecond);
   EXPECT_GT(ddp.predicted_step_ms->value, (kBytes - kBurst) / kBytesAMillisecond);
+}
+
+TEST(BenchForecast, LinksThatCannotBeAreRefused) {
+  for (const auto& [wrong, words] :
+       std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"--link", "swift", "--mode", "ddp", "--gpus", "2"}, "--link swift"},
+           {{"--link", "1gbit", "--mode", "dp", "--gpus", "2"}, "--mode ddp"},
+           {{"--link", "1gbit", "--backend", "shm"}, "--backend gloo"},
+           {{"--predict", "--fits", "1"}, "--predict beside --fits"}}) {
+    ProgramRun run("bench", wrong);
+    EXPECT_EQ(run.status(), 2) << words;
+    const std::string said = run.process().err();
+    EXPECT_EQ(lines_of(said).size(), 1u) << said;
+    EXPECT_NE(said.find(words), std::string::npos) << said;
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "cases/case_command.h"
 #include "cases/sweep.h"
+#include "emulation/hosts.h"
 #include "launch/process.h"
 #include "launch/stop_signals.h"
 #include "training/report.h"
@@ -31,6 +32,17 @@ class Stopped : public std::runtime_error {
 // Make it before any other thread and use it on the main thread: while it lives the
 // signals that end a job wait for it, and children die with the thread that started
 // them.
+// Ranks that all_reduce on and on over a link, from when this is made until it goes.
+class LinkAtWork {
+ public:
+  // Throws std::runtime_error where they do not come to it.
+  LinkAtWork(int ranks, const std::string& link, int64_t bytes);
+
+ private:
+  emulation::Hosts hosts_;
+  std::vector<launch::Process> ranks_;
+};
+
 class Children {
  public:
   explicit Children(const Sweep& sweep) : sweep_(sweep) {}

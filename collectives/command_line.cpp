@@ -96,6 +96,8 @@ Options parse(const std::vector<std::string>& arguments) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--gpus,-g", options.gpus, "ranks")->capture_default_str();
+  app.add_flag("!--no-memcpy", options.memcpy,
+               "time no memcpys, and set no busbw beside them");
   app.add_option("--out", options.out, "file for the figures, JSON lines");
   std::vector<std::string> reversed = program::normalised(arguments);
   std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
@@ -126,6 +128,7 @@ std::vector<std::string> arguments_of(const Options& options) {
       "--backend",    joined(options.backends),
       "--collective", joined(options.collectives),
       "--algorithm",  joined(options.algorithms)};
+  if (!options.memcpy) arguments.emplace_back("--no-memcpy");
   if (!options.out.empty()) {
     arguments.insert(arguments.end(), {"--out", options.out});
   }

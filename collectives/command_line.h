@@ -18,6 +18,7 @@ struct Options {
   std::vector<std::string> collectives = {"all_reduce"};
   std::vector<std::string> algorithms = {"backend"};  // of all_reduce
   int gpus = 2;                                       // ranks, on this machine
+  bool memcpy = true;                                 // beside the collectives
   std::string out;                                    // JSON lines; empty: none
   std::string help;                                   // not empty: print it and leave
 };

@@ -57,6 +57,12 @@ void CaseForecast::profile(const std::vector<Case>& cases) {
     }
     const LinkKey link = link_of(one);
     if (links_.count(link) == 0) links_.emplace(link, timed(link));
+    if (!one.ddp.link.empty()) {
+      const std::tuple meeting(key, link, one.cards);
+      if (contention_.count(meeting) == 0) {
+        contention_.emplace(meeting, contention(one, cards_[key].back()));
+      }
+    }
     if (data_parallel(one) && bytes_.count(key) == 0) {
       bytes_.emplace(key, weighed(one));
     }
@@ -126,6 +132,16 @@ CaseForecast::Links CaseForecast::timed(const LinkKey& key) const {
           copied_bytes_per_s(copies)};
 }
 
+// The same profile once more, while all_reduces take what they take of the cores.
+double CaseForecast::contention(const Case& one, const predict::CardStep& alone) const {
+  constexpr double kMost = 0.9;
+  const cases::LinkAtWork link(one.cards, one.ddp.link, std::get<3>(link_of(one)));
+  const predict::CardStep beside = profiled(one, std::get<2>(card_of(one)));
+  const double share =
+      1 - (alone.forward_s + alone.backward_s) / (beside.forward_s + beside.backward_s);
+  return std::clamp(share, 0.0, kMost);
+}
+
 predict::DataParallelBytes CaseForecast::weighed(const Case& one) const {
   const predict::StepMemory memory = profile_memory(one, sweep_, children_);
   const int64_t batch = one.local_batch;
@@ -138,6 +154,8 @@ double CaseForecast::seconds(const Case& one, const predict::CardStep& card) con
   auto [cluster, copied_bytes_per_s] = links_.at(link_of(one));
   predict::CardStep crowded = slowed(card, crowding(one));
   if (!data_parallel(one)) {
+    const auto met = contention_.find({card_of(one), link_of(one), one.cards});
+    if (met != contention_.end()) cluster.contention = met->second;
     return ddp_step(crowded, buckets_of(one.ddp), cluster, one.cards).seconds;
   }
   // Emulated cards are as far apart as memory from memory; and what the primary card

@@ -55,12 +55,15 @@ class CaseForecast {
   predict::CardStep profiled(const Case& one, int at_once) const;
   Links timed(const LinkKey& key) const;
   predict::DataParallelBytes weighed(const Case& one) const;
+  double contention(const Case& one, const predict::CardStep& alone) const;
   double seconds(const Case& one, const predict::CardStep& card) const;
 
   const Sweep& sweep_;
   const Children& children_;
   std::map<CardKey, std::vector<predict::CardStep>> cards_;  // one a round
   std::map<LinkKey, Links> links_;
+  // What such a card loses of its speed while its link is at work, of so many hosts.
+  std::map<std::tuple<CardKey, LinkKey, int>, double> contention_;
   std::map<CardKey, predict::DataParallelBytes> bytes_;
 };
 
