@@ -17,7 +17,8 @@ struct Comparison {
   double change = 0;                    // new over old, less 1; above 0: slower
   double low = 0, high = 0;             // 95 % of bootstrap samples of it
   // How often repetitions shuffled between old and new differ as much in this
-  // direction: a permutation test, one-sided, exact where few orders are possible.
+  // direction, by their places: Mann and Whitney's test, one-sided, exact where few
+  // orders are possible.
   double p = 1;
   // Cliff's delta: how much more often a new repetition is slower than an old one than
   // the other way round. 1: always.
