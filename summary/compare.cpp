@@ -142,12 +142,22 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
   return comparisons;
 }
 
-void check_comparable(const std::vector<Row>& old_rows,
-                      const std::vector<std::string>& names, int repetitions) {
+void check_comparable(const std::vector<Row>& old_rows, const std::vector<Row>& planned,
+                      int repetitions) {
+  for (const Row& now : planned) {
+    for (const Row& old : old_rows) {
+      if (old.name != now.name || rows::same_job(old, now)) continue;
+      throw std::invalid_argument("--compare: " + now.name +
+                                  " was measured with another batch, or another kind "
+                                  "of scaling; give the same --batch-size and "
+                                  "--scaling");
+    }
+  }
+  const auto ratios = ratios_by_case(old_rows);
   size_t of_old = 0;
-  for (const auto& [name, ratios] : ratios_by_case(old_rows)) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    of_old = std::max(of_old, ratios.size());
+  for (const Row& now : planned) {
+    const auto found = ratios.find(now.name);
+    if (found != ratios.end()) of_old = std::max(of_old, found->second.size());
   }
   if (of_old == 0) {
     throw std::invalid_argument(

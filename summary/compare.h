@@ -33,11 +33,12 @@ std::vector<Comparison> compare(const std::vector<rows::Row>& old_rows,
                                 const std::vector<rows::Row>& new_rows,
                                 double tolerance);
 
-// Before anything is measured: what makes a verdict impossible, in one line. Throws
-// std::invalid_argument where no case of these names can be compared, or where so many
-// repetitions could never differ significantly.
+// Before anything is measured: what makes a verdict impossible, in one line. `planned`:
+// a row for each case, as far as it is known. Throws std::invalid_argument where no
+// case can be compared, where one of the same name had another batch then, or where so
+// many repetitions could never differ significantly.
 void check_comparable(const std::vector<rows::Row>& old_rows,
-                      const std::vector<std::string>& names, int repetitions);
+                      const std::vector<rows::Row>& planned, int repetitions);
 
 std::string comparison_table(const std::vector<Comparison>& comparisons);
 
