@@ -122,6 +122,9 @@ TEST(BenchLine, AVocabularyIsOfTokens) {
 }
 
 TEST(BenchLine, WhatFitsWouldLeaveOutIsRefusedBesideIt) {
+  EXPECT_EQ(refusal({"--fits", "1", "--batch-size", "1,2"})
+                .rfind("more than one --batch-size beside --fits", 0),
+            0u);
   for (const Names& more :
        {Names{"--memory-timeline"}, Names{"--predict-memory"},
         Names{"--peers", "bound"}, Names{"--quick"}, Names{"--dry-run"}}) {

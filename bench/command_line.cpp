@@ -35,6 +35,8 @@ void refuse_beside_fits(const BenchLine& line) {
   if (!line.sweep.peers.empty()) refuse("--peers");
   if (!line.compare.empty()) refuse("--compare");
   if (line.quick) refuse("--quick");
+  if (line.sweep.batch_sizes.size() > 1) refuse("more than one --batch-size");
+  if (line.sweep.scalings.size() > 1) refuse("more than one --scaling");
   if (line.dry_run) refuse("--dry-run");
   if (!line.experiment.empty()) refuse("bench " + line.experiment);
 }

@@ -106,9 +106,9 @@ int run(int argc, char** argv) {
   const GoogleBenchmark benchmark(line.benchmark_flags, json.path());
   plan.cases = left_by_filter(benchmark, plan.cases, sweep.repetitions);
   if (!line.compare.empty()) {
-    std::vector<std::string> names;
-    for (const Case& one : plan.cases) names.push_back(one.name());
-    check_comparable(old_rows, names, sweep.repetitions);
+    std::vector<rows::Row> planned;
+    for (const Case& one : plan.cases) planned.push_back(planned_row(one, sweep));
+    check_comparable(old_rows, planned, sweep.repetitions);
   }
   check_with_programs(plan.cases, children);
   if (line.dry_run) {

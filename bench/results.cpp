@@ -82,6 +82,10 @@ void check_files_of(const std::string& folder) {
 
 }  // namespace
 
+Row planned_row(const Case& one, const Sweep& sweep) {
+  return asked_for(one, sweep, {}, 0);
+}
+
 Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
                const TrainReport& report) {
   Row row = asked_for(one, sweep, stamp, repetition);

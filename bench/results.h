@@ -17,6 +17,8 @@ struct Stamp {
   std::string date;
 };
 
+// What of the case's rows is known before it runs.
+rows::Row planned_row(const Case& one, const Sweep& sweep);
 rows::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
                      int repetition, const TrainReport& report);
 // Of another run of the same case, whose times are not the row's.

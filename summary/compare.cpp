@@ -40,15 +40,18 @@ std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
   return ratios;
 }
 
-double mean_log(const Samples& samples, const std::vector<char>& chosen, char which) {
-  double sum = 0;
-  int count = 0;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    if (chosen[i] != which) continue;
-    sum += std::log(samples[i]);
-    ++count;
+// Where each stands among all from the smallest; equal ones share their places.
+Samples places_of(const Samples& all) {
+  Samples places;
+  for (const double one : all) {
+    double below = 0, equal = 0;
+    for (const double other : all) {
+      below += other < one ? 1 : 0;
+      equal += other == one ? 1 : 0;
+    }
+    places.push_back(below + equal / 2);
   }
-  return sum / count;
+  return places;
 }
 
 // In how many ways so many old and new repetitions can be shuffled.
@@ -58,23 +61,27 @@ double orders_of(size_t before, size_t now) {
       std::exp(std::lgamma(a + b + 1) - std::lgamma(a + 1) - std::lgamma(b + 1)));
 }
 
+// By places, not by values: one repetition that met a busy machine counts as the
+// slowest, however slow it was.
 double p_of(const Samples& before, const Samples& now) {
   Samples all = before;
   all.insert(all.end(), now.begin(), now.end());
+  const Samples places = places_of(all);
   std::vector<char> is_new(all.size(), 0);
   std::fill(is_new.begin() + static_cast<std::ptrdiff_t>(before.size()), is_new.end(),
             1);
-  const auto difference = [&] {
-    return mean_log(all, is_new, 1) - mean_log(all, is_new, 0);
+  const auto of_new = [&] {
+    double sum = 0;
+    for (size_t i = 0; i < places.size(); ++i) sum += is_new[i] ? places[i] : 0;
+    return sum;
   };
-  constexpr double kRounding = 1e-12;
-  const double seen = difference() - kRounding;
+  const double seen = of_new();
   const double orders = orders_of(before.size(), now.size());
   int64_t as_much = 0, tried = 0;
   if (orders <= kOrders) {
     // From the sorted arrangement through all of them; the one seen is among them.
     do {
-      as_much += difference() >= seen ? 1 : 0;
+      as_much += of_new() >= seen ? 1 : 0;
       ++tried;
     } while (std::next_permutation(is_new.begin(), is_new.end()));
   } else {
@@ -82,7 +89,7 @@ double p_of(const Samples& before, const Samples& now) {
     as_much = tried = 1;  // the one seen
     for (int i = 0; i < kOrders; ++i, ++tried) {
       std::shuffle(is_new.begin(), is_new.end(), random);
-      as_much += difference() >= seen ? 1 : 0;
+      as_much += of_new() >= seen ? 1 : 0;
     }
   }
   return static_cast<double>(as_much) / static_cast<double>(tried);
@@ -135,12 +142,22 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
   return comparisons;
 }
 
-void check_comparable(const std::vector<Row>& old_rows,
-                      const std::vector<std::string>& names, int repetitions) {
+void check_comparable(const std::vector<Row>& old_rows, const std::vector<Row>& planned,
+                      int repetitions) {
+  for (const Row& now : planned) {
+    for (const Row& old : old_rows) {
+      if (old.name != now.name || rows::same_job(old, now)) continue;
+      throw std::invalid_argument("--compare: " + now.name +
+                                  " was measured with another batch, or another kind "
+                                  "of scaling; give the same --batch-size and "
+                                  "--scaling");
+    }
+  }
+  const auto ratios = ratios_by_case(old_rows);
   size_t of_old = 0;
-  for (const auto& [name, ratios] : ratios_by_case(old_rows)) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    of_old = std::max(of_old, ratios.size());
+  for (const Row& now : planned) {
+    const auto found = ratios.find(now.name);
+    if (found != ratios.end()) of_old = std::max(of_old, found->second.size());
   }
   if (of_old == 0) {
     throw std::invalid_argument(

@@ -91,15 +91,50 @@ TEST(Compare, NothingInCommonIsAnError) {
 
 TEST(Compare, WhatCanNeverBeToldIsRefusedBeforehand) {
   const std::vector<Row> old = run(1, 3, 1, 1);
-  check_comparable(old, {"ddp/mlp/cards:2"}, 3);
-  EXPECT_NE(error_of([&] {
-              check_comparable(old, {"ddp/mlp/cards:2"}, 2);
-            }).find("3 repetitions then and 2 now"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] {
-              check_comparable(old, {"dp/mlp/cards:2"}, 3);
-            }).find("none of these cases"),
-            std::string::npos);
+  const auto refusal = [&](const Row& planned, int repetitions) {
+    return error_of([&] { check_comparable(old, {planned}, repetitions); });
+  };
+  const Row ddp = row("ddp", 0, 0);
+  check_comparable(old, {ddp}, 3);
+  EXPECT_NE(refusal(ddp, 2).find("3 repetitions then and 2 now"), std::string::npos);
+  EXPECT_NE(refusal(row("dp", 0, 0), 3).find("none of these cases"), std::string::npos);
+  Row other_batch = ddp;
+  other_batch.local_batch = 32;
+  EXPECT_NE(refusal(other_batch, 3).find("another batch"), std::string::npos);
+}
+
+TEST(Compare, TheSingleCardIsThatOfTheSameBatch) {
+  std::vector<Row> before, now;
+  for (int i = 0; i < 3; ++i) {
+    // The other batch's single card comes first, and becomes ten times as slow.
+    Row other = row("single", i, 1);
+    other.name += "/batch:8";
+    other.local_batch = 8;
+    for (std::vector<Row>* rows : {&before, &now}) {
+      rows->push_back(other);
+      rows->push_back(row("single", i, 1));
+      rows->push_back(row("ddp", i, 2));
+      other.step_ms = {10, 10, 10};
+    }
+  }
+  const std::vector<Comparison> found = compare(before, now, kTolerance);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].old_ratio, 2);
+  EXPECT_EQ(found[0].change, 0);
+}
+
+// One repetition that met a busy machine does not hide that all others are slower.
+TEST(Compare, AnOutlierCountsAsTheSlowestAndNoMore) {
+  std::vector<Row> before, now;
+  for (int i = 0; i < 9; ++i) {
+    before.push_back(row("single", i, 1));
+    before.push_back(row("ddp", i, i == 0 ? 4 : 1 + 0.001 * i));
+    now.push_back(row("single", i, 1));
+    now.push_back(row("ddp", i, 1.1 + 0.001 * i));
+  }
+  const Comparison found = compare(before, now, kTolerance).at(0);
+  EXPECT_LT(found.p, 0.01);
+  EXPECT_TRUE(found.regression);
 }
 
 }  // namespace

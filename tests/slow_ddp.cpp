@@ -1,8 +1,9 @@
-// `ddp` with a slow-down planted in it: before each step it sleeps for a given part of
-// what a step takes. A program for tests of bench --compare alone; in its folder it
+// `ddp` with a slow-down planted in it: before its steps it sleeps, so that they take a
+// given part longer. A program for tests of bench --compare alone; in its folder it
 // stands under the name of the real one.
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -23,8 +24,10 @@ using namespace lockstep;
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-// Sleeps the part of the median of the latest steps, its own sleep left out: so the
-// slow-down is that part on a quick machine and on a slow one.
+// Makes steps longer by a part of what they take without a sleep, on a quick machine as
+// on a slow one. A step behind a sleep is slower by itself (the core was given away),
+// so now and then one goes without: its time is the measure, and what the others lose
+// anyway they need not sleep.
 class Sleeper final : public training::StepObserver {
  public:
   explicit Sleeper(double part) : part_(part) {
@@ -32,26 +35,40 @@ class Sleeper final : public training::StepObserver {
   }
   void between_steps(int64_t next) override {
     const auto now = Clock::now();
-    if (next > 0) keep(Seconds(now - begin_).count());
-    begin_ = now;
-    if (latest_.empty()) return;
-    owed_ += part_ * rows::median(latest_);
-    if (owed_ > 0) std::this_thread::sleep_for(Seconds(owed_));
+    if (next > kUnlikeTheOthers) {
+      keep(slept_ ? behind_sleep_ : without_, Seconds(now - begin_).count());
+    }
+    constexpr int64_t kEvery = 16;
+    slept_ = next >= kEvery && next % kEvery != 0;
+    if (slept_) sleep_until(now + Clock::duration(due_of(rows::median(without_))));
     begin_ = Clock::now();
-    owed_ -= Seconds(begin_ - now).count();  // whoever overslept sleeps less
   }
 
  private:
-  void keep(double seconds) {
+  static constexpr int64_t kUnlikeTheOthers = 3;  // the first steps
+
+  static void keep(std::vector<double>& latest, double seconds) {
     constexpr size_t kLatest = 31;
-    if (latest_.size() == kLatest) latest_.erase(latest_.begin());
-    latest_.push_back(seconds);
+    if (latest.size() == kLatest) latest.erase(latest.begin());
+    latest.push_back(seconds);
+  }
+  std::chrono::nanoseconds due_of(double step) const {
+    double due = part_ * step;
+    if (!behind_sleep_.empty()) due -= rows::median(behind_sleep_) - step;
+    return std::chrono::nanoseconds(static_cast<int64_t>(std::max(0.0, due) * 1e9));
+  }
+  // The thread wakes up later than it asked to; the next sleep is shorter for it.
+  void sleep_until(Clock::time_point when) {
+    std::this_thread::sleep_until(when - late_);
+    late_ = std::clamp(late_ + (Clock::now() - when) / 2, Clock::duration(0),
+                       Clock::duration(std::chrono::milliseconds(1)));
   }
 
   double part_;
-  double owed_ = 0;
+  bool slept_ = false;
+  Clock::duration late_{0};
   Clock::time_point begin_ = Clock::now();
-  std::vector<double> latest_;  // seconds
+  std::vector<double> without_, behind_sleep_;  // seconds a step, its sleep left out
 };
 
 TrainReport train(const TrainOptions& options, const World& world) {
