@@ -83,8 +83,8 @@ TEST(BenchLine, AVocabularyIsOfTokens) {
 }
 
 TEST(BenchLine, WhatFitsWouldLeaveOutIsRefusedBesideIt) {
-  for (const Names& more : {Names{"--memory-timeline"}, Names{"--predict-memory"},
-                            Names{"--peers", "bound"}}) {
+  for (const Names& more : {Names{"--memory-timeline"}, Names{"--step-lanes"},
+                            Names{"--predict-memory"}, Names{"--peers", "bound"}}) {
     Names arguments = {"--fits", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     EXPECT_EQ(refusal(arguments).rfind(more.front() + " beside --fits", 0), 0u)

@@ -21,6 +21,7 @@ struct RunPlan {
   std::string precision = {};    // the sweep's where empty
   bool equal_shares = false;     // DataParallel's, whatever the case says
   bool memory_timeline = false;  // of the last step, into the report
+  std::string trace = {};        // where each process leaves one; empty: none
   double card_memory_gib = 0;    // at most; 0: as much as there is
 };
 
