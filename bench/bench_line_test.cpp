@@ -126,7 +126,7 @@ TEST(BenchLine, WhatFitsWouldLeaveOutIsRefusedBesideIt) {
                 .rfind("more than one --batch-size beside --fits", 0),
             0u);
   for (const Names& more :
-       {Names{"--memory-timeline"}, Names{"--predict-memory"},
+       {Names{"--memory-timeline"}, Names{"--step-lanes"}, Names{"--predict-memory"},
         Names{"--peers", "bound"}, Names{"--quick"}, Names{"--dry-run"}}) {
     Names arguments = {"--fits", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());

@@ -30,6 +30,7 @@ void refuse_beside_fits(const BenchLine& line) {
                                 "leaves fits.json alone; leave one of them out");
   };
   if (line.sweep.memory_timeline) refuse("--memory-timeline");
+  if (line.step_lanes) refuse("--step-lanes");
   if (line.predict_memory) refuse("--predict-memory");
   if (line.predict) refuse("--predict");
   if (!line.sweep.peers.empty()) refuse("--peers");
@@ -163,6 +164,9 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->delimiter(',');
   app.add_flag("--memory-timeline", sweep.memory_timeline,
                "one more run of each case of ours: its cards' memory over a step");
+  app.add_flag("--step-lanes", line.step_lanes,
+               "one more run of each case of ours: a step's stages and collectives of "
+               "every card, in time");
   app.add_flag("--predict-memory", line.predict_memory,
                "each card's peak as told from one card at two small batches, beside "
                "what is measured");

@@ -16,6 +16,7 @@ struct BenchLine {
   std::vector<std::string> benchmark_flags;  // --benchmark_...: Google Benchmark's own
   bool dataset_given = false;
   bool page = true;
+  bool step_lanes = false;
   bool predict_memory = false;
   bool predict = false;     // each case's step
   std::string compare;      // an older run's folder or rows; empty: none

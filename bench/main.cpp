@@ -24,6 +24,7 @@
 #include "bench/memory.h"
 #include "bench/results.h"
 #include "bench/step_forecasts.h"
+#include "bench/step_lanes.h"
 #include "bench/verify.h"
 #include "cases/child_run.h"
 #include "cases/experiments.h"
@@ -136,6 +137,7 @@ int run(int argc, char** argv) {
                              " is as it was");
   }
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
+  if (line.step_lanes) record_step_lanes(plan, children, rows);
   if (line.predict_memory) {
     MemoryModel memory(sweep, children);
     add_predictions(plan.cases, memory, rows);

@@ -60,6 +60,7 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   add("--device", sweep.device);
   arguments.emplace_back("--quiet");
   if (plan.memory_timeline) arguments.emplace_back("--memory-timeline");
+  if (!plan.trace.empty()) add("--trace", plan.trace);
   if (plan.card_memory_gib > 0) add("--card-memory", shortest(plan.card_memory_gib));
   const bool alone = one.loop() == "single" || one.mode == "bound";
   if (plan.reference) {

@@ -145,6 +145,8 @@ TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
     EXPECT_FALSE(has(command(mode, 1), "--memory-timeline"));
     EXPECT_TRUE(
         has(command(mode, 1, Sweep(), {.memory_timeline = true}), "--memory-timeline"));
+    EXPECT_FALSE(has(command(mode, 1), "--trace"));
+    EXPECT_EQ(value(command(mode, 1, Sweep(), {.trace = "t"}), "--trace"), "t");
   }
   for (const char* mode : {"single-python", "ddp-python", "ddp-c10d", "bound"}) {
     EXPECT_FALSE((Case{mode, "mlp"}.ours())) << mode;
