@@ -73,11 +73,11 @@ void validate_dp(const Sweep& sweep) {
 }
 
 void validate_ddp(const Sweep& sweep) {
-  // nan and inf are no caps either.
   for (const double cap : sweep.bucket_caps_mb) {
-    if (cap >= 0 && cap <= 1e6) continue;
+    if (std::isfinite(cap) && cap >= 0) continue;
     char text[80];
-    std::snprintf(text, sizeof(text), "--bucket-cap-mb %g: must be 0 to 1e+06", cap);
+    std::snprintf(text, sizeof(text),
+                  "--bucket-cap-mb %g: must be a number of 0 or more", cap);
     throw std::invalid_argument(text);
   }
 }
