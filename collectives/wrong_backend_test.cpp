@@ -117,32 +117,29 @@ class WrongBackend final : public c10d::Backend {
 
 constexpr Rounds kQuick = {.warmup = 1, .iterations = 2, .checks = 2};
 
-int64_t wrong(const Collective& collective, int ranks, const Fault& fault) {
-  int64_t found = -1;
-  on_ranks(ranks, [&](GroupPtr& group) {
-    comm::ProcessGroup around(
-        c10::make_intrusive<WrongBackend>(group->backend(), fault));
-    const Figure figure = measure(around, collective, 4000, kQuick);
-    if (group->rank() == 0) found = figure.wrong.value_or(-1);
-  });
-  return found;
+// The same on every rank.
+int64_t wrong(const GroupPtr& group, const Collective& collective, const Fault& fault) {
+  comm::ProcessGroup around(c10::make_intrusive<WrongBackend>(group->backend(), fault));
+  return measure(around, collective, 4000, kQuick).wrong.value_or(-1);
 }
 
 TEST(WrongBackend, EachCollectivesWrongElementsAreCounted) {
   for (const int ranks : {2, 3}) {
-    for (const std::string& name : collective_names()) {
-      const Collective collective = make_collective(name, "backend", ranks);
-      for (const int64_t elements : {1, 7}) {
-        for (int rank = 0; rank < ranks; ++rank) {
-          // What a reduce leaves on others than the root is of no meaning.
-          const bool counts = name != "reduce" || rank == 0;
-          EXPECT_EQ(wrong(collective, ranks, {name, rank, elements}),
-                    counts ? kQuick.checks * elements : 0)
-              << name << " on rank " << rank << " of " << ranks;
+    on_ranks(ranks, [&](GroupPtr& group) {
+      for (const std::string& name : collective_names()) {
+        const Collective collective = make_collective(name, "backend", ranks);
+        EXPECT_EQ(wrong(group, collective, {"none"}), 0) << name;
+        for (const int64_t elements : {1, 7}) {
+          for (int rank = 0; rank < ranks; ++rank) {
+            // What a reduce leaves on others than the root is of no meaning.
+            const bool counts = name != "reduce" || rank == 0;
+            EXPECT_EQ(wrong(group, collective, {name, rank, elements}),
+                      counts ? kQuick.checks * elements : 0)
+                << name << " on rank " << rank << " of " << ranks;
+          }
         }
       }
-      EXPECT_EQ(wrong(collective, ranks, {"none"}), 0) << name;
-    }
+    });
   }
 }
 
@@ -162,12 +159,14 @@ TEST(WrongBackend, SoAreThoseOfAlgorithmsMadeOfMessages) {
       {"tree", {"recv", 0, 5, 0, 1}, 2},  // summed on rank 0, which tells rank 1
       {"tree", {"recv", 1, 5, 0, 1}, 1},
   };
-  for (const Case& one : cases) {
-    EXPECT_EQ(wrong(all_reduce(2, one.algorithm), 2, one.fault),
-              kQuick.checks * one.fault.elements * one.ranks_that_are_wrong)
-        << one.algorithm << ", message " << one.fault.message << " on rank "
-        << one.fault.rank;
-  }
+  on_ranks(2, [&](GroupPtr& group) {
+    for (const Case& one : cases) {
+      EXPECT_EQ(wrong(group, all_reduce(2, one.algorithm), one.fault),
+                kQuick.checks * one.fault.elements * one.ranks_that_are_wrong)
+          << one.algorithm << ", message " << one.fault.message << " on rank "
+          << one.fault.rank;
+    }
+  });
 }
 
 // Size S is that of the whole buffer; of all_gather and reduce_scatter, whose buffers

@@ -86,7 +86,7 @@ TEST_P(EachProgram, AResumedRunIsTheOneThatNeverStopped) {
   for (const std::string& work :
        {std::string(" --model convnet --batch-size 32 --momentum 0.9 --num-workers 1"),
         // Ten or five batches an epoch, so that 10 is where one ends and 13 is inside.
-        std::string(" --model mlp --batch-size 6000 --weight-decay 0.01")}) {
+        std::string(" --model linear --batch-size 820 --weight-decay 0.01")}) {
     const std::string all = GetParam() + work;
     const std::string once = "whole" + std::to_string(work.size());
     std::map<int64_t, double> whole;

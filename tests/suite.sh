@@ -22,9 +22,10 @@ build() {
 }
 configure=()
 
-# Tests say how many cores they keep busy, counted in halves (cmake/Room.cmake).
+# Tests say how many cores they keep busy, counted in halves (cmake/Room.cmake). A half more than
+# there are: beside cores that are all busy there is room for a test that waits.
 run_tests() {
-  ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$((2 * $(nproc)))" "${@:2}"
+  ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$((2 * $(nproc) + 1))" "${@:2}"
 }
 
 sanitized() {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <thread>
 
 #include "ddp/train.h"
@@ -36,6 +37,7 @@ constexpr milliseconds kData{12}, kForward{6}, kBackward{15}, kOptimizer{4};
 // Milliseconds slept in each phase of a step.
 struct Slept {
   double data = 0, forward = 0, backward = 0, optimizer = 0;
+  int64_t rows = 0;  // that came through the layers, once for each
 };
 std::vector<Slept>& steps_slept() {
   static std::vector<Slept> steps(1);
@@ -53,6 +55,7 @@ void sleep_into(double& phase, milliseconds time) {
 struct Sleep : torch::autograd::Function<Sleep> {
   static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& x) {
     sleep_into(slept().forward, kForward);
+    slept().rows += x.size(0);
     return x.view_as(x);
   }
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext*,
@@ -155,6 +158,19 @@ class Truthful : public testing::Test {
         << phase << ", " << known_ms << " ms";
   }
 
+  // The share of the collectives' time that was not waited for: the middle one of the
+  // steps'.
+  static double overlap(const TrainReport& report) {
+    const auto& exposed_ms = report.phases_ms.at("exposed_comm");
+    const auto& comm_ms = report.phases_ms.at("comm");
+    std::vector<double> shares;
+    for (size_t i = 1; i < comm_ms.size(); ++i) {
+      shares.push_back(std::max(0.0, 1 - exposed_ms[i] / comm_ms.at(i)));
+    }
+    std::sort(shares.begin(), shares.end());
+    return shares.at(shares.size() / 2);
+  }
+
   static void expect_sleeps(const TrainReport& report) {
     const std::vector<Slept>& known = steps_slept();
     ASSERT_EQ(known.size(), static_cast<size_t>(kSteps));
@@ -191,6 +207,7 @@ TEST_F(Truthful, SynchronousReducers) {
     expect_sleeps(report);
     expect_phase(report, "exposed_comm", kLayers * 10);
     expect_phase(report, "comm", kLayers * 10);
+    EXPECT_LE(overlap(report), 0.01) << reducer;
   }
 }
 
@@ -201,6 +218,7 @@ TEST_F(Truthful, BucketsHideBehindBackward) {
   expect_sleeps(report);
   expect_phase(report, "comm", kLayers * 10);
   expect_phase(report, "exposed_comm", 10);
+  EXPECT_NEAR(overlap(report), 1 - 1.0 / kLayers, kBar);
 }
 
 TEST_F(Truthful, ALinkWithoutDelayIsNotExposed) {
@@ -215,6 +233,22 @@ TEST_F(Truthful, SamplesAreRealOnes) {
   TrainOptions one = options();
   one.batch_size = 7;
   EXPECT_EQ(single_gpu::train(one, {}).samples, std::vector<int64_t>(kSteps, 7));
+}
+
+// The last batch of the epoch is smaller: in every step as many samples are counted as
+// went through the network, and in the epoch as many as there are.
+TEST_F(Truthful, SamplesAreThoseThatWentThroughTheNetwork) {
+  TrainOptions all = options();
+  all.dataset = "features100";
+  all.batch_size = 2500;
+  all.steps = std::numeric_limits<int64_t>::max();
+  const TrainReport report = single_gpu::train(all, {});
+  EXPECT_EQ(report.samples, (std::vector<int64_t>{2500, 2500, 2500, 8192 - 3 * 2500}));
+  const std::vector<Slept>& steps = steps_slept();
+  ASSERT_GE(steps.size(), report.samples.size());
+  for (size_t i = 0; i < report.samples.size(); ++i) {
+    EXPECT_EQ(steps[i].rows, kLayers * report.samples[i]) << "step " << i;
+  }
 }
 
 }  // namespace
