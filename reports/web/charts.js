@@ -62,6 +62,21 @@ function narrowLegends(spec, room) {
   visit(spec.spec);
 }
 
+function fewerTicks(node) {
+  for (const layer of [node, ...(node.layer || [])]) {
+    const x = layer.encoding && layer.encoding.x;
+    if (x && x.axis && x.axis.tickCount) x.axis.tickCount = 4;
+  }
+}
+
+// Words stand in bars that have room for them.
+function labelledWhereWide(records, width) {
+  const ends = new Map();
+  for (const record of records) ends.set(record.panel, Math.max(ends.get(record.panel) || 0, record.to_ms));
+  return records.map((record) =>
+    record.ms / ends.get(record.panel) * width > record.label.length * 6 + 4 ? record : { ...record, label: "" });
+}
+
 // Columns and widths for so many pixels. Names of cases stand left of their bars.
 function fitted(spec, records, room) {
   const narrow = room < 640;
@@ -74,7 +89,8 @@ function fitted(spec, records, room) {
     beside = Math.min(longest * 6.6 + 34, narrow ? 135 : 290);
     if (narrow) {
       names.axis.labelLimit = 108;
-      names.axis.labelExpr = "split(datum.label, ' · ')";
+      names.axis.labelExpr = names.field === "lane" ? "replace(datum.label, 'communication', 'comm.')"
+        : "split(datum.label, ' · ')";
     }
   }
   const columns = narrow || spec.columns === 1 || panels < 2 ? 1 : 2;
@@ -86,12 +102,16 @@ function fitted(spec, records, room) {
     const most = Math.max(room - beside, 30 * last);
     spec.spec.width = Math.round(Math.min(36 * Math.max(last, 7), most));
   } else if (spec.data.name === "timeline") {
-    spec.spec.width = Math.max(width, 560);
+    spec.spec.width = Math.max(width, 700);
   } else {
     spec.spec.width = Math.max(width, 150);
   }
   if (narrow) {
     narrowLegends(spec, room - beside);
+    fewerTicks(spec.spec);
+    if (spec.facet.field === "panel") {
+      spec.facet.header = { labelExpr: "split(datum.label, ' · ')", labelLimit: room - 20 };
+    }
     spec.config.header.labelLimit = room - 20;
     spec.config.facet.spacing = 30;
   }
@@ -118,6 +138,7 @@ function draw(chart) {
   }
   if (chart.name === "memory") records = packed(records);
   const spec = fitted(JSON.parse(chart.text), records, scroll.clientWidth);
+  if (chart.name === "lanes") records = labelledWhereWide(records, spec.spec.width);
   spec.datasets = { [chart.name]: records };
   const live = document.createElement("div");
   live.className = "live";
