@@ -6,8 +6,11 @@
 #include <iostream>
 #include <stdexcept>
 
-#include "reports/cases.h"
-#include "reports/charts.h"
+#include "charts/cases.h"
+#include "charts/charts.h"
+#include "reports/compare.h"
+#include "reports/drawing.h"
+#include "reports/html.h"
 #include "reports/page.h"
 #include "reports/publish.h"
 
@@ -20,16 +23,11 @@ namespace fs = std::filesystem;
 // both.
 fs::path source_folder() { return LOCKSTEP_REPORTS_SOURCE; }
 
+fs::path specifications() { return source_folder().parent_path() / "charts/specs"; }
+
 fs::path python() {
   const char* named = std::getenv("LOCKSTEP_PYTHON");
-  const fs::path path =
-      named != nullptr ? fs::path(named) : fs::path(LOCKSTEP_REPORTS_PYTHON);
-  if (!fs::exists(path)) {
-    throw std::runtime_error(path.string() +
-                             ": the Python that draws the charts is not there; run "
-                             "`make setup`, or name one in LOCKSTEP_PYTHON");
-  }
-  return path;
+  return named != nullptr ? named : LOCKSTEP_REPORTS_PYTHON;
 }
 
 std::vector<Row> rows_of(const fs::path& file) {
@@ -49,45 +47,29 @@ std::vector<Row> rows_of(const fs::path& file) {
   return rows;
 }
 
-void draw(const std::vector<Chart>& charts, const fs::path& scratch) {
-  for (const Chart& chart : charts) {
-    if (!chart.empty) write_file(scratch / (chart.name + ".vl.json"), chart.spec);
-  }
-  const fs::path interpreter = python();
-  const Finished finished =
-      run_program({interpreter.string(), (source_folder() / "render.py").string(),
-                   scratch.string(), (source_folder() / "page.js").string()},
-                  scratch);
-  if (finished.status == 0) return;
-  std::string why =
-      finished.errors.substr(0, finished.errors.find_last_not_of('\n') + 1);
-  why = why.substr(why.rfind('\n') + 1);  // the last line is the one that says it
-  throw std::runtime_error(interpreter.string() +
-                           " could not draw the charts (exit status " +
-                           std::to_string(finished.status) + ": " + why +
-                           "); `make setup` installs what it needs");
+// Beside the rows, or where it was named; nowhere is well, too.
+std::vector<charts::CollectiveFigure> collectives_of(const fs::path& in,
+                                                     const fs::path& named) {
+  if (!named.empty()) return charts::read_collectives(named.string());
+  const fs::path beside = in / "collectives.jsonl";
+  if (!fs::exists(beside)) return {};
+  return charts::read_collectives(beside.string());
 }
 
-void report(const fs::path& in, const fs::path& out) {
+void report(const fs::path& in, const fs::path& out, const fs::path& collectives) {
   const std::vector<Row> rows = rows_of(in / "runs.jsonl");
-  const std::vector<Case> cases = gather_cases(rows);
-  PageParts parts;
-  parts.charts = make_charts(cases, source_folder() / "charts");
-
+  const std::vector<Case> cases = charts::gather_cases(rows);
+  const std::vector<Chart> charts = make_charts(
+      run_chart_data(cases, collectives_of(in, collectives)), cases, specifications());
   const ScratchFolder scratch(out);
-  draw(parts.charts, scratch.path());
-  for (const Chart& chart : parts.charts) {
-    parts.pictures.push_back(
-        chart.empty ? "" : read_file(scratch.path() / (chart.name + ".svg")));
-  }
-  parts.css = read_file(source_folder() / "page.css");
-  parts.script = read_file(scratch.path() / "script.js");
-  parts.script_sha256 = read_file(scratch.path() / "script.sha256");
-  write_file(scratch.path() / "index.html", make_page(rows, cases, parts));
+  const Drawn drawn = draw(charts, source_folder(), python(), scratch.path());
+  write_file(scratch.path() / "index.html",
+             document("Lockstep: one model, one loop, several ways",
+                      make_page(rows, cases, charts, drawn.pictures), drawn.assets));
 
   // Everything is made: from here on only renames.
   fs::create_directories(out / "charts");
-  for (const Chart& chart : parts.charts) {
+  for (const Chart& chart : charts) {
     for (const char* kind : {".svg", ".png"}) {
       const fs::path to = out / "charts" / (chart.name + kind);
       if (chart.empty) {
@@ -100,17 +82,49 @@ void report(const fs::path& in, const fs::path& out) {
   move_into_place(scratch.path() / "index.html", out / "index.html");
 }
 
+fs::path rows_file(const fs::path& named) {
+  return fs::is_directory(named) ? named / "runs.jsonl" : named;
+}
+
+void report_two(const fs::path& then, const fs::path& now, const fs::path& out) {
+  const Run before = {then.string(), rows_of(rows_file(then))};
+  const Run after = {now.string(), rows_of(rows_file(now))};
+  const std::vector<Compared> compared = compare(before.rows, after.rows);
+  std::vector<Row> all = before.rows;
+  all.insert(all.end(), after.rows.begin(), after.rows.end());
+  const std::vector<Chart> charts =
+      make_charts({{"compare_change", change_data(compared)},
+                   {"compare_rates", rates_data(compared)}},
+                  charts::gather_cases(all), specifications());
+  const ScratchFolder scratch(out);
+  const Drawn drawn = draw(charts, source_folder(), python(), scratch.path());
+  write_file(scratch.path() / "compare.html",
+             document("Lockstep: two runs compared",
+                      make_comparison(before, after, compared, charts, drawn.pictures),
+                      drawn.assets));
+  move_into_place(scratch.path() / "compare.html", out / "compare.html");
+}
+
 }  // namespace
 }  // namespace lockstep::reports
 
 int main(int argc, char** argv) {
   CLI::App app(
       "Makes index.html and charts/ (SVG and PNG) from the rows that `bench` left in "
-      "runs.jsonl.");
+      "runs.jsonl; of two runs, compare.html.");
   app.name("report");
-  std::string in = "reports/out", out;
+  std::string in = "reports/out", out, collectives;
   app.add_option("--in", in, "the folder with runs.jsonl")->capture_default_str();
-  app.add_option("--out", out, "the folder to write to (the one of --in)");
+  app.add_option("--out", out,
+                 "the folder to write to (the one of --in; of two runs the later "
+                 "one's, where it is a folder, else reports/out)");
+  std::vector<std::string> runs;
+  app.add_option("RUNS", runs,
+                 "two runs to compare, the earlier one first: folders with runs.jsonl, "
+                 "or files of rows");
+  app.add_option("--collectives", collectives,
+                 "a file of `bench collectives --out` (collectives.jsonl beside the "
+                 "rows, if there is one)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -119,13 +133,26 @@ int main(int argc, char** argv) {
     std::cerr << "report: " << error.what() << "; see report --help\n";
     return 2;
   }
-  if (out.empty()) out = in;
+  if (!runs.empty() && runs.size() != 2) {
+    std::cerr << "report: " << runs.size()
+              << (runs.size() == 1 ? " run is" : " runs are")
+              << " named; name two to compare, or one with --in\n";
+    return 2;
+  }
+  std::string page = "index.html";
   try {
-    lockstep::reports::report(in, out);
+    if (runs.empty()) {
+      if (out.empty()) out = in;
+      lockstep::reports::report(in, out, collectives);
+    } else {
+      if (out.empty()) out = std::filesystem::is_directory(runs[1]) ? runs[1] : in;
+      lockstep::reports::report_two(runs[0], runs[1], out);
+      page = "compare.html";
+    }
   } catch (const std::exception& error) {
     std::cerr << "report: " << error.what() << "\n";
     return 1;
   }
-  std::cout << out << "/index.html\n";
+  std::cout << out << "/" << page << "\n";
   return 0;
 }

@@ -1,36 +1,45 @@
-// The page: one HTML text that needs nothing else, neither files nor a network.
-// Whatever comes from rows is escaped, and a content policy allows the page's own
-// script and no other.
+// The pages: of one run, and of two beside each other. What they say in words, their
+// charts, their tables.
 //
-// Not here: drawing the charts (render.py) and writing files (publish.h).
+// Not here: the frame around it (html.h), drawing the charts (drawing.h) and writing
+// files (publish.h).
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "reports/cases.h"
-#include "reports/charts.h"
+#include "charts/cases.h"
+#include "charts/charts.h"
+#include "reports/compare.h"
 
 namespace lockstep::reports {
 
-struct PageParts {
-  std::vector<Chart> charts;
-  std::vector<std::string> pictures;  // the charts' SVG texts, in the same order
-  std::string css;
-  std::string script;         // draws the charts; must hold no "</script"
-  std::string script_sha256;  // of exactly that text, base64
-};
+using charts::Case;
+using charts::Chart;
+using charts::Row;
 
+// What stands in a page's <main>. `pictures`: the charts' SVG texts, in their order.
 std::string make_page(const std::vector<Row>& rows, const std::vector<Case>& cases,
-                      const PageParts& parts);
+                      const std::vector<Chart>& charts,
+                      const std::vector<std::string>& pictures);
 
-// The page's tables, for it and for tests.
+// The same of two runs.
+struct Run {
+  std::string name;  // where its rows come from, as the reader named it
+  std::vector<Row> rows;
+};
+std::string make_comparison(const Run& then, const Run& now,
+                            const std::vector<Compared>& cases,
+                            const std::vector<Chart>& charts,
+                            const std::vector<std::string>& pictures);
+
+// Parts of both, and for tests.
 std::string cases_table(const std::vector<Case>& cases);
+std::string facts(const std::vector<Row>& rows);
+std::string flags_explained(const std::vector<Row>& rows,
+                            const std::vector<Case>& cases);
 
-// Text as HTML shows it literally, in elements and in quoted attributes.
-std::string escape_html(const std::string& text);
-
-// JSON that can stand inside a script element: it holds no '<', '>' or '&'.
-std::string escape_json(const std::string& json);
+// What the numbers say, in sentences. What was not measured is not mentioned.
+std::string summary(const std::vector<Row>& rows, const std::vector<Case>& cases);
 
 }  // namespace lockstep::reports

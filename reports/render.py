@@ -1,10 +1,11 @@
 """Draws finished chart specifications, and bundles the page's script.
 
-Usage: render.py FOLDER PAGE_SCRIPT
+Usage: render.py FOLDER SCRIPT...
 
-For every FOLDER/NAME.vl.json writes NAME.svg and NAME.png beside it. Writes
-script.js (Vega, Vega-Lite, Vega-Embed and PAGE_SCRIPT, nothing fetched) and
-script.sha256, by which the page allows this one script and no other.
+For every FOLDER/NAME.vl.json writes NAME.svg and NAME.png beside it, for every
+NAME.page.json NAME.page.svg, the page's picture. Writes script.js (Vega, Vega-Lite,
+Vega-Embed and the scripts, in one function; nothing fetched) and script.sha256, by which
+the page allows this one script and no other.
 It computes no figure: the data is in the specifications.
 """
 
@@ -24,17 +25,21 @@ VEGA_LITE = "6.4"
 def main() -> None:
     # Nobody waits for the pictures once `report` has gone (prctl's PR_SET_PDEATHSIG).
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    folder, page_script = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    folder = pathlib.Path(sys.argv[1])
     for path in sorted(folder.glob("*.vl.json")):
         spec = path.read_text(encoding="utf-8")
         stem = path.name.removesuffix(".vl.json")
         svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
         (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
-        png = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2)
+        png = vl_convert.svg_to_png(svg, scale=2)
         (folder / f"{stem}.png").write_bytes(png)
+    for path in sorted(folder.glob("*.page.json")):
+        svg = vl_convert.vegalite_to_svg(path.read_text(encoding="utf-8"), vl_version=VEGA_LITE)
+        path.with_suffix(".svg").write_text(svg, encoding="utf-8")
 
+    own = "".join(pathlib.Path(name).read_text(encoding="utf-8") for name in sys.argv[2:])
     script = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
-    script += "\n" + page_script.read_text(encoding="utf-8")
+    script += '\n(function () {\n"use strict";\n' + own + "})();\n"
     # Inside a script element these would end it early; in strings and patterns of the
     # libraries the escaped spelling means the same. An HTML parser turns \r\n into \n before
     # the hash is taken.

@@ -3,7 +3,7 @@
 // card); whatever can be derived from them is derived here, once, and never stored
 // beside them.
 //
-// Not here: how a run is made (bench/) and how a chart looks (reports/charts/).
+// Not here: how a run is made (bench/) and how a chart looks (charts/specs/).
 #pragma once
 
 #include <cstdint>

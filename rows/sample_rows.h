@@ -140,4 +140,42 @@ inline void add_sample_lanes(Row& row, double step_ms) {
   row.predicted_step_ms = {step_ms, 0.9 * step_ms, 1.1 * step_ms};
 }
 
+// 1,998 rows as a large sweep leaves them: 6 models, 3 modes, 4 numbers of cards, 4
+// bucket caps over 2 backends, 9 repetitions.
+inline std::vector<Row> large_sweep(int steps = 200) {
+  std::vector<Row> rows;
+  const auto add = [&rows, steps](Row row, int repetition) {
+    row.repetition = repetition;
+    row.step_ms.assign(steps, row.step_ms.back() * (1 + 0.01 * repetition));
+    for (auto& [phase, values] : row.phases_ms) values.assign(steps, values.back());
+    row.losses.clear();
+    for (int i = 0; i < steps; ++i) {
+      row.losses.push_back(0.3 + 2 * std::exp(-0.02 * i) + 0.01 * std::sin(7.0 * i));
+    }
+    rows.push_back(std::move(row));
+  };
+  for (int model = 0; model < 6; ++model) {
+    const std::string name = "model-" + std::to_string(model);
+    const double ms = 2.0 * (1 + model);
+    for (int repetition = 0; repetition < 9; ++repetition) {
+      add(sample_row("single", name, 1, ms), repetition);
+      for (int cards : {1, 2, 4, 8}) {
+        add(sample_row("dp", name, cards, ms * (0.4 + 0.6 * cards)), repetition);
+        for (int cap : {0, 1, 5, 25}) {
+          for (const char* backend : {"gloo", "shm"}) {
+            const double slow = *backend == 'g' ? 1.5 : 1.1;
+            Row row = sample_row("ddp", name, cards,
+                                 ms * slow * (1 + 0.02 * std::abs(cap - 5)));
+            row.options = {{"backend", backend},
+                           {"bucket-cap-mb", std::to_string(cap)}};
+            row.phases_ms["comm"].assign(11, 0.4 * ms);
+            add(std::move(row), repetition);
+          }
+        }
+      }
+    }
+  }
+  return rows;
+}
+
 }  // namespace lockstep::rows
