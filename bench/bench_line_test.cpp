@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <stdexcept>
 
@@ -11,14 +12,52 @@ namespace {
 using Names = std::vector<std::string>;
 
 TEST(BenchLine, ListsSweepAndUnderscoresAreHyphens) {
-  const BenchLine line = parse_bench_line({"--gpus", "1,2,4", "--model", "mlp,convnet",
-                                           "--batch_size=8", "--benchmark_min_time=1"});
+  const BenchLine line = parse_bench_line(
+      {"--gpus", "1,2,4", "--model", "mlp,convnet", "--batch_size=8,16", "--reducer",
+       "naive,flat", "--backend", "gloo,shm", "--bucket-cap-mb", "0,1.5", "--scaling",
+       "weak,strong", "--benchmark_min_time=1"});
   EXPECT_EQ(line.sweep.gpus, (std::vector<int>{1, 2, 4}));
   EXPECT_EQ(line.sweep.models, (Names{"mlp", "convnet"}));
-  EXPECT_EQ(line.sweep.batch_size, 8);
+  EXPECT_EQ(line.sweep.batch_sizes, (std::vector<int64_t>{8, 16}));
+  EXPECT_EQ(line.sweep.reducers, (Names{"naive", "flat"}));
+  EXPECT_EQ(line.sweep.backends, (Names{"gloo", "shm"}));
+  EXPECT_EQ(line.sweep.bucket_caps_mb, (std::vector<double>{0, 1.5}));
+  EXPECT_EQ(line.sweep.scalings, (Names{"weak", "strong"}));
   EXPECT_EQ(line.benchmark_flags, Names{"--benchmark_min_time=1"});
   EXPECT_THROW(parse_bench_line({"--benchmark_out=x"}), std::invalid_argument);
   EXPECT_THROW(parse_bench_line({"--benchmark_list_tests"}), std::invalid_argument);
+}
+
+TEST(BenchLine, AQuickLookSetsWhatIsNotGiven) {
+  const Sweep quick = parse_bench_line({"--quick"}).sweep;
+  EXPECT_EQ(quick.models, Names{"mlp"});
+  EXPECT_EQ(quick.repetitions, 1);
+  EXPECT_LE(quick.warmup + quick.steps, 20);
+  const BenchLine given =
+      parse_bench_line({"--quick", "--steps", "70", "--repetitions", "3", "--model",
+                        "linear,convnet", "--warmup", "9"});
+  EXPECT_TRUE(given.quick);
+  EXPECT_EQ(given.sweep.models, (Names{"linear", "convnet"}));
+  EXPECT_EQ(given.sweep.repetitions, 3);
+  EXPECT_EQ(given.sweep.steps, 70);
+  EXPECT_EQ(given.sweep.warmup, 9);
+  EXPECT_EQ(quick_note(given.sweep),
+            "a quick look: 3 repetitions of 70 steps; for figures to keep leave "
+            "--quick out\n");
+}
+
+TEST(BenchLine, ExperimentsTakeEveryOption) {
+  const BenchLine scaling = parse_bench_line({"scaling", "--gpus", "1,2"});
+  EXPECT_EQ(scaling.experiment, "scaling");
+  EXPECT_EQ(scaling.sweep.scalings, (Names{"weak", "strong"}));
+  EXPECT_EQ(scaling.sweep.modes, Names{"ddp"});
+  EXPECT_EQ(scaling.sweep.gpus, (std::vector<int>{1, 2}));
+  const BenchLine caps = parse_bench_line({"bucket-sweep", "--bucket-cap-mb", "0,8"});
+  EXPECT_EQ(caps.experiment, "bucket-sweep");
+  EXPECT_EQ(caps.sweep.bucket_caps_mb, (std::vector<double>{0, 8}));
+  EXPECT_EQ(caps.sweep.gpus.size(), 1U);
+  EXPECT_EQ(parse_bench_line({}).experiment, "");
+  EXPECT_THROW(parse_bench_line({"bucket-swep"}), CLI::ParseError);
 }
 
 TEST(BenchLine, SyntheticImagesStandInLoudlyForMissingOnes) {
@@ -83,8 +122,12 @@ TEST(BenchLine, AVocabularyIsOfTokens) {
 }
 
 TEST(BenchLine, WhatFitsWouldLeaveOutIsRefusedBesideIt) {
-  for (const Names& more : {Names{"--memory-timeline"}, Names{"--predict-memory"},
-                            Names{"--peers", "bound"}}) {
+  EXPECT_EQ(refusal({"--fits", "1", "--batch-size", "1,2"})
+                .rfind("more than one --batch-size beside --fits", 0),
+            0u);
+  for (const Names& more :
+       {Names{"--memory-timeline"}, Names{"--step-lanes"}, Names{"--predict-memory"},
+        Names{"--peers", "bound"}, Names{"--quick"}, Names{"--dry-run"}}) {
     Names arguments = {"--fits", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     EXPECT_EQ(refusal(arguments).rfind(more.front() + " beside --fits", 0), 0u)

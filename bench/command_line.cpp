@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "cases/experiments.h"
+#include "cases/machine.h"
 #include "data/data_folder.h"
 #include "program/command_line.h"
 
@@ -28,9 +30,25 @@ void refuse_beside_fits(const BenchLine& line) {
                                 "leaves fits.json alone; leave one of them out");
   };
   if (line.sweep.memory_timeline) refuse("--memory-timeline");
+  if (line.step_lanes) refuse("--step-lanes");
   if (line.predict_memory) refuse("--predict-memory");
+  if (line.predict) refuse("--predict");
   if (!line.sweep.peers.empty()) refuse("--peers");
   if (!line.compare.empty()) refuse("--compare");
+  if (line.quick) refuse("--quick");
+  if (line.sweep.batch_sizes.size() > 1) refuse("more than one --batch-size");
+  if (line.sweep.scalings.size() > 1) refuse("more than one --scaling");
+  if (line.dry_run) refuse("--dry-run");
+  if (!line.experiment.empty()) refuse("bench " + line.experiment);
+}
+
+// What --quick sets, but for what was given.
+void make_quick(const CLI::App& app, Sweep& sweep) {
+  const auto given = [&](const char* option) { return app.count(option) > 0; };
+  if (!given("--steps")) sweep.steps = 10;
+  if (!given("--warmup")) sweep.warmup = 2;
+  if (!given("--repetitions")) sweep.repetitions = 1;
+  if (!given("--model")) sweep.models = {"mlp"};
 }
 
 }  // namespace
@@ -39,7 +57,12 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   BenchLine line;
   Sweep& sweep = line.sweep;
   std::vector<std::string> ours;
-  for (const std::string& argument : arguments) {
+  auto first = arguments.begin();
+  if (first != arguments.end() && cases::is_experiment(*first)) {
+    line.experiment = *first++;
+    sweep = cases::sweep_of(line.experiment, cases::cores());
+  }
+  for (const std::string& argument : std::vector<std::string>(first, arguments.end())) {
     // Before `_` and `-` are made one: Google Benchmark's names keep theirs.
     const bool theirs = argument.rfind("--benchmark_", 0) == 0;
     if (theirs && argument.rfind("--benchmark_out", 0) == 0) {
@@ -53,7 +76,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
     if (theirs && argument.rfind("--benchmark_list_tests", 0) == 0) {
       throw std::invalid_argument(argument +
                                   ": the cases are --mode, --gpus and --model; "
-                                  "bench prints each one's name as it goes");
+                                  "--dry-run prints their names");
     }
     (theirs ? line.benchmark_flags : ours).push_back(argument);
   }
@@ -63,6 +86,9 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       "Measures one card, DataParallel and DDP side by side: verify, then time.",
       "bench");
   app.footer(
+      "bench scaling: DDP over cards, weak and strong, against one card and one rank.\n"
+      "bench bucket-sweep: DDP's step for bucket caps from 0 to 50 MiB.\n"
+      "Both take every option above.\n"
       "bench collectives --help: collectives alone, as nccl-tests does.\n"
       "bench predict --help: many cards, foretold from runs of one.\n"
       "bench doctor: this machine, and what cannot run on it.");
@@ -82,10 +108,13 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--vocab-size", sweep.vocab_size,
                  "tokens that there are, for a transformer")
       ->capture_default_str();
-  app.add_option("--scaling", sweep.scaling,
-                 "weak (local batch fixed) or strong (global)")
+  app.add_option("--scaling", sweep.scalings,
+                 "weak (local batch fixed) or strong (global); a list sweeps")
+      ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--batch-size", sweep.batch_size, "samples a card and step")
+  app.add_option("--batch-size", sweep.batch_sizes,
+                 "samples a card and step; a list sweeps")
+      ->delimiter(',')
       ->capture_default_str();
   app.add_option("--steps", sweep.steps, "timed steps")->capture_default_str();
   app.add_option("--warmup", sweep.warmup, "steps before them")->capture_default_str();
@@ -112,11 +141,17 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--primary-share", sweep.primary_share,
                  "DataParallel's: the primary card's part of the batch")
       ->delimiter(',');
-  app.add_option("--reducer", sweep.reducer, "DDP's: naive, flat, bucketed or c10d")
+  app.add_option("--reducer", sweep.reducers,
+                 "DDP's: naive, flat, bucketed or c10d; a list sweeps")
+      ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--backend", sweep.backend, "DDP's: auto, gloo, nccl or shm")
+  app.add_option("--backend", sweep.backends,
+                 "DDP's: auto, gloo, nccl or shm; a list sweeps")
+      ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--bucket-cap-mb", sweep.bucket_cap_mb, "DDP's, MiB")
+  app.add_option("--bucket-cap-mb", sweep.bucket_caps_mb,
+                 "DDP's, MiB; a list sweeps: not those reducers that have no buckets")
+      ->delimiter(',')
       ->capture_default_str();
   app.add_flag("--shard-optimizer", sweep.shard_optimizer,
                "also DDP with the optimizer's work shared out over the ranks");
@@ -129,9 +164,20 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       ->delimiter(',');
   app.add_flag("--memory-timeline", sweep.memory_timeline,
                "one more run of each case of ours: its cards' memory over a step");
+  app.add_flag("--step-lanes", line.step_lanes,
+               "one more run of each case of ours: a step's stages and collectives of "
+               "every card, in time");
   app.add_flag("--predict-memory", line.predict_memory,
                "each card's peak as told from one card at two small batches, beside "
                "what is measured");
+  app.add_option(
+         "--link", sweep.links,
+         "DDP's cards as hosts of their own, emulated, with cables of this rate "
+         "between them: 100mbit, 1gbit, or none; a list sweeps; needs root")
+      ->delimiter(',');
+  app.add_flag("--predict", line.predict,
+               "the step of each case as told from one card and the links, beside what "
+               "is measured");
   app.add_option("--fits", line.fits_gib,
                  "instead of timing: the largest local batch of each case in cards of "
                  "so many GiB, predicted and confirmed by runs");
@@ -141,6 +187,10 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--tolerance", line.tolerance, "what --compare lets pass: 0.05 is 5 %")
       ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
+  app.add_flag("--quick", line.quick,
+               "a short trial: mlp, 10 steps, once; what is given stays as given");
+  app.add_flag("--dry-run", line.dry_run,
+               "prints the cases and their commands, and runs none of them");
   app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
   app.add_flag("!--no-page", line.page,
                "draw no page and no charts: `report` can, later and elsewhere");
@@ -154,6 +204,9 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
     line.help = app.help();
     return line;
   }
+  if (line.quick) make_quick(app, sweep);
+  std::replace(sweep.links.begin(), sweep.links.end(), std::string("none"),
+               std::string());
   for (const double share : sweep.primary_share) {
     require_between(1e-9, 1, "--primary-share", share);
   }
@@ -173,6 +226,14 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   line.dataset_given = app.count("--dataset") > 0 || app.count("--data-dir") > 0;
   cases::validate(sweep);
   return line;
+}
+
+std::string quick_note(const Sweep& sweep) {
+  const auto of = [](int64_t count, const std::string& what) {
+    return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+  };
+  return "a quick look: " + of(sweep.repetitions, "repetition") + " of " +
+         of(sweep.steps, "step") + "; for figures to keep leave --quick out\n";
 }
 
 std::vector<std::string> fall_back_to_synthetic(BenchLine& line) {

@@ -1,7 +1,8 @@
 // `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
 // is the main job: a sensible sweep on real images. `bench collectives` times the
-// process groups' collectives alone; `bench predict` foretells many cards from one,
-// `bench doctor` tells what the machine is worth.
+// process groups' collectives alone; `bench scaling` and `bench bucket-sweep` are the
+// paper's experiments, made of the same sweep; `bench predict` foretells many cards
+// from one, `bench doctor` tells what the machine is worth.
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,42 +13,35 @@
 #include <cstring>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "bench/command_line.h"
-#include "bench/compare.h"
 #include "bench/doctor.h"
+#include "bench/dry_run.h"
 #include "bench/measure.h"
 #include "bench/memory.h"
-#include "bench/ratios.h"
 #include "bench/results.h"
-#include "bench/table.h"
+#include "bench/step_forecasts.h"
+#include "bench/step_lanes.h"
 #include "bench/verify.h"
 #include "cases/child_run.h"
+#include "cases/experiments.h"
 #include "cases/machine.h"
 #include "files/memory_file.h"
 #include "forecast/forecast.h"
 #include "launch/process.h"
+#include "summary/compare.h"
+#include "summary/ratios.h"
+#include "summary/table.h"
 
 namespace lockstep::bench {
 namespace {
 
-void warn(const std::string& text) { std::cerr << "bench: WARNING: " << text << "\n"; }
+using namespace summary;
 
-// Each program looks at each of its models once, with the most cards: what it would
-// refuse is known before anything is written or measured.
-void dry_run_all(const std::vector<Case>& cases, const Children& children) {
-  std::map<std::pair<std::string, std::string>, Case> largest;
-  for (const Case& one : cases) {
-    // A bound is the single card's program; the Python peer's options do not depend on
-    // its ranks, and it takes seconds to start.
-    if (one.mode == "bound" || one.mode == "ddp-python") continue;
-    Case& found = largest.try_emplace({one.mode, one.model}, one).first->second;
-    if (one.cards > found.cards) found = one;
-  }
-  for (const auto& [mode_and_model, one] : largest) children.dry_run(one);
-}
+void warn(const std::string& text) { std::cerr << "bench: WARNING: " << text << "\n"; }
 
 std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
                                               const Children& children) {
@@ -88,6 +82,13 @@ int verdict(const std::vector<rows::Row>& old_rows, const std::vector<rows::Row>
   return std::any_of(comparisons.begin(), comparisons.end(), slower) ? kRegression : 0;
 }
 
+std::string experiment_table(const std::string& experiment,
+                             const std::vector<rows::Row>& rows) {
+  if (experiment == cases::kScaling) return scaling_table(rows);
+  if (experiment == cases::kBucketSweep) return bucket_table(rows);
+  return "";
+}
+
 int run(int argc, char** argv) {
   BenchLine line = parse_bench_line({argv + std::min(1, argc), argv + argc});
   if (!line.help.empty()) {
@@ -106,18 +107,29 @@ int run(int argc, char** argv) {
   const GoogleBenchmark benchmark(line.benchmark_flags, json.path());
   plan.cases = left_by_filter(benchmark, plan.cases, sweep.repetitions);
   if (!line.compare.empty()) {
-    std::vector<std::string> names;
-    for (const Case& one : plan.cases) names.push_back(one.name());
-    check_comparable(old_rows, names, sweep.repetitions);
+    std::vector<rows::Row> planned;
+    for (const Case& one : plan.cases) planned.push_back(planned_row(one, sweep));
+    check_comparable(old_rows, planned, sweep.repetitions);
   }
-  dry_run_all(plan.cases, children);
+  check_with_programs(plan.cases, children);
+  if (line.dry_run) {
+    check_folder(sweep.out);
+    std::cout << what_would_run(plan.cases, sweep, children) << std::flush;
+    return 0;
+  }
   make_folder(sweep.out);
   for (const std::string& warning : cases::warnings(plan.cases)) warn(warning);
 
   if (line.fits_gib > 0) return run_fits(plan.cases, line, children);
 
   plan.refused = verify_all(plan.cases, children);
+  std::optional<StepForecasts> forecasts;
+  if (line.predict) {
+    forecasts.emplace(sweep, children);
+    plan.before_round = [&] { forecasts->prepare(plan.cases); };
+  }
   std::vector<rows::Row> rows = measure(benchmark, plan, sweep, children);
+  if (forecasts) forecasts->add_to(rows, plan.cases);
   const auto ok = [](const rows::Row& row) { return row.status == "ok"; };
   if (std::none_of(rows.begin(), rows.end(), ok)) {
     std::cout << table(rows);
@@ -125,6 +137,7 @@ int run(int argc, char** argv) {
                              " is as it was");
   }
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
+  if (line.step_lanes) record_step_lanes(plan, children, rows);
   if (line.predict_memory) {
     MemoryModel memory(sweep, children);
     add_predictions(plan.cases, memory, rows);
@@ -132,7 +145,8 @@ int run(int argc, char** argv) {
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
-            << std::flush;
+            << step_forecast_table(rows) << experiment_table(line.experiment, rows)
+            << (line.quick ? quick_note(sweep) : "") << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {
     throw std::runtime_error("cannot write to standard output; the results are in " +

@@ -100,6 +100,7 @@ class Measurements {
       : sweep_(sweep),
         children_(children),
         refused_(plan.refused),
+        before_round_(plan.before_round),
         stamp_{cases::this_machine(), cases::current_commit(), cases::utc_now()} {
     for (const Case& one : plan.cases) {
       if (refused_.count(one.name()) == 0) cases_.push_back(one);
@@ -142,6 +143,12 @@ class Measurements {
   void run_round() {
     std::vector<Case> order = cases_;
     if (rounds_ % 2 == 1) std::reverse(order.begin(), order.end());
+    try {
+      if (before_round_) before_round_();
+    } catch (const Stopped& stopped) {
+      stopped_ = stopped;
+      return;
+    }
     for (const Case& one : order) {
       Row row;
       try {
@@ -176,6 +183,7 @@ class Measurements {
   const Sweep& sweep_;
   const Children& children_;
   const std::map<std::string, std::string>& refused_;
+  const std::function<void()>& before_round_;
   Stamp stamp_;
   std::vector<Case> cases_;  // those that are timed
   int rounds_ = 0;

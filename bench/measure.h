@@ -4,6 +4,7 @@
 // second, so that a machine which slows down slows all of them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ struct Plan {
   std::vector<Case> cases;
   // Cases that must not be timed, by name, and why.
   std::map<std::string, std::string> refused;
+  // Run before each repetition of them all, where there is anything; may throw Stopped
+  // and nothing else.
+  std::function<void()> before_round{};
 };
 
 // Google Benchmark with its own flags, ready to write its JSON to a file. Once a

@@ -19,12 +19,13 @@ using rows::Row;
 predict::DdpGradients gradients_of(const Case& one, const Sweep& sweep) {
   using predict::DdpGradients;
   if (one.mode == "ddp-sharded") return DdpGradients::sharded;
-  const std::string reducer = one.mode == "ddp-c10d" ? "c10d" : sweep.reducer;
-  if (reducer == "naive") return DdpGradients::in_place;
-  if (reducer == "flat") return DdpGradients::flat;
+  const DdpWay& way = one.ddp;
+  if (way.reducer == "naive") return DdpGradients::in_place;
+  if (way.reducer == "flat") return DdpGradients::flat;
   const bool shm =
-      sweep.backend == "shm" || (sweep.backend == "auto" && sweep.device == "cpu");
-  return reducer == "bucketed" && shm ? DdpGradients::in_place : DdpGradients::buckets;
+      way.backend == "shm" || (way.backend == "auto" && sweep.device == "cpu");
+  return way.reducer == "bucketed" && shm ? DdpGradients::in_place
+                                          : DdpGradients::buckets;
 }
 
 std::vector<predict::CardPeak> cards_of(const Case& one, const Sweep& sweep,

@@ -1,6 +1,10 @@
 #include "bench/results.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -8,6 +12,7 @@
 
 #include "cases/machine.h"
 #include "files/output_file.h"
+#include "summary/efficiency.h"
 
 namespace lockstep::bench {
 namespace {
@@ -31,7 +36,7 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
   row.model = one.model;
   row.dataset = sweep.dataset_of(one.model);
   row.device = sweep.device;
-  row.scaling = sweep.scaling;
+  row.scaling = one.scaling;
   row.cards = one.cards;
   row.threads_per_card = one.threads_per_card;
   row.local_batch = one.local_batch;
@@ -52,27 +57,34 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["primary-share"] = text_of(one.dp.primary_share);
   }
   if (one.loop() == "ddp") {
-    const bool peer = one.mode == "ddp-c10d" || one.in_python();
-    row.options["reducer"] = peer ? "c10d" : sweep.reducer;
-    row.options["backend"] = peer ? "gloo" : sweep.backend;
-    row.options["bucket-cap-mb"] = text_of(sweep.bucket_cap_mb);
+    row.options["reducer"] = one.ddp.reducer;
+    row.options["backend"] = one.ddp.backend;
+    // Where caps are swept, a case without buckets is none of theirs.
+    if (one.ddp.has_buckets() || sweep.bucket_caps_mb.size() == 1) {
+      row.options["bucket-cap-mb"] = text_of(one.ddp.bucket_cap_mb);
+    }
+    if (!one.ddp.link.empty()) row.options["link"] = one.ddp.link;
     if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
   }
   return row;
 }
 
-std::optional<double> median_throughput(const std::vector<Row>& rows,
-                                        const std::string& name) {
-  std::vector<double> values;
-  for (const Row& row : rows) {
-    if (row.name != name || row.status != "ok") continue;
-    if (const auto value = rows::samples_per_second(row)) values.push_back(*value);
+[[noreturn]] void throw_cannot_make(const std::string& folder, const std::string& why) {
+  throw std::runtime_error("--out " + folder + " cannot be made: " + why +
+                           "; give another folder");
+}
+
+void check_files_of(const std::string& folder) {
+  for (const char* name : {"runs.jsonl", "results.json"}) {
+    files::check_writable(folder + "/" + name, "--out");
   }
-  if (values.empty()) return std::nullopt;
-  return rows::median(values);
 }
 
 }  // namespace
+
+Row planned_row(const Case& one, const Sweep& sweep) {
+  return asked_for(one, sweep, {}, 0);
+}
 
 Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition,
                const TrainReport& report) {
@@ -114,18 +126,6 @@ Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
   return row;
 }
 
-std::optional<double> scaling_efficiency(const std::vector<Row>& rows,
-                                         const std::string& name) {
-  const auto row = std::find_if(rows.begin(), rows.end(),
-                                [&](const Row& one) { return one.name == name; });
-  if (row == rows.end()) return std::nullopt;
-  const auto mine = median_throughput(rows, name);
-  const auto single =
-      median_throughput(rows, Case{"single", row->model, 1, 1, 1}.name());
-  if (!mine || !single || *single <= 0) return std::nullopt;
-  return *mine / (row->cards * *single);
-}
-
 void write_rows(const std::vector<Row>& rows, const std::string& path) {
   std::string lines;
   for (const Row& row : rows) lines += rows::to_json_line(row) + "\n";
@@ -139,11 +139,12 @@ void finish_json(const std::vector<Row>& rows, const std::string& benchmarks,
     if (entry.value("error_occurred", false)) continue;
     // "ddp/mlp/cards:2/iterations:1/repeats:3/manual_time": ours is the part before.
     const std::string full = entry.at("run_name");
-    const auto efficiency =
-        scaling_efficiency(rows, full.substr(0, full.find("/iterations:")));
-    if (efficiency.has_value() && entry.at("run_type") == "iteration") {
-      entry["scaling_efficiency"] = *efficiency;
-    }
+    const std::string name = full.substr(0, full.find("/iterations:"));
+    const auto add = [&](const char* counter, const std::optional<double>& value) {
+      if (value && entry.at("run_type") == "iteration") entry[counter] = *value;
+    };
+    add("scaling_efficiency", summary::scaling_efficiency(rows, name));
+    add("efficiency_over_one_rank", summary::efficiency_over_one_rank(rows, name));
   }
   files::write_whole(json.dump(2) + "\n", to);
 }
@@ -151,12 +152,21 @@ void finish_json(const std::vector<Row>& rows, const std::string& benchmarks,
 void make_folder(const std::string& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  if (failed) {
-    throw std::runtime_error("--out " + folder + " cannot be made: " +
-                             failed.message() + "; give another folder");
+  if (failed) throw_cannot_make(folder, failed.message());
+  check_files_of(folder);
+}
+
+void check_folder(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  if (fs::is_directory(folder, failed)) return check_files_of(folder);
+  fs::path nearest = fs::absolute(folder);
+  while (!fs::exists(nearest, failed) && nearest.has_relative_path()) {
+    nearest = nearest.parent_path();
   }
-  for (const char* name : {"runs.jsonl", "results.json"}) {
-    files::check_writable(folder + "/" + name, "--out");
+  if (!fs::is_directory(nearest)) throw_cannot_make(folder, "Not a directory");
+  if (access(nearest.c_str(), W_OK | X_OK) != 0) {
+    throw_cannot_make(folder, std::strerror(errno));
   }
 }
 

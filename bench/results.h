@@ -1,7 +1,6 @@
 // From a run's report to its row, and from rows to the files of a bench run.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,8 @@ struct Stamp {
   std::string date;
 };
 
+// What of the case's rows is known before it runs.
+rows::Row planned_row(const Case& one, const Sweep& sweep);
 rows::Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
                      int repetition, const TrainReport& report);
 // Of another run of the same case, whose times are not the row's.
@@ -25,14 +26,11 @@ void add_timelines(rows::Row& row, const TrainReport& report);
 rows::Row error_row(const Case& one, const Sweep& sweep, const Stamp& stamp,
                     int repetition, const std::string& message);
 
-// Throughput over N times the single card's of the same model, medians of the
-// repetitions; nothing where either was not measured.
-std::optional<double> scaling_efficiency(const std::vector<rows::Row>& rows,
-                                         const std::string& name);
-
 // The folder of --out, made where it is missing. Throws std::runtime_error where the
 // files of a bench run cannot be written there.
 void make_folder(const std::string& folder);
+// The same without making it.
+void check_folder(const std::string& folder);
 
 // `runs.jsonl`, whole or not at all.
 void write_rows(const std::vector<rows::Row>& rows, const std::string& path);

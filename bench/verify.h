@@ -8,7 +8,8 @@
 // otherwise, and a deep network of batch norms and ReLUs multiplies that by ten and
 // more with every step: resnet18 starts at 1e-6 and is at 1e-2 after ten, as Python
 // itself is in the two layouts of its images. A tree adds gradients in another order
-// than one card does, which comes to the same. So such a case that begins equal and
+// than one card does, and so does gloo's ring of three and more, which comes to the
+// same. So such a case that begins equal and
 // stays near is asked once more, in fp64, where both take LibTorch's kernels.
 //
 // Note [Batch norm sees its part]

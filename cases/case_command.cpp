@@ -60,6 +60,7 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   add("--device", sweep.device);
   arguments.emplace_back("--quiet");
   if (plan.memory_timeline) arguments.emplace_back("--memory-timeline");
+  if (!plan.trace.empty()) add("--trace", plan.trace);
   if (plan.card_memory_gib > 0) add("--card-memory", shortest(plan.card_memory_gib));
   const bool alone = one.loop() == "single" || one.mode == "bound";
   if (plan.reference) {
@@ -69,7 +70,8 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     return arguments;
   }
   if (alone) return arguments;
-  add("--gpus", std::to_string(one.cards));
+  // On hosts of their own the ranks are told who they are.
+  if (one.ddp.link.empty()) add("--gpus", std::to_string(one.cards));
   if (one.loop() == "dp") {
     if (one.mode == "dp-libtorch") add("--dp-steps", "libtorch");
     add("--dp-reduce", one.dp.reduce);
@@ -81,10 +83,9 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     }
     return arguments;
   }
-  const bool c10d = one.mode == "ddp-c10d";
-  add("--reducer", c10d ? "c10d" : sweep.reducer);
-  add("--backend", c10d ? "gloo" : sweep.backend);
-  add("--bucket-cap-mb", shortest(sweep.bucket_cap_mb));
+  add("--reducer", one.ddp.reducer);
+  add("--backend", one.ddp.backend);
+  add("--bucket-cap-mb", shortest(one.ddp.bucket_cap_mb));
   if (one.mode == "ddp-sharded") arguments.emplace_back("--shard-optimizer");
   return arguments;
 }
@@ -136,7 +137,7 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
        std::to_string(one.threads_per_card)});
   add(shared_arguments(one, sweep, plan));
-  if (ranks) add({"--bucket-cap-mb", shortest(sweep.bucket_cap_mb)});
+  if (ranks) add({"--bucket-cap-mb", shortest(one.ddp.bucket_cap_mb)});
   if (one.loop() == "dp") add({"--data-parallel", std::to_string(one.cards)});
   command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
   // PyTorch's compiler, which the peer does not use, makes its folder as it is loaded:

@@ -21,6 +21,8 @@ struct RunPlan {
   std::string precision = {};    // the sweep's where empty
   bool equal_shares = false;     // DataParallel's, whatever the case says
   bool memory_timeline = false;  // of the last step, into the report
+  bool swift_links = false;      // as quick as the machine, whatever the case says
+  std::string trace = {};        // where each process leaves one; empty: none
   double card_memory_gib = 0;    // at most; 0: as much as there is
 };
 

@@ -8,15 +8,8 @@
 namespace lockstep::cases {
 namespace {
 
-Sweep quick_sweep() {
-  Sweep sweep;
-  sweep.backend = "shm";
-  sweep.reducer = "flat";
-  return sweep;
-}
-
 launch::Command command(const std::string& mode, int cards,
-                        const Sweep& sweep = quick_sweep(), RunPlan plan = {}) {
+                        const Sweep& sweep = Sweep(), RunPlan plan = {}) {
   return command_of({mode, "mlp", cards, /*threads_per_card=*/3, 64}, sweep, plan, {});
 }
 
@@ -47,11 +40,15 @@ TEST(CaseCommand, EveryWayIsTheLoopsProgram) {
   EXPECT_EQ(command("bound", 4).argv, command("single", 1).argv);
 }
 
-TEST(CaseCommand, TheC10dPeerKeepsItsReducerAndBackend) {
-  EXPECT_EQ(value(command("ddp", 2), "--reducer"), "flat");
-  EXPECT_EQ(value(command("ddp", 2), "--backend"), "shm");
-  EXPECT_EQ(value(command("ddp-c10d", 2), "--reducer"), "c10d");
-  EXPECT_EQ(value(command("ddp-c10d", 2), "--backend"), "gloo");
+// The case's own, whatever else its sweep has.
+TEST(CaseCommand, WaysOfDdpAreTheProgramsOptions) {
+  Case one = {"ddp", "mlp", 2, 1, 8, {}, {"flat", "shm", 2.5}};
+  const launch::Command way = command_of(one, Sweep(), {}, {});
+  EXPECT_EQ(value(way, "--reducer"), "flat");
+  EXPECT_EQ(value(way, "--backend"), "shm");
+  EXPECT_EQ(value(way, "--bucket-cap-mb"), "2.5");
+  one.mode = "ddp-python";
+  EXPECT_EQ(value(command_of(one, Sweep(), {}, {}), "--bucket-cap-mb"), "2.5");
 }
 
 TEST(CaseCommand, PythonIsToldTheSame) {
@@ -69,7 +66,7 @@ TEST(CaseCommand, PythonIsToldTheSame) {
 }
 
 TEST(CaseCommand, LayoutIsForAllAndShardingForItsOwnRow) {
-  Sweep sweep = quick_sweep();
+  Sweep sweep = Sweep();
   sweep.channels_last = sweep.shard_optimizer = true;
   for (const char* mode : {"single", "single-python", "dp", "ddp", "ddp-sharded",
                            "ddp-c10d", "ddp-python", "bound"}) {
@@ -82,7 +79,7 @@ TEST(CaseCommand, LayoutIsForAllAndShardingForItsOwnRow) {
 
 // The programs refuse what would do nothing; in a sweep it is for others of its cases.
 TEST(CaseCommand, ACaseIsToldWhatConcernsIt) {
-  const Sweep sweep = quick_sweep();
+  const Sweep sweep = Sweep();
   for (const char* mode : {"ddp", "ddp-python"}) {
     const Case gpt = {mode, "transformer", 2, 1, 8};
     EXPECT_EQ(value(command_of(gpt, sweep, {}, {}), "--vocab-size"),
@@ -98,7 +95,7 @@ TEST(CaseCommand, ACaseIsToldWhatConcernsIt) {
 TEST(CaseCommand, WaysOfDataParallelAreTheProgramsOptions) {
   const Case one = {"dp-tree", "mlp", 4,
                     1,         8,     {.reduce = "tree", .primary_share = 0.5}};
-  const Sweep sweep = quick_sweep();
+  const Sweep sweep = Sweep();
   const launch::Command way = command_of(one, sweep, {.steps = 5}, {});
   EXPECT_EQ(program_of(way), "data_parallel");
   EXPECT_EQ(value(way, "--dp-reduce"), "tree");
@@ -116,18 +113,18 @@ TEST(CaseCommand, WaysOfDataParallelAreTheProgramsOptions) {
 TEST(CaseCommand, TheReferenceIsOneCardThatTakesTheSameSamples) {
   const RunPlan reference = {.steps = 10, .reference = true};
   for (const char* mode : {"ddp", "ddp-c10d", "ddp-python"}) {
-    const launch::Command one = command(mode, 2, quick_sweep(), reference);
+    const launch::Command one = command(mode, 2, Sweep(), reference);
     EXPECT_EQ(program_of(one), "single_gpu") << mode;
     EXPECT_EQ(value(one, "--accumulate"), "2") << mode;
     EXPECT_EQ(value(one, "--sampler"), "ranks-in-turn") << mode;
   }
-  EXPECT_EQ(value(command("dp", 2, quick_sweep(), reference), "--sampler"), "");
-  EXPECT_EQ(value(command("bound", 2, quick_sweep(), reference), "--accumulate"), "1");
+  EXPECT_EQ(value(command("dp", 2, Sweep(), reference), "--sampler"), "");
+  EXPECT_EQ(value(command("bound", 2, Sweep(), reference), "--accumulate"), "1");
 }
 
 TEST(CaseCommand, APlanMayAskForAnotherPrecision) {
   for (const char* mode : {"single", "ddp-python"}) {
-    const Sweep sweep = quick_sweep();
+    const Sweep sweep = Sweep();
     EXPECT_EQ(value(command(mode, 1, sweep), "--precision"), sweep.precision) << mode;
     EXPECT_EQ(value(command(mode, 1, sweep, {.precision = "fp64"}), "--precision"),
               "fp64")
@@ -135,12 +132,21 @@ TEST(CaseCommand, APlanMayAskForAnotherPrecision) {
   }
 }
 
+TEST(CaseCommand, OnHostsOfTheirOwnRanksAreNotCounted) {
+  Case one{"ddp", "mlp", 4, 1, 64};
+  EXPECT_EQ(value(command_of(one, Sweep{}, {}, {}), "--gpus"), "4");
+  one.ddp.link = "300mbit";
+  EXPECT_FALSE(has(command_of(one, Sweep{}, {}, {}), "--gpus"));
+}
+
 TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
   for (const char* mode : {"single", "dp", "ddp", "ddp-sharded"}) {
     EXPECT_TRUE((Case{mode, "mlp"}.ours())) << mode;
     EXPECT_FALSE(has(command(mode, 1), "--memory-timeline"));
-    EXPECT_TRUE(has(command(mode, 1, quick_sweep(), {.memory_timeline = true}),
-                    "--memory-timeline"));
+    EXPECT_TRUE(
+        has(command(mode, 1, Sweep(), {.memory_timeline = true}), "--memory-timeline"));
+    EXPECT_FALSE(has(command(mode, 1), "--trace"));
+    EXPECT_EQ(value(command(mode, 1, Sweep(), {.trace = "t"}), "--trace"), "t");
   }
   for (const char* mode : {"single-python", "ddp-python", "ddp-c10d", "bound"}) {
     EXPECT_FALSE((Case{mode, "mlp"}.ours())) << mode;

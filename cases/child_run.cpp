@@ -61,19 +61,29 @@ launch::ExitStatus Children::wait(launch::Process& process) const {
   throw std::runtime_error("no end after 30 minutes; stopped");
 }
 
-void Children::finish(const Case& one, launch::Process& process,
+void Children::finish(const std::string& what, launch::Process& process,
                       const std::string& speaker) const {
   const launch::ExitStatus status = wait(process);
   if (status.code == 0) return;
   std::string why = said(process.err(), speaker);
-  if (why.empty()) why = one.name() + " " + launch::describe(status);
+  if (why.empty()) why = what + " " + launch::describe(status);
   if (status.code == 2) throw std::invalid_argument(why);
   throw std::runtime_error(why);
 }
 
 TrainReport Children::run(const Case& one, const RunPlan& plan) const {
+  if (!one.ddp.link.empty() && !plan.reference) {
+    return training::report_from_json(run_on_hosts(
+        one.name(), speaker_of(one, plan), command_of(one, sweep_, plan, {}),
+        "--report-file", one.cards, plan.swift_links ? "" : one.ddp.link));
+  }
   const int processes = one.mode == "bound" && !plan.reference ? one.cards : 1;
-  const std::string speaker = speaker_of(one, plan);
+  const std::vector<TrainReport> reports = run_at_once(one, plan, processes);
+  return processes > 1 ? side_by_side(reports, cores()) : reports.front();
+}
+
+std::vector<TrainReport> Children::run_at_once(const Case& one, const RunPlan& plan,
+                                               int processes) const {
   launch::StartLine line;
   std::vector<files::MemoryFile> written;
   std::vector<launch::Process> running;
@@ -89,16 +99,16 @@ TrainReport Children::run(const Case& one, const RunPlan& plan) const {
   if (processes > 1) line.let_go(processes, ends);
   std::vector<TrainReport> reports;
   for (int i = 0; i < processes; ++i) {
-    finish(one, running[static_cast<size_t>(i)], speaker);
+    finish(one.name(), running[static_cast<size_t>(i)], speaker_of(one, plan));
     reports.push_back(
         training::report_from_json(written[static_cast<size_t>(i)].text()));
   }
-  return processes > 1 ? side_by_side(reports, cores()) : reports.front();
+  return reports;
 }
 
 void Children::dry_run(const Case& one) const {
   launch::Process process(command_of(one, sweep_, {}, {"--dry-run"}));
-  finish(one, process, speaker_of(one, {}));
+  finish(one.name(), process, speaker_of(one, {}));
 }
 
 int Children::report(const std::string& folder) const {

@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "cases/case_command.h"
 #include "cases/sweep.h"
+#include "emulation/hosts.h"
 #include "launch/process.h"
 #include "launch/stop_signals.h"
 #include "training/report.h"
@@ -30,6 +32,17 @@ class Stopped : public std::runtime_error {
 // Make it before any other thread and use it on the main thread: while it lives the
 // signals that end a job wait for it, and children die with the thread that started
 // them.
+// Ranks that all_reduce on and on over a link, from when this is made until it goes.
+class LinkAtWork {
+ public:
+  // Throws std::runtime_error where they do not come to it.
+  LinkAtWork(int ranks, const std::string& link, int64_t bytes);
+
+ private:
+  emulation::Hosts hosts_;
+  std::vector<launch::Process> ranks_;
+};
+
 class Children {
  public:
   explicit Children(const Sweep& sweep) : sweep_(sweep) {}
@@ -37,6 +50,17 @@ class Children {
   // Runs the case's program, of a bound all of its processes, and reads back its
   // report. Throws std::runtime_error with the program's own error line; Stopped.
   TrainReport run(const Case& one, const RunPlan& plan) const;
+
+  // The case's program so many times, all beginning their first step at the same
+  // moment: how it does beside busy neighbours. Throws as run() does.
+  std::vector<TrainReport> run_at_once(const Case& one, const RunPlan& plan,
+                                       int processes) const;
+
+  // The all_reduces of that many ranks, timed by `collectives --out`: its lines. Over a
+  // `link` as a case's, or with none on this machine. Throws as run() does.
+  std::string time_all_reduce(int ranks, const std::string& backend,
+                              const std::string& link, int64_t least_bytes,
+                              int64_t most_bytes) const;
 
   // What run() would start; of a bound each of its processes.
   std::vector<std::string> command_line(const Case& one, const RunPlan& plan) const {
@@ -52,8 +76,13 @@ class Children {
   int report(const std::string& folder) const;
 
  private:
-  // Its status is 0, else an exception as above.
-  void finish(const Case& one, launch::Process& process,
+  // One rank of the command on each host; the text of the file that rank 0 is told to
+  // write behind `option`.
+  std::string run_on_hosts(const std::string& what, const std::string& speaker,
+                           launch::Command command, const std::string& option,
+                           int ranks, const std::string& link) const;
+  // Its status is 0, else an exception as above. `what`: for one that says nothing.
+  void finish(const std::string& what, launch::Process& process,
               const std::string& speaker) const;
   launch::ExitStatus wait(launch::Process& process) const;
 

@@ -1,68 +1,46 @@
 #include "cases/sweep.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <sstream>
 #include <stdexcept>
 
-#include "registry/registry.h"
 #include "training/options.h"
 
 namespace lockstep::cases {
 namespace {
 
-const std::vector<std::string>& all_modes() {
-  static const std::vector<std::string> modes = {"single", "dp", "ddp"};
-  return modes;
-}
-
-void require_at_least(int64_t least, const char* option, int64_t value) {
-  if (value < least) {
-    throw std::invalid_argument(std::string(option) + " " + std::to_string(value) +
-                                ": must be " + std::to_string(least) + " or more");
+// As they were given, without those named before.
+template <typename Value>
+std::vector<Value> each_once(const std::vector<Value>& values) {
+  std::vector<Value> once;
+  for (const Value& value : values) {
+    if (std::find(once.begin(), once.end(), value) == once.end()) once.push_back(value);
   }
+  return once;
 }
 
-void require_at_most(int64_t most, const char* option, int64_t value) {
-  if (value > most) {
-    throw std::invalid_argument(std::string(option) + " " + std::to_string(value) +
-                                ": must be at most " + std::to_string(most));
-  }
+std::string text_of(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
 }
 
-bool asked_for(const Sweep& sweep, const std::string& mode) {
-  return std::any_of(sweep.modes.begin(), sweep.modes.end(),
-                     [&](const auto& one) { return one == mode || one == "all"; });
-}
-
-bool has_peer(const Sweep& sweep, const std::string& peer) {
-  return std::find(sweep.peers.begin(), sweep.peers.end(), peer) != sweep.peers.end();
-}
-
-void validate_peers(const Sweep& sweep) {
-  const std::vector<std::string> known = {"c10d", "python", "bound", "libtorch"};
-  for (const std::string& peer : sweep.peers) {
-    if (std::find(known.begin(), known.end(), peer) == known.end()) {
-      throw_unknown_name("peer", peer, known);
+// The way of a mode of DDP: peers have a reducer and a backend of their own.
+std::vector<DdpWay> ways_of(const std::string& mode, const Sweep& sweep) {
+  std::vector<DdpWay> ways;
+  if (mode == "ddp-c10d" || mode == "ddp-python") {
+    for (const double cap : each_once(sweep.bucket_caps_mb)) {
+      ways.push_back({"c10d", "gloo", cap});
     }
-    const bool of_cuda = peer == "libtorch" || peer == "python";
-    if (sweep.device != "cpu" && !of_cuda) {
-      throw std::invalid_argument("--peers " + peer +
-                                  " runs on the CPU, not on --device " + sweep.device +
-                                  "; try --device cpu");
-    }
-    if (sweep.device == "cpu" && peer == "libtorch") {
-      throw std::invalid_argument(
-          "--peers libtorch: torch::nn::parallel::data_parallel knows CUDA cards "
-          "alone; try --device cuda");
-    }
+    return ways;
   }
-  if (sweep.device != "cpu" && !sweep.peers.empty() && asked_for(sweep, "ddp")) {
-    throw std::invalid_argument(
-        "--peers on --device " + sweep.device +
-        " stand beside DataParallel alone; try --mode dp, or --device cpu");
+  for (const DdpWay& way : ddp_ways(sweep)) {
+    // Parameters are stepped as their buckets come together: no other reducer does.
+    if (mode == "ddp-sharded" && way.reducer != "bucketed") continue;
+    ways.push_back(way);
   }
+  return ways;
 }
 
 // DDP on so many cards, every way that was asked for.
@@ -75,7 +53,113 @@ std::vector<std::string> ddp_modes(const Sweep& sweep, int cards) {
   return modes;
 }
 
-// Each once, as numbers of cards and models are.
+// Note [Names of cases]
+std::string knobs_of(const Case& one, const Sweep& sweep, int64_t batch) {
+  std::string knobs;
+  const auto add = [&](const auto& swept, const std::string& word) {
+    if (each_once(swept).size() > 1) knobs += "/" + word;
+  };
+  add(sweep.batch_sizes, "batch:" + std::to_string(batch));
+  if (one.loop() == "ddp") {
+    const bool peer = one.mode == "ddp-c10d" || one.in_python();
+    if (!peer) add(sweep.reducers, "reducer:" + one.ddp.reducer);
+    if (one.ddp.has_buckets()) {
+      add(sweep.bucket_caps_mb, "cap:" + text_of(one.ddp.bucket_cap_mb));
+    }
+    if (!peer) add(sweep.backends, "backend:" + one.ddp.backend);
+    if (!one.ddp.link.empty()) knobs += "/link:" + one.ddp.link;
+  }
+  add(sweep.scalings, "scaling:" + one.scaling);
+  return knobs;
+}
+
+// The cases of one model, batch and kind of scaling.
+class Group {
+ public:
+  Group(const Sweep& sweep, const Case& like, int64_t batch, std::vector<Case>& cases)
+      : sweep_(sweep),
+        like_(like),
+        batch_(batch),
+        most_(*std::max_element(sweep.gpus.begin(), sweep.gpus.end())),
+        counts_(sweep.gpus.begin(), sweep.gpus.end()),
+        cases_(cases) {}
+
+  void add_all() {
+    add("single", 1);
+    const bool cuda = sweep_.device != "cpu";
+    if (has_peer(sweep_, "python") && !cuda) add("single-python", 1);
+    if (asked_for(sweep_, "dp")) add_data_parallel(cuda);
+    for (const int cards : counts_) {
+      if (!asked_for(sweep_, "ddp")) break;
+      for (const std::string& mode : ddp_modes(sweep_, cards)) {
+        for (const DdpWay& way : ways_of(mode, sweep_)) {
+          if (cards == 1 && way.link != sweep_.links.front()) continue;
+          add(mode, cards, {}, way);
+        }
+      }
+    }
+    for (const int cards : counts_) {
+      const bool parallel = asked_for(sweep_, "dp") || asked_for(sweep_, "ddp");
+      if (cards > 1 && parallel && !cuda && !sweep_.peers.empty()) add("bound", cards);
+    }
+  }
+
+ private:
+  void add_data_parallel(bool cuda) {
+    for (const DpWay& way : dp_ways(sweep_)) {
+      for (const int cards : counts_) add(way.mode(), cards, way);
+    }
+    // torch::nn::parallel::data_parallel and nn.DataParallel, which are CUDA's.
+    for (const std::string peer : {"libtorch", "python"}) {
+      if (!cuda || !has_peer(sweep_, peer)) continue;
+      for (const int cards : counts_) {
+        if (cards > 1) add("dp-" + peer, cards);
+      }
+    }
+  }
+
+  void add(const std::string& mode, int cards, const DpWay& dp = {},
+           const DdpWay& ddp = {}) {
+    Case one = like_;
+    one.mode = mode;
+    one.cards = cards;
+    one.dp = dp;
+    one.ddp = ddp;
+    if (cards == 1) one.ddp.link.clear();  // nobody is at its other end
+    one.local_batch = batch_;
+    if (one.scaling == "strong") {
+      const int64_t global = batch_ * most_;
+      if (global % cards != 0) {
+        throw std::invalid_argument(
+            "--scaling strong: the global batch of " + std::to_string(global) +
+            " does not divide by " + std::to_string(cards) +
+            " cards; try --batch-size " + std::to_string(batch_ * cards));
+      }
+      one.local_batch = global / cards;
+    }
+    one.knobs = knobs_of(one, sweep_, batch_);
+    cases_.push_back(std::move(one));
+  }
+
+  const Sweep& sweep_;
+  const Case& like_;
+  int64_t batch_;
+  int most_;
+  std::set<int> counts_;
+  std::vector<Case>& cases_;
+};
+
+}  // namespace
+
+std::string DpWay::mode() const {
+  std::string mode = "dp";
+  if (reduce != "auto") mode += "-" + reduce;
+  if (replicate != "cached") mode += "-" + replicate;
+  if (loss != "primary") mode += "-loss-" + loss;
+  if (primary_share != 1) mode += "-share-" + text_of(primary_share);
+  return mode;
+}
+
 std::vector<DpWay> dp_ways(const Sweep& sweep) {
   std::vector<DpWay> ways;
   std::set<std::string> known;
@@ -92,61 +176,30 @@ std::vector<DpWay> dp_ways(const Sweep& sweep) {
   return ways;
 }
 
-void validate_dp(const Sweep& sweep) {
-  const auto known = [](const char* kind, const std::vector<std::string>& names,
-                        const std::vector<std::string>& all) {
-    for (const std::string& name : names) {
-      if (std::find(all.begin(), all.end(), name) == all.end()) {
-        throw_unknown_name(kind, name, all);
+std::vector<DdpWay> ddp_ways(const Sweep& sweep) {
+  const std::vector<double> caps = each_once(sweep.bucket_caps_mb);
+  std::vector<DdpWay> ways;
+  for (const std::string& reducer : each_once(sweep.reducers)) {
+    for (const double cap : caps) {
+      // Without buckets one cap is as another.
+      if (!DdpWay{reducer}.has_buckets() && cap != caps.front()) continue;
+      for (const std::string& backend : each_once(sweep.backends)) {
+        for (const std::string& link : each_once(sweep.links)) {
+          ways.push_back({reducer, backend, cap, link});
+        }
       }
     }
-  };
-  using Words = training::DataParallelOptions;
-  known("--dp-reduce", sweep.dp_reduce, Words::reduce_words());
-  known("--replicate", sweep.replicate, Words::replicate_words());
-  known("--dp-loss", sweep.dp_loss, Words::loss_words());
+  }
+  return ways;
 }
 
-// What is measured beside others needs these, and DataParallel's ways DataParallel.
-void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
-  const auto has_any = [&](const auto& wanted) {
-    return std::any_of(cases.begin(), cases.end(),
-                       [&](const Case& one) { return wanted(one) && one.cards > 1; });
-  };
-  const auto has = [&](const std::string& mode) {
-    return has_any([&](const Case& one) { return one.mode == mode; });
-  };
-  const std::vector<DpWay> ways = dp_ways(sweep);
-  const bool usual = ways.size() == 1 && ways.front().mode() == DpWay().mode();
-  if (!usual && !has_any([](const Case& one) { return one.loop() == "dp"; })) {
-    throw std::invalid_argument(
-        "--dp-reduce, --replicate, --dp-loss and --primary-share are DataParallel's on "
-        "several cards; try --mode dp --gpus 2");
-  }
-  if ((has_peer(sweep, "c10d") || sweep.shard_optimizer) && !has("ddp")) {
-    throw std::invalid_argument(
-        "--peers c10d, and --shard-optimizer, stand beside DDP on several cards; try "
-        "--mode ddp --gpus 2");
-  }
-  if (has_peer(sweep, "bound") && !has("bound")) {
-    throw std::invalid_argument(
-        "--peers bound stands beside several cards; try --mode dp,ddp --gpus 2");
-  }
+bool asked_for(const Sweep& sweep, const std::string& mode) {
+  return std::any_of(sweep.modes.begin(), sweep.modes.end(),
+                     [&](const auto& one) { return one == mode || one == "all"; });
 }
 
-}  // namespace
-
-std::string DpWay::mode() const {
-  std::string mode = "dp";
-  if (reduce != "auto") mode += "-" + reduce;
-  if (replicate != "cached") mode += "-" + replicate;
-  if (loss != "primary") mode += "-loss-" + loss;
-  if (primary_share != 1) {
-    std::ostringstream share;
-    share << primary_share;
-    mode += "-share-" + share.str();
-  }
-  return mode;
+bool has_peer(const Sweep& sweep, const std::string& peer) {
+  return std::find(sweep.peers.begin(), sweep.peers.end(), peer) != sweep.peers.end();
 }
 
 std::string Sweep::dataset_of(const std::string& model) const {
@@ -156,7 +209,7 @@ std::string Sweep::dataset_of(const std::string& model) const {
 }
 
 std::string Case::name() const {
-  return mode + "/" + model + "/cards:" + std::to_string(cards);
+  return mode + "/" + model + "/cards:" + std::to_string(cards) + knobs;
 }
 
 std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
@@ -171,90 +224,29 @@ bool Case::ours() const {
   return !in_python() && mode != "ddp-c10d" && mode != "dp-libtorch" && mode != "bound";
 }
 
-void validate(const Sweep& sweep) {
-  for (const std::string& mode : sweep.modes) {
-    if (mode == "all") continue;
-    const auto& known = all_modes();
-    if (std::find(known.begin(), known.end(), mode) == known.end()) {
-      throw_unknown_name("mode", mode, {"single", "dp", "ddp", "all"});
-    }
+std::vector<int> default_cards(int cores) {
+  std::vector<int> counts;
+  for (int cards = 1; cards <= std::clamp(cores, 2, 8); cards *= 2) {
+    counts.push_back(cards);
   }
-  for (const int cards : sweep.gpus) {
-    if (cards < 1 || cards > 64) {
-      throw std::invalid_argument("--gpus " + std::to_string(cards) +
-                                  ": must be a number of cards from 1 to 64");
-    }
-  }
-  if (sweep.scaling != "weak" && sweep.scaling != "strong") {
-    throw_unknown_name("scaling", sweep.scaling, {"weak", "strong"});
-  }
-  require_at_least(1, "--batch-size", sweep.batch_size);
-  require_at_least(1, "--steps", sweep.steps);
-  require_at_least(0, "--warmup", sweep.warmup);
-  require_at_least(1, "--repetitions", sweep.repetitions);
-  // Sums and products of these stay far from overflowing.
-  constexpr int64_t kMost = 1000000000;
-  require_at_most(kMost, "--batch-size", sweep.batch_size);
-  require_at_most(kMost, "--steps", sweep.steps);
-  require_at_most(kMost, "--warmup", sweep.warmup);
-  require_at_least(0, "--threads-per-card", sweep.threads_per_card);
-  if (!std::isfinite(sweep.lr) || sweep.lr < 0) {
-    throw std::invalid_argument("--lr " + std::to_string(sweep.lr) +
-                                ": must be a number of 0 or more");
-  }
-  validate_peers(sweep);
-  validate_dp(sweep);
+  return counts;
 }
 
 std::vector<Case> cases_of(Sweep& sweep, int cores) {
-  if (sweep.gpus.empty()) {
-    for (int cards = 1; cards <= std::clamp(cores, 2, 8); cards *= 2) {
-      sweep.gpus.push_back(cards);
-    }
-  }
+  if (sweep.gpus.empty()) sweep.gpus = default_cards(cores);
   const int most = *std::max_element(sweep.gpus.begin(), sweep.gpus.end());
   if (sweep.threads_per_card == 0) sweep.threads_per_card = std::max(1, cores / most);
-  const std::set<int> counts(sweep.gpus.begin(), sweep.gpus.end());
 
   std::vector<Case> cases;
-  std::set<std::string> models;
-  for (const std::string& model : sweep.models) {
-    if (!models.insert(model).second) continue;
-    const auto add = [&](const std::string& mode, int cards, const DpWay& way = {}) {
-      Case one{mode, model, cards, sweep.threads_per_card, sweep.batch_size, way};
-      if (sweep.scaling == "strong") {
-        const int64_t global = sweep.batch_size * most;
-        if (global % cards != 0) {
-          throw std::invalid_argument(
-              "--scaling strong: the global batch of " + std::to_string(global) +
-              " does not divide by " + std::to_string(cards) +
-              " cards; try --batch-size " + std::to_string(sweep.batch_size * cards));
-        }
-        one.local_batch = global / cards;
+  for (const std::string& model : each_once(sweep.models)) {
+    for (const std::string& scaling : each_once(sweep.scalings)) {
+      for (const int64_t batch : each_once(sweep.batch_sizes)) {
+        Case like;
+        like.model = model;
+        like.scaling = scaling;
+        like.threads_per_card = sweep.threads_per_card;
+        Group(sweep, like, batch, cases).add_all();
       }
-      cases.push_back(one);
-    };
-    add("single", 1);
-    const bool cuda = sweep.device != "cpu";
-    if (has_peer(sweep, "python") && !cuda) add("single-python", 1);
-    for (const DpWay& way : dp_ways(sweep)) {
-      if (!asked_for(sweep, "dp")) break;
-      for (const int cards : counts) add(way.mode(), cards, way);
-    }
-    // torch::nn::parallel::data_parallel and nn.DataParallel, which are CUDA's.
-    for (const std::string peer : {"libtorch", "python"}) {
-      if (!cuda || !asked_for(sweep, "dp") || !has_peer(sweep, peer)) continue;
-      for (const int cards : counts) {
-        if (cards > 1) add("dp-" + peer, cards);
-      }
-    }
-    for (const int cards : counts) {
-      if (!asked_for(sweep, "ddp")) continue;
-      for (const std::string& mode : ddp_modes(sweep, cards)) add(mode, cards);
-    }
-    for (const int cards : counts) {
-      const bool parallel = asked_for(sweep, "dp") || asked_for(sweep, "ddp");
-      if (cards > 1 && parallel && !cuda && !sweep.peers.empty()) add("bound", cards);
     }
   }
   check_company(sweep, cases);

@@ -1,5 +1,13 @@
-// What a bench run is asked to measure: lists of modes, cards and models, and from them
-// the cases.
+// What a bench run is asked to measure: lists of modes, cards, models and knobs, and
+// from them the cases, every combination that means something.
+//
+// Note [Names of cases]
+// "ddp/mlp/cards:2" where no knob is swept, and after it, in this order, the knobs that
+// are and that the case has:
+// "/batch:32/reducer:flat/cap:5/backend:shm/link:1gbit/scaling:strong". A link is named
+// even where it is the only one. So a name says all that tells a case from others of
+// its run and nothing else, and stays the same from run to run of one sweep.
+// DataParallel's ways are modes.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +26,17 @@ struct DpWay {
   std::string mode() const;
 };
 
+// One way through DDP, by the words of ddp's command line.
+struct DdpWay {
+  std::string reducer = "bucketed";
+  std::string backend = "auto";
+  double bucket_cap_mb = 25;  // of a reducer without buckets: told, and nothing to it
+  // Each card a host of its own, emulated, with cables of this rate between them, as tc
+  // writes it ("300mbit"); empty: all on this machine.
+  std::string link{};
+  bool has_buckets() const { return reducer != "naive" && reducer != "flat"; }
+};
+
 struct Sweep {
   std::vector<std::string> modes = {"all"};  // "single", "dp", "ddp", "all"
   // DataParallel's ways: all combinations.
@@ -32,10 +51,11 @@ struct Sweep {
   std::string dataset_of(const std::string& model) const;
   std::string data_dir;
   int64_t vocab_size = 50257;
-  std::string scaling =
-      "weak";               // weak: the local batch is fixed; strong: the global batch
-  int64_t batch_size = 64;  // local; under strong scaling that of the most cards
-  int64_t steps = 60;       // measured ones
+  // weak: the local batch is fixed; strong: the global batch
+  std::vector<std::string> scalings = {"weak"};
+  // Local; under strong scaling that of the most cards. Each has its own single card.
+  std::vector<int64_t> batch_sizes = {64};
+  int64_t steps = 60;  // measured ones
   int64_t warmup = 10;
   int repetitions = 3;
   // Threads of every card in the sweep, the single-card baseline included. 0: cores /
@@ -43,9 +63,11 @@ struct Sweep {
   int threads_per_card = 0;
   std::string device = "cpu";  // emulated cards, on every machine
   std::string precision = "fp32";
-  std::string reducer = "bucketed";
-  std::string backend = "auto";
-  double bucket_cap_mb = 25;
+  // DDP's ways: all combinations.
+  std::vector<std::string> reducers = {"bucketed"};
+  std::vector<std::string> backends = {"auto"};
+  std::vector<double> bucket_caps_mb = {25};
+  std::vector<std::string> links = {""};
   // Also ddp with the optimizer's work shared out over the ranks.
   bool shard_optimizer = false;
   bool channels_last = false;  // of images and convolutions, in all cases
@@ -71,8 +93,11 @@ struct Case {
   int threads_per_card = 1;
   int64_t local_batch = 64;
   DpWay dp{};
+  DdpWay ddp{};
+  std::string scaling = "weak";
+  std::string knobs{};  // the end of its name: "/batch:32", or nothing
   int64_t global_batch() const { return local_batch * cards; }
-  std::string name() const;  // "ddp/mlp/cards:2"
+  std::string name() const;  // Note [Names of cases]
   std::string loop() const;  // "ddp" of "ddp-python"
   bool in_python() const;
   bool ours() const;  // no peer, no bound
@@ -80,6 +105,17 @@ struct Case {
 
 // Throws std::invalid_argument naming the value that cannot be.
 void validate(const Sweep& sweep);
+// What is measured beside others needs these, and knobs somebody who has them.
+void check_company(const Sweep& sweep, const std::vector<Case>& cases);
+
+// The sweep's, each once, in the order given.
+std::vector<DpWay> dp_ways(const Sweep& sweep);
+std::vector<DdpWay> ddp_ways(const Sweep& sweep);
+bool asked_for(const Sweep& sweep, const std::string& mode);
+bool has_peer(const Sweep& sweep, const std::string& peer);
+
+// 1, 2, 4 .. up to the cores, 2 at least and 8 at most.
+std::vector<int> default_cards(int cores);
 
 // Every combination; `single` only at one card, and always there: the others are
 // measured against it. Values not given are filled in first, so the sweep says what was
@@ -90,6 +126,7 @@ std::vector<Case> cases_of(Sweep& sweep, int cores);
 
 namespace lockstep {
 using cases::Case;
+using cases::DdpWay;
 using cases::DpWay;
 using cases::Sweep;
 }  // namespace lockstep

@@ -3,29 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <stdexcept>
+#include "cases/sweep_names.h"
 
 namespace lockstep::cases {
 namespace {
-
-using Names = std::vector<std::string>;
-
-Names names_of(Sweep sweep, int cores = 4) {
-  Names names;
-  for (const Case& one : cases_of(sweep, cores)) names.push_back(one.name());
-  return names;
-}
-
-std::string refusal(const Sweep& sweep) {
-  try {
-    validate(sweep);
-    Sweep filled = sweep;
-    cases_of(filled, 2);
-    return "";
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-}
 
 TEST(Sweep, SingleStandsAtOneCardAndTheOthersAtEach) {
   Sweep sweep;
@@ -97,12 +78,12 @@ TEST(Sweep, ACardIsTheSameHardwareInEveryCase) {
 TEST(Sweep, WeakScalingFixesTheLocalBatchAndStrongTheGlobalOne) {
   Sweep sweep;
   sweep.gpus = {1, 2, 4};
-  sweep.batch_size = 32;
+  sweep.batch_sizes = {32};
   for (const Case& one : cases_of(sweep, 4)) {
     EXPECT_EQ(one.local_batch, 32) << one.name();
     EXPECT_EQ(one.global_batch(), 32 * one.cards) << one.name();
   }
-  sweep.scaling = "strong";
+  sweep.scalings = {"strong"};
   for (const Case& one : cases_of(sweep, 4)) {
     EXPECT_EQ(one.global_batch(), 128) << one.name();
     EXPECT_EQ(one.local_batch, 128 / one.cards) << one.name();
@@ -120,7 +101,9 @@ TEST(Sweep, WhatCannotBeIsNamed) {
               s.modes = {"dp", "dpp"};
             }),
             "unknown mode 'dpp'; did you mean 'dp'? Known: single, dp, ddp, all");
-  EXPECT_EQ(with([](Sweep& s) { s.scaling = "weka"; }),
+  EXPECT_EQ(with([](Sweep& s) {
+              s.scalings = {"weak", "weka"};
+            }),
             "unknown scaling 'weka'; did you mean 'weak'? Known: weak, strong");
   EXPECT_EQ(with([](Sweep& s) {
               s.gpus = {1, 65};
@@ -128,9 +111,9 @@ TEST(Sweep, WhatCannotBeIsNamed) {
             "--gpus 65: must be a number of cards from 1 to 64");
   EXPECT_EQ(with([](Sweep& s) { s.warmup = -1; }), "--warmup -1: must be 0 or more");
   EXPECT_EQ(with([](Sweep& s) {
-              s.scaling = "strong";
+              s.scalings = {"strong"};
               s.gpus = {2, 3};
-              s.batch_size = 1;
+              s.batch_sizes = {1};
             }),
             "--scaling strong: the global batch of 3 does not divide by 2 cards; try "
             "--batch-size 2");

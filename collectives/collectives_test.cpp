@@ -82,6 +82,11 @@ TEST(Collectives, WhatCannotBeIsRefusedInOneLine) {
       {{"-e", "4X"}, {"-e 4X", "64M"}},
       {{"-b", "8K", "-e", "4K"}, {"-e 4096", "-b 8192"}},
       {{"-f", "1"}, {"-f 1", "2 or more"}},
+      {{"-f", "2", "-i", "4K"}, {"--stepbytes", "--stepfactor"}},
+      {{"-i", "0"}, {"-i 0", "number of bytes"}},
+      {{"-d", "half"}, {"-d half", "only float"}},
+      {{"-o", "prod"}, {"-o prod", "only sum"}},
+      {{"-r", "1"}, {"-r 1", "only 0"}},
       {{"--gpus", "0"}, {"--gpus 0", "1 to 64"}},
       {{"--nonsense"}, {"--nonsense", "--help"}},
   };
@@ -107,6 +112,11 @@ TEST(Collectives, SizesAreReadAndStepAsInNcclTests) {
   const Options options = parse({"-b", "8", "-e", "4K", "-f", "8"});
   EXPECT_EQ(sizes_of(options), (std::vector<int64_t>{8, 64, 512, 4096}));
   EXPECT_EQ(arguments_of(parse(arguments_of(options))), arguments_of(options));
+  const Options steps = parse({"-b", "8", "-e", "20", "-i", "5", "-d", "float", "--op",
+                               "sum", "--root", "0", "--warmup_iters", "3"});
+  EXPECT_EQ(sizes_of(steps), (std::vector<int64_t>{8, 13, 18}));
+  EXPECT_EQ(steps.rounds.warmup, 3);
+  EXPECT_EQ(sizes_of(parse(arguments_of(steps))), sizes_of(steps));
 }
 
 }  // namespace

@@ -34,6 +34,14 @@ void validate(const Options& options) {
   }
 }
 
+// nccl-tests has more of them than what is measured here.
+void refuse_others(const std::string& option, const std::string& value,
+                   const std::string& known) {
+  if (value == known) return;
+  throw std::invalid_argument(option + " " + value + ": only " + known +
+                              " is measured; leave " + option + " out");
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
@@ -66,21 +74,30 @@ int64_t bytes_of(const std::string& option, const std::string& text) {
 
 Options parse(const std::vector<std::string>& arguments) {
   Options options;
-  std::string min_bytes = "8", max_bytes = "64M";
+  std::string min_bytes = "8", max_bytes = "64M", step_bytes;
+  std::string type = "float", redop = "sum";
+  int root = 0;
   CLI::App app(
       "Times collectives between ranks on this machine and checks their results, as "
       "nccl-tests does.",
       "bench collectives");
   app.add_option("-b,--minbytes", min_bytes, "smallest size")->capture_default_str();
   app.add_option("-e,--maxbytes", max_bytes, "largest size")->capture_default_str();
-  app.add_option("-f,--stepfactor", options.factor, "from one size to the next")
-      ->capture_default_str();
+  auto* factor =
+      app.add_option("-f,--stepfactor", options.factor, "from one size to the next")
+          ->capture_default_str();
+  app.add_option("-i,--stepbytes", step_bytes, "instead of a factor: so much more")
+      ->excludes(factor);
   app.add_option("-n,--iters", options.rounds.iterations, "timed calls of each size")
       ->capture_default_str();
   app.add_option("-w,--warmup-iters", options.rounds.warmup, "calls before them")
       ->capture_default_str();
   app.add_option("-c,--check", options.rounds.checks,
                  "calls after them whose results are checked")
+      ->capture_default_str();
+  app.add_option("-d,--datatype", type, "float")->capture_default_str();
+  app.add_option("-o,--op", redop, "sum")->capture_default_str();
+  app.add_option("-r,--root", root, "of broadcast and reduce: 0")
       ->capture_default_str();
   app.add_option("--backend", options.backends, "gloo, shm, auto; a list")
       ->delimiter(',')
@@ -96,6 +113,8 @@ Options parse(const std::vector<std::string>& arguments) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--gpus,-g", options.gpus, "ranks")->capture_default_str();
+  app.add_flag("!--no-memcpy", options.memcpy,
+               "time no memcpys, and set no busbw beside them");
   app.add_option("--out", options.out, "file for the figures, JSON lines");
   std::vector<std::string> reversed = program::normalised(arguments);
   std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
@@ -107,6 +126,10 @@ Options parse(const std::vector<std::string>& arguments) {
   }
   options.min_bytes = bytes_of("-b", min_bytes);
   options.max_bytes = bytes_of("-e", max_bytes);
+  if (!step_bytes.empty()) options.step_bytes = bytes_of("-i", step_bytes);
+  refuse_others("-d", type, "float");
+  refuse_others("-o", redop, "sum");
+  refuse_others("-r", std::to_string(root), "0");
   if (options.collectives == std::vector<std::string>{"all"}) {
     options.collectives = collective_names();
   }
@@ -126,6 +149,11 @@ std::vector<std::string> arguments_of(const Options& options) {
       "--backend",    joined(options.backends),
       "--collective", joined(options.collectives),
       "--algorithm",  joined(options.algorithms)};
+  if (!options.memcpy) arguments.emplace_back("--no-memcpy");
+  if (options.step_bytes > 0) {  // and no factor beside it
+    arguments[4] = "-i";
+    arguments[5] = std::to_string(options.step_bytes);
+  }
   if (!options.out.empty()) {
     arguments.insert(arguments.end(), {"--out", options.out});
   }
@@ -135,7 +163,8 @@ std::vector<std::string> arguments_of(const Options& options) {
 std::vector<int64_t> sizes_of(const Options& options) {
   std::vector<int64_t> sizes;
   for (int64_t size = options.min_bytes; size <= options.max_bytes;
-       size *= options.factor) {
+       size = options.step_bytes > 0 ? size + options.step_bytes
+                                     : size * options.factor) {
     sizes.push_back(size);
   }
   return sizes;

@@ -16,7 +16,9 @@ struct Setting {
   Rounds rounds;
 };
 
-std::string table_head(const Setting& setting, const Collective& collective);
+// `beside_memcpy`: with the column that table_line() then fills.
+std::string table_head(const Setting& setting, const Collective& collective,
+                       bool beside_memcpy);
 
 // `memcpy_algbw`: what copies of the same size side by side reach; 0: no such column.
 std::string table_line(const Figure& figure, const Collective& collective,

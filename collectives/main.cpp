@@ -25,7 +25,8 @@ TrainOptions training_options(const Options& options, const std::string& backend
 
 // Everything that is to be measured, memcpy first: the others are told in parts of it.
 std::vector<Collective> all_of(const Options& options) {
-  std::vector<Collective> all = {memcpy_side_by_side()};
+  std::vector<Collective> all;
+  if (options.memcpy) all.push_back(memcpy_side_by_side());
   for (const std::string& name : options.collectives) {
     for (const std::string& algorithm : options.algorithms) {
       all.push_back(make_collective(name, algorithm, options.gpus));
@@ -58,14 +59,17 @@ int run_rank(const Options& options, const World& world) {
       }
       continue;
     }
-    if (speaks) std::cout << table_head(setting, collective) << std::flush;
+    if (speaks)
+      std::cout << table_head(setting, collective, options.memcpy && !memcpy)
+                << std::flush;
     const std::vector<int64_t> sizes = sizes_of(options);
     for (size_t i = 0; i < sizes.size(); ++i) {
       const Figure figure = measure(*group, collective, sizes[i], options.rounds);
       if (memcpy) memcpy_algbw.push_back(figure.algbw);
       wrong += figure.wrong.value_or(0);
       if (!speaks) continue;
-      std::cout << table_line(figure, collective, memcpy ? 0 : memcpy_algbw[i])
+      std::cout << table_line(figure, collective,
+                              memcpy || !options.memcpy ? 0 : memcpy_algbw[i])
                 << std::flush;
       if (out.is_open()) out << json_line(figure, setting, collective) << std::flush;
     }

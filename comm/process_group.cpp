@@ -1,51 +1,18 @@
 #include "comm/process_group.h"
 
-#include <chrono>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
+#include "comm/busy_clock.h"
 #include "comm/lost_peer.h"
 
 namespace lockstep::comm {
 
-// The union of the intervals in which something is in flight: two collectives side by
-// side count once.
-class BusyClock {
- public:
-  void start() {
-    const std::lock_guard lock(mutex_);
-    if (in_flight_++ == 0) since_ = Clock::now();
-  }
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    if (--in_flight_ == 0) busy_ += Clock::now() - since_;
-  }
-  double take_ms() {
-    const std::lock_guard lock(mutex_);
-    const auto now = Clock::now();
-    if (in_flight_ > 0) {
-      busy_ += now - since_;
-      since_ = now;
-    }
-    const double ms = std::chrono::duration<double, std::milli>(busy_).count();
-    busy_ = Clock::duration::zero();
-    return ms;
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  std::mutex mutex_;
-  int in_flight_ = 0;
-  Clock::time_point since_;
-  Clock::duration busy_{};
-};
-
 namespace {
 
 // Null where the backend tells nobody when a collective ends, as gloo's
-// reduce_scatter: it then counts as busy for no time.
+// reduce_scatter: it then counts as busy for no time, and is in no trace.
 c10::intrusive_ptr<c10::ivalue::Future> future_of(c10d::Work& work) {
   try {
     return work.getFuture();
@@ -91,6 +58,8 @@ std::optional<double> ProcessGroup::take_busy_ms() {
   if (!device_.is_cpu()) return std::nullopt;
   return busy_->take_ms();
 }
+void ProcessGroup::keep_spans(bool keep) { busy_->keep_spans(keep); }
+std::vector<CollectiveSpan> ProcessGroup::take_spans() { return busy_->take_spans(); }
 
 Work ProcessGroup::started(const char* collective, size_t bytes, const Give& give) {
   std::string what = "rank " + std::to_string(rank()) + ": " + collective;
@@ -108,19 +77,21 @@ Work ProcessGroup::started(const char* collective, size_t bytes, const Give& giv
 
 Work ProcessGroup::timed(const char* collective, size_t bytes, const Give& give) {
   if (!device_.is_cpu()) return started(collective, bytes, give);
-  busy_->start();
+  BusyClock::Begun begun = busy_->start(collective, bytes);
   try {
     return started(collective, bytes, [&] {
       auto work = give();
       if (const auto end = future_of(*work)) {
-        end->addCallback([busy = busy_](c10::ivalue::Future&) { busy->stop(); });
+        end->addCallback(
+            [busy = busy_, begun](c10::ivalue::Future&) { busy->stop(begun); });
       } else {
-        busy_->stop();
+        begun.is_kept = false;
+        busy_->stop(begun);
       }
       return work;
     });
   } catch (const CommError&) {
-    busy_->stop();
+    busy_->stop(begun);
     throw;
   }
 }

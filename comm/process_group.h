@@ -31,6 +31,13 @@ namespace lockstep::comm {
 
 class BusyClock;
 
+// A collective, from its launch to its end.
+struct CollectiveSpan {
+  const char* name = "";  // "all_reduce"
+  size_t bytes = 0;
+  std::chrono::steady_clock::time_point begin, end;
+};
+
 // A collective that was started. The tensor may be touched again only after wait().
 class Work {
  public:
@@ -148,6 +155,10 @@ class ProcessGroup {
   // Milliseconds in which at least one collective was under way, since this was last
   // asked. nullopt on CUDA, where a collective ends in a queue that no clock here sees.
   std::optional<double> take_busy_ms();
+  // From now on, or no longer, each collective that begins is kept for take_spans(),
+  // which returns those that have ended since it was last asked. None on CUDA.
+  void keep_spans(bool keep);
+  std::vector<CollectiveSpan> take_spans();
 
   // The backend itself, for c10d's own Reducer and the like.
   const c10::intrusive_ptr<c10d::Backend>& backend() const { return backend_; }

@@ -5,6 +5,7 @@
 #include <ATen/ops/from_blob.h>
 
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 
 #include "data/cifar.h"
@@ -85,13 +86,16 @@ at::Tensor empty_rows(const at::Tensor& like, int64_t count, at::ScalarType type
 Samples read_idx(const IdxFiles& files, bool train) {
   const auto& image_file = train ? files.train_images : files.test_images;
   const auto& label_file = train ? files.train_labels : files.test_labels;
-  const auto image_bytes = read_maybe_gzip(image_file);
+  // The tensor's memory: tens of megabytes that need no copy.
+  const auto image_bytes =
+      std::make_shared<std::vector<uint8_t>>(read_maybe_gzip(image_file));
   const auto label_bytes = read_maybe_gzip(label_file);
-  const IdxImages images = parse_idx_images(image_bytes, image_file.string());
+  const IdxImages images = parse_idx_images(*image_bytes, image_file.string());
   const auto labels = parse_idx_labels(label_bytes, kClasses, label_file.string());
   check_idx_counts(images, labels, image_file.string(), label_file.string());
-  at::Tensor inputs = at::empty({images.count, 1, images.rows, images.cols}, at::kByte);
-  std::memcpy(inputs.mutable_data_ptr(), images.pixels.data(), images.pixels.size());
+  const at::Tensor inputs = at::from_blob(
+      const_cast<uint8_t*>(images.pixels.data()),  // the vector's, which is not const
+      {images.count, 1, images.rows, images.cols}, [image_bytes](void*) {}, at::kByte);
   at::Tensor targets = at::empty({images.count}, at::kByte);
   std::memcpy(targets.mutable_data_ptr(), labels.data(), labels.size());
   return {inputs, targets.to(at::kLong)};

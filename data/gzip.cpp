@@ -61,12 +61,15 @@ std::vector<uint8_t> read_file(const std::filesystem::path& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) refuse(where, std::string("cannot be read: ") + std::strerror(errno));
-  // Sized by what arrives, not by what the file system says: it may be growing.
-  std::vector<uint8_t> bytes;
+  // Sized by what arrives: what the file system says is a first guess, for the file may
+  // be growing. One more than that, so that the end is seen without growing.
+  constexpr uint64_t kMostGuessed = uint64_t{1} << 28;
+  const uint64_t told = std::filesystem::file_size(path, ignored);
+  std::vector<uint8_t> bytes(ignored ? 1 << 16 : std::min(told, kMostGuessed) + 1);
   size_t filled = 0;
   while (file) {
     if (filled > kMaxFileBytes) refuse(where, "is larger than 4 GiB");
-    bytes.resize(std::max<size_t>(size_t{1} << 16, 2 * filled));
+    if (filled == bytes.size()) bytes.resize(2 * filled);
     file.read(reinterpret_cast<char*>(bytes.data() + filled),
               static_cast<std::streamsize>(bytes.size() - filled));
     filled += static_cast<size_t>(file.gcount());

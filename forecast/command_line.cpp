@@ -27,9 +27,11 @@ void check(const Line& line) {
                                   ": must be 1 to " + std::to_string(kMostCards));
     }
   }
-  if (line.sweep.batch_size < 2) {
-    throw std::invalid_argument("--batch-size " +
-                                std::to_string(line.sweep.batch_size) +
+  if (line.sweep.batch_sizes.size() != 1) {
+    throw std::invalid_argument("--batch-size: one at a time");
+  }
+  if (line.batch() < 2) {
+    throw std::invalid_argument("--batch-size " + std::to_string(line.batch()) +
                                 ": must be 2 or more, since half of it is run as well");
   }
   cases::validate(line.sweep);
@@ -55,7 +57,7 @@ Line parse_line(const std::vector<std::string>& arguments) {
   app.add_option("--model", sweep.models, "a model")->capture_default_str();
   app.add_option("--dataset", sweep.dataset, "as the programs name them");
   app.add_option("--data-dir", sweep.data_dir, "folder of the data set's files");
-  app.add_option("--batch-size", sweep.batch_size, "samples a card and step")
+  app.add_option("--batch-size", sweep.batch_sizes, "samples a card and step")
       ->capture_default_str();
   app.add_option("--device", sweep.device, "cpu or cuda: whose card is profiled")
       ->check(CLI::IsMember({"cpu", "cuda"}))

@@ -12,7 +12,7 @@
 namespace lockstep::forecast {
 
 struct Line {
-  Sweep sweep;  // the profile's: one model, one card
+  Sweep sweep;  // the profile's: one model, one batch, one card
   std::vector<int> cards;
   std::string inside = "pcie";
   std::string between = "25gbit";
@@ -23,6 +23,7 @@ struct Line {
   std::string out;   // a JSON file; empty: none
   std::string help;  // not empty: print it and leave
   const std::string& model() const { return sweep.models.front(); }
+  int64_t batch() const { return sweep.batch_sizes.front(); }
 };
 
 // Throws CLI::ParseError or std::invalid_argument, one line.

@@ -1,5 +1,6 @@
 #include "forecast/forecast.h"
 
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 
@@ -24,7 +25,7 @@ Runs profile(const Line& line, const Children& children) {
   plan.memory_timeline = true;
   for (int repetition = 0; repetition < line.sweep.repetitions; ++repetition) {
     for (const bool full : {true, false}) {
-      const int64_t batch = full ? line.sweep.batch_size : line.sweep.batch_size / 2;
+      const int64_t batch = full ? line.batch() : line.batch() / 2;
       const Case one{"single", line.model(), 1, line.sweep.threads_per_card, batch};
       (full ? runs.full : runs.half).push_back(children.run(one, plan));
     }
@@ -51,7 +52,7 @@ std::optional<predict::StepMemory> memory_of_model(const Line& line,
 // As DDP keeps its gradients over gloo and NCCL, in buckets.
 void add_memory(const Line& line, const predict::StepMemory& memory,
                 Forecast& forecast) {
-  const int64_t batch = line.sweep.batch_size;
+  const int64_t batch = line.batch();
   for (size_t i = 0; i < forecast.points.size(); ++i) {
     const Point& point = forecast.points[i];
     forecast.ddp_bytes[i] =
@@ -80,11 +81,11 @@ int run(const std::vector<std::string>& arguments) {
   const Runs runs = profile(line, children);
   Profiles profiles;
   for (size_t i = 0; i < runs.full.size(); ++i) {
-    const int64_t batch = line.sweep.batch_size, warmup = line.sweep.warmup;
+    const int64_t batch = line.batch(), warmup = line.sweep.warmup;
     profiles.emplace_back(batch, step_of(runs.full[i], warmup), batch / 2,
                           step_of(runs.half[i], warmup));
   }
-  Setting setting{line.cluster, line.buckets, {}, line.tree, line.sweep.batch_size};
+  Setting setting{line.cluster, line.buckets, {}, line.tree, line.batch()};
   const auto memory = memory_of_model(line, children);
   if (memory) {
     const auto a_sample = [&](int64_t bytes) {
@@ -96,6 +97,7 @@ int run(const std::vector<std::string>& arguments) {
     setting.sample.parameters = static_cast<double>(memory->parameters());
   }
 
+  const auto begin = std::chrono::steady_clock::now();
   Forecast forecast;
   forecast.points = curve(profiles, setting, line.cards);
   forecast.ddp_bytes.resize(forecast.points.size());
@@ -106,6 +108,9 @@ int run(const std::vector<std::string>& arguments) {
   forecast.stops_helping = data_parallel_stops_helping(profiles, setting);
   forecast.batch_for_90 =
       batch_for_efficiency(profiles, setting, most, 0.9, kMostBatch);
+  const std::chrono::duration<double, std::milli> took =
+      std::chrono::steady_clock::now() - begin;
+  std::fprintf(stderr, "foretold up to %d cards in %.1f ms\n", most, took.count());
   if (!line.out.empty()) files::write_whole(json_of(line, forecast), line.out);
   std::cout << text_of(line, forecast) << std::flush;
   return 0;

@@ -43,6 +43,18 @@ TrainReport report(double backward_ms) {
   return report;
 }
 
+TEST(Profile, CardsAtOnceAreAsSlowAsTheSlowestOfEachStep) {
+  TrainReport one = report(20), two = report(20);
+  one.step_ms = {10, 30, 10, 10, 10};
+  two.step_ms = {20, 20, 20, 20, 20};
+  for (auto& [phase, ms] : two.phases_ms) {
+    for (double& each : ms) each *= 10;
+  }
+  const TrainReport job = in_lockstep({one, two});
+  EXPECT_EQ(job.step_ms, (std::vector<double>{20, 30, 20, 20, 20}));
+  EXPECT_EQ(job.phases_ms.at("optimizer"), (std::vector<double>{30, 3, 30, 30, 30}));
+}
+
 TEST(Profile, IsMediansAndTheRecordedStepsOrder) {
   const predict::CardStep step = step_of(report(80), /*warmup=*/1);
   EXPECT_DOUBLE_EQ(step.forward_s, 0.040);

@@ -1,5 +1,6 @@
 #include "forecast/memory_profile.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "forecast/profile.h"
@@ -23,7 +24,8 @@ predict::StepMemory profile_memory(const Case& one, const Sweep& sweep,
     const RunPlan plan{.steps = kSteps, .memory_timeline = true};
     return memory_of(children.run(single, plan), batch);
   };
-  int64_t batch = sweep.batch_size > 4 ? 4 : 1;
+  const auto& batches = sweep.batch_sizes;
+  int64_t batch = *std::min_element(batches.begin(), batches.end()) > 4 ? 4 : 1;
   predict::StepProfile small = profile(batch);
   for (int pair = 0;; ++pair, batch *= 2) {
     predict::StepProfile large = profile(2 * batch);

@@ -60,6 +60,20 @@ predict::CardStep step_of(const TrainReport& report, int64_t warmup) {
   return step;
 }
 
+TrainReport in_lockstep(const std::vector<TrainReport>& cards) {
+  TrainReport job = cards.front();
+  for (size_t step = 0; step < job.step_ms.size(); ++step) {
+    const auto slowest = std::max_element(
+        cards.begin(), cards.end(), [step](const TrainReport& a, const TrainReport& b) {
+          return a.step_ms.at(step) < b.step_ms.at(step);
+        });
+    job.step_ms[step] = slowest->step_ms[step];
+    for (auto& [phase, ms] : job.phases_ms)
+      ms[step] = slowest->phases_ms.at(phase)[step];
+  }
+  return job;
+}
+
 predict::StepProfile memory_of(const TrainReport& report, int64_t batch) {
   const training::MemoryTimeline& timeline = timeline_of(report);
   predict::StepProfile profile{batch, {}};

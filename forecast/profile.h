@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "predict/step_memory.h"
 #include "predict/step_time.h"
@@ -15,6 +16,10 @@ namespace lockstep::forecast {
 // and is slower for it: of that one only the gradients' order and shares of the
 // backward pass are used.
 predict::CardStep step_of(const TrainReport& report, int64_t warmup);
+
+// Of cards that work at once, as if they waited for each other after every step: each
+// step is that of whichever took longest over it. What is recorded is the first one's.
+TrainReport in_lockstep(const std::vector<TrainReport>& cards);
 
 // The recorded step.
 predict::StepProfile memory_of(const TrainReport& report, int64_t batch);

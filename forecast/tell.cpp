@@ -36,7 +36,7 @@ Json json_of(const Interval& interval) {
 }  // namespace
 
 std::string text_of(const Line& line, const Forecast& forecast) {
-  const double batch = static_cast<double>(line.sweep.batch_size);
+  const double batch = static_cast<double>(line.batch());
   std::string text = formatted("%s, local batch %.0f; ", line.model().c_str(), batch) +
                      links_of(line) + "\n";
   text += formatted("%6s  %-28s %10s %11s %6s %9s  %-28s %11s %9s\n", "cards",
@@ -89,7 +89,7 @@ std::string json_of(const Line& line, const Forecast& forecast) {
   }
   Json all = {{"schema", 1},
               {"model", line.model()},
-              {"local_batch", line.sweep.batch_size},
+              {"local_batch", line.batch()},
               {"inside",
                {{"latency_s", line.cluster.inside.latency_s},
                 {"bytes_per_s", line.cluster.inside.bytes_per_s}}},

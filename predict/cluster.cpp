@@ -68,8 +68,10 @@ double all_reduce_s(const Cluster& cluster, int cards, double bytes) {
     // All of a host's links carry a part of every message.
     const Link between = {cluster.between.latency_s,
                           cluster.between.bytes_per_s * cluster.links_per_host};
-    slowest = {std::max(between.latency_s, slowest.latency_s),
-               std::min(between.bytes_per_s, slowest.bytes_per_s)};
+    slowest = cluster.cards_per_host == 1
+                  ? between
+                  : Link{std::max(between.latency_s, slowest.latency_s),
+                         std::min(between.bytes_per_s, slowest.bytes_per_s)};
   }
   const double ring = 2.0 * (cards - 1) * message_s(slowest, bytes / cards);
   const int levels = std::bit_width(static_cast<unsigned>(cards - 1));

@@ -53,12 +53,13 @@ StepTime data_parallel_step(const CardStep& card, const DataParallelBytes& bytes
     // Pairs of cards add side by side, each over a link of its own.
     double last = done.empty() ? reduced : std::max(reduced, done.back());
     for (int span = 1; span < cards; span *= 2) {
-      last += cluster.inside.latency_s + gradients / cluster.inside.bytes_per_s;
+      last += cluster.inside.latency_s + gradients / cluster.inside.bytes_per_s +
+              card.add_s;
     }
     reduced = last;
   } else {
     for (const double at : done) {
-      reduced = in.carry(std::max(at, reduced), gradients);
+      reduced = in.carry(std::max(at, reduced), gradients) + card.add_s;
     }
   }
 

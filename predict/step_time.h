@@ -8,7 +8,7 @@
 // VLDB 2020). DataParallel as data_parallel/ does it: scatter, replicate, forward,
 // gather, loss, scatter, backward, reduce, all over the primary card's link.
 //
-// Not here: memory (memory.h), and what a card does to others that share its cores.
+// Not here: memory (memory.h).
 #pragma once
 
 #include <vector>
@@ -29,8 +29,15 @@ struct CardStep {
   double forward_s = 0;
   double backward_s = 0;
   double optimizer_s = 0;
+  // Another card's gradients onto one's own, where both are there: as many bytes are
+  // read and written as by plain SGD.
+  double add_s = 0;
   std::vector<Gradient> gradients;  // in the order in which backward makes them
 };
+
+// The same where everything takes so many times as long: cards that are emulated share
+// a machine's cores.
+CardStep slowed(CardStep card, double times);
 
 struct Buckets {
   // A bucket is full when it holds so much, or more. PyTorch's defaults; a cap of 0

@@ -84,6 +84,31 @@ TEST(StepTime, StagingIsBesideOtherCollectivesAndNotFree) {
   EXPECT_NEAR(step.exposed_s, 0.010, 1e-12);
 }
 
+TEST(StepTime, CardsThatShareCoresTakeSoManyTimesAsLong) {
+  CardStep one = card();
+  one.add_s = 0.003;
+  const CardStep crowded = slowed(one, 2);
+  const Buckets none_of_note = a_parameter_each();
+  EXPECT_NEAR(ddp_step(crowded, none_of_note, two_cards(), 1).seconds, 2 * kAlone,
+              1e-12);
+  // A gradient every 20 ms now, and the link as before.
+  const StepTime two = ddp_step(crowded, none_of_note, two_cards(), 2);
+  EXPECT_NEAR(two.buckets[4].ready_s, 0.1, 1e-12);
+  EXPECT_NEAR(two.seconds, 2 * kAlone + 0.008, 1e-12);
+  EXPECT_DOUBLE_EQ(crowded.add_s, 0.006);
+}
+
+TEST(StepTime, ThePrimaryCardAddsWhatArrives) {
+  CardStep one = card();
+  one.add_s = 0.003;
+  const auto seconds = [&](int cards, bool tree) {
+    return data_parallel_step(one, {}, two_cards(), cards, tree).seconds -
+           data_parallel_step(card(), {}, two_cards(), cards, tree).seconds;
+  };
+  EXPECT_NEAR(seconds(4, /*tree=*/false), 3 * 0.003, 1e-12);
+  EXPECT_NEAR(seconds(4, /*tree=*/true), 2 * 0.003, 1e-12);
+}
+
 TEST(StepTime, BucketsFillAsPyTorchs) {
   const StepTime step = ddp_step(card(), {1.5e6, 3.5e6}, two_cards(), 2);
   std::vector<double> bytes;

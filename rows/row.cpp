@@ -140,6 +140,20 @@ std::optional<double> memory_imbalance(const Row& row) {
   return primary * count / others;
 }
 
+bool same_job(const Row& one, const Row& other) {
+  const auto batch = [](const Row& row) {
+    return row.scaling == "strong" ? row.global_batch : row.local_batch;
+  };
+  return one.model == other.model && one.scaling == other.scaling &&
+         batch(one) == batch(other);
+}
+
+std::string knobs_of(const Row& row) {
+  const std::string plain =
+      row.mode + "/" + row.model + "/cards:" + std::to_string(row.cards);
+  return row.name.rfind(plain, 0) == 0 ? row.name.substr(plain.size()) : "";
+}
+
 bool is_data_parallel(const std::string& mode) {
   return mode == "dp" || mode.rfind("dp-", 0) == 0;
 }

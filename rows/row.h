@@ -132,6 +132,12 @@ std::optional<double> samples_per_second(const Row& row);
 // The primary card's peak over the mean of the other cards' peaks; empty for one card.
 std::optional<double> memory_imbalance(const Row& row);
 
+// Whether both train the same model on equal batches, by the same kind of scaling: only
+// then is one measured against the other.
+bool same_job(const Row& one, const Row& other);
+// What its name says beyond mode, model and cards: the knobs that its run swept.
+std::string knobs_of(const Row& row);
+
 // Whether it is DataParallel: "dp", a way through it as "dp-tree", or a peer beside it,
 // "dp-python".
 bool is_data_parallel(const std::string& mode);

@@ -105,11 +105,12 @@ class Trial {
  private:
   void take_port() {
     launch::Command command;
-    command.argv = job_.hosts.on(
-        0, {std::getenv("LOCKSTEP_PYTHON"), "-S", "-c",
-            "import socket, time\nother = socket.create_server(('" +
-                TwoHosts::address(0) + "', " + std::to_string(JobOnTwoHosts::kPort) +
-                "))\nprint('listening', flush=True)\ntime.sleep(1000)"});
+    command.argv =
+        job_.hosts.on(0, {std::getenv("LOCKSTEP_PYTHON"), "-S", "-c",
+                          "import socket, time\nother = socket.create_server(('" +
+                              emulation::Hosts::address(0) + "', " +
+                              std::to_string(JobOnTwoHosts::kPort) +
+                              "))\nprint('listening', flush=True)\ntime.sleep(1000)"});
     command.out = launch::Output::kCapture;
     taker_ = std::make_unique<launch::Process>(command);
     while (taker_->out().empty()) std::this_thread::sleep_for(milliseconds(5));
@@ -136,7 +137,7 @@ class Trial {
     } else if (fault_.is("stopped")) {
       if (victim > 0) kill(victim, SIGSTOP);
     } else if (fault_.is("cable")) {
-      job_.hosts.cut_cable();
+      job_.hosts.cut_cable(0);
     } else if (fault_.is("disk")) {
       job_.fill_disk();
     }
@@ -159,7 +160,7 @@ class Trial {
     const bool disk = fault_.is("disk") && fault_.heals;
     if (!cable && !disk) return;
     std::this_thread::sleep_until(*struck_ + fault_.healed_after);
-    if (cable) job_.hosts.plug_cable_in();
+    if (cable) job_.hosts.plug_cable_in(0);
     if (disk) job_.make_room();
   }
 
@@ -219,7 +220,7 @@ bool expect_promises(const Fault& fault, JobOnTwoHosts& job,
 class Faults : public testing::Test {
  protected:
   void SetUp() override {
-    std::string reason = TwoHosts::cannot();
+    std::string reason = emulation::Hosts::cannot();
     if (reason.empty()) reason = SmallDisk::cannot();
     if (reason.empty()) return;
     std::printf("WAIVED: tests/faults (two hosts): %s\n", reason.c_str());

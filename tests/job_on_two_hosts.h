@@ -10,9 +10,9 @@
 #include <sstream>
 
 #include "checkpoint/checkpoint_folder.h"
+#include "emulation/hosts.h"
 #include "tests/program_run.h"
 #include "tests/small_disk.h"
-#include "tests/two_hosts.h"
 
 namespace lockstep {
 
@@ -29,7 +29,7 @@ class JobOnTwoHosts {
   void start(int node) {
     std::istringstream line(
         program_path("launch") + " --nnodes 2 --nproc-per-node 2 --node-rank " +
-        std::to_string(node) + " --master-addr " + TwoHosts::address(0) +
+        std::to_string(node) + " --master-addr " + emulation::Hosts::address(0) +
         " --master-port " + std::to_string(kPort) + " --max-restarts 2 --timeout 5 " +
         program_path("ddp") +
         " --model mlp --precision fp64 --device cpu --threads-per-card 1 --quiet"
@@ -118,7 +118,7 @@ class JobOnTwoHosts {
   }
   void make_room() const { std::filesystem::remove(seen() + "rest"); }
 
-  TwoHosts hosts;
+  emulation::Hosts hosts{2};
 
  private:
   std::string path() const { return disk_ ? disk_->path() : folder_ / ""; }

@@ -64,7 +64,7 @@ class LaunchHosts : public OnTwoHosts {
     return hosts_->on(
         node, launch_with("--nnodes=2 --nproc_per_node=" + std::to_string(ranks) +
                               " --node_rank=" + std::to_string(node) +
-                              " --master_addr=" + TwoHosts::address(0) +
+                              " --master_addr=" + emulation::Hosts::address(0) +
                               " --master_port=29600 " + options,
                           command));
   }
@@ -227,7 +227,7 @@ TEST_F(LaunchHosts, ACableThatIsPulledIsNoticedOnBothSides) {
   const auto second = start(1, "", program(kForever));
   const auto first = start(0, "", program(kForever));
   await_ranks(*first);
-  hosts_->cut_cable();
+  hosts_->cut_cable(0);
   // Ranks and launchers notice in the same moment; the first to say so is the summary.
   for (ProgramRun* run : {first.get(), second.get()}) {
     EXPECT_EQ(run->status(), 1);
@@ -239,7 +239,7 @@ TEST_F(LaunchHosts, ACableThatIsPulledIsNoticedOnBothSides) {
     EXPECT_NE(said.find("been heard of for "), std::string::npos) << said;
     EXPECT_EQ(run->alive(), std::vector<int>{});
   }
-  hosts_->plug_cable_in();
+  hosts_->plug_cable_in(0);
 }
 
 }  // namespace

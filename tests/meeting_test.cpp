@@ -7,9 +7,9 @@
 #include <memory>
 #include <thread>
 
+#include "emulation/hosts.h"
 #include "launch/listener.h"
 #include "tests/program_run.h"
-#include "tests/two_hosts.h"
 
 namespace lockstep {
 namespace {
@@ -128,22 +128,22 @@ TEST(Meeting, RankZeroThatNeverCameIsNamed) {
 
 // 127.0.0.1 on node 0 of two, the tutorials' mistake: nobody would come.
 TEST(Meeting, NodesOnTheirLoopbacksAreToldAnAddressToUse) {
-  const std::string reason = TwoHosts::cannot();
+  const std::string reason = emulation::Hosts::cannot();
   if (!reason.empty()) {
     std::printf("WAIVED: tests/meeting (two hosts): %s\n", reason.c_str());
     GTEST_SKIP() << "waived: no two hosts here";
   }
-  const TwoHosts hosts;
+  const emulation::Hosts hosts(2);
   for (const int node : {0, 1}) {
-    const TwoHosts::Words words =
+    const emulation::Hosts::Words words =
         hosts.on(node, {program_path("multinode"), "-n", "2", "-nr",
                         std::to_string(node), "--master-addr", "127.0.0.1",
                         "--master-port", "29500", "--device", "cpu"});
     ProgramRun run("/usr/bin/" + words[0], {words.begin() + 1, words.end()});
-    expect_refusal(
-        run, 2,
-        {"multinode: --nodes 2 would meet at --master-addr 127.0.0.1",
-         (node == 0 ? ", here " : ", not this one's (") + TwoHosts::address(node)});
+    expect_refusal(run, 2,
+                   {"multinode: --nodes 2 would meet at --master-addr 127.0.0.1",
+                    (node == 0 ? ", here " : ", not this one's (") +
+                        emulation::Hosts::address(node)});
   }
 }
 

@@ -108,7 +108,8 @@ TEST_F(Hosts, EachStartsItsRanks) {
   for (const std::string& work : {kFp64, kFp32}) {
     const auto on_node = [&](int node) {
       return multinode("--nnodes 2 --node_rank " + std::to_string(node) +
-                       " --nproc_per_node 2 --master_addr " + TwoHosts::address(0) +
+                       " --nproc_per_node 2 --master_addr " +
+                       emulation::Hosts::address(0) +
                        " --master_port 29500 --batch-size 16" + work);
     };
     expect_one_cards(losses_of_both(on_node(0), on_node(1)), work,
@@ -119,8 +120,8 @@ TEST_F(Hosts, EachStartsItsRanks) {
 TEST_F(Hosts, TorchrunOnEach) {
   const auto on_node = [&](int node) {
     return torchrun("--nnodes 2 --node_rank " + std::to_string(node) +
-                        " --nproc_per_node 2 --master_addr " + TwoHosts::address(0) +
-                        " --master_port 29501",
+                        " --nproc_per_node 2 --master_addr " +
+                        emulation::Hosts::address(0) + " --master_port 29501",
                     "--batch-size 16" + kFp64);
   };
   expect_one_cards(losses_of_both(on_node(0), on_node(1)), kFp64,
@@ -128,7 +129,8 @@ TEST_F(Hosts, TorchrunOnEach) {
 }
 
 TEST_F(Hosts, OneRankEachByTcp) {
-  for (const std::string& listen : {TwoHosts::address(0), std::string("0.0.0.0")}) {
+  for (const std::string& listen :
+       {emulation::Hosts::address(0), std::string("0.0.0.0")}) {
     for (const std::string& work : {kFp64, kFp32}) {
       const auto of_rank = [&](int rank, const std::string& host) {
         return multinode("--init-method tcp://" + host + ":23456 --rank " +
@@ -136,8 +138,8 @@ TEST_F(Hosts, OneRankEachByTcp) {
                          work);
       };
       expect_one_cards(
-          losses_of_both(of_rank(0, listen), of_rank(1, TwoHosts::address(0))), work,
-          "tcp://" + listen + ":23456" + work);
+          losses_of_both(of_rank(0, listen), of_rank(1, emulation::Hosts::address(0))),
+          work, "tcp://" + listen + ":23456" + work);
     }
   }
 }
@@ -150,8 +152,8 @@ TEST_F(Hosts, SeveralRanksOfAMachineThatListensEverywhere) {
                      host + ":23457 --batch-size 16" + kFp64);
   };
   expect_one_cards(
-      losses_of_both(on_node(0, "0.0.0.0"), on_node(1, TwoHosts::address(0))), kFp64,
-      "2 hosts of 2 ranks, tcp://0.0.0.0");
+      losses_of_both(on_node(0, "0.0.0.0"), on_node(1, emulation::Hosts::address(0))),
+      kFp64, "2 hosts of 2 ranks, tcp://0.0.0.0");
 }
 
 TEST_F(Hosts, MeetInAFileThatBothSee) {
@@ -181,7 +183,7 @@ TEST_F(Hosts, TheMnistTutorialPrintsItsTrainLossEachEpoch) {
     command.out = command.err = launch::Output::kCapture;
     return command;
   };
-  launch::Process other(command(1, TwoHosts::address(0)));
+  launch::Process other(command(1, emulation::Hosts::address(0)));
   launch::Process first(command(0, "0.0.0.0"));
   const auto status = first.wait_for(std::chrono::seconds(200));
   ASSERT_TRUE(status.has_value() && status->code == 0) << first.err();
@@ -199,7 +201,7 @@ TEST_F(Hosts, TheMnistTutorialPrintsItsTrainLossEachEpoch) {
   EXPECT_EQ(other.out(), "") << "rank 0 alone speaks";
 }
 
-std::vector<std::string> listening(const TwoHosts& hosts, int host) {
+std::vector<std::string> listening(const emulation::Hosts& hosts, int host) {
   launch::Command command;
   command.argv = hosts.on(host, {"ss", "-Htln"});
   command.out = launch::Output::kCapture;
@@ -217,7 +219,7 @@ std::vector<std::string> listening(const TwoHosts& hosts, int host) {
 
 // The addresses at which the command listens, its store and its ranks: so many sockets,
 // once all have come.
-std::vector<std::string> listening_during(const TwoHosts& hosts, Words command,
+std::vector<std::string> listening_during(const emulation::Hosts& hosts, Words command,
                                           size_t sockets) {
   command[0] = program_path(command[0]);
   launch::Command run;
@@ -249,10 +251,11 @@ TEST_F(Hosts, NothingListensBeyondLoopbackUnlessTold) {
   const auto addresses =
       listening_during(*hosts_,
                        words("multinode -g 2 --backend gloo --master-addr " +
-                             TwoHosts::address(0) + work),
+                             emulation::Hosts::address(0) + work),
                        3);
   EXPECT_GE(addresses.size(), 3u);
-  for (const auto& address : addresses) EXPECT_EQ(address, TwoHosts::address(0));
+  for (const auto& address : addresses)
+    EXPECT_EQ(address, emulation::Hosts::address(0));
 }
 
 // The store closes when the ranks have met: what they share has no port.

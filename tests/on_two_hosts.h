@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "tests/two_hosts.h"
+#include "emulation/hosts.h"
 
 namespace lockstep {
 
@@ -17,9 +17,9 @@ class OnTwoHosts : public testing::Test {
  protected:
   // `tests`: what is waived, "tests/multinode".
   static void build(const std::string& tests) {
-    const std::string reason = TwoHosts::cannot();
+    const std::string reason = emulation::Hosts::cannot();
     if (reason.empty()) {
-      hosts_ = std::make_unique<TwoHosts>();
+      hosts_ = std::make_unique<emulation::Hosts>(2);
     } else {
       std::printf("WAIVED: %s (two hosts): %s\n", tests.c_str(), reason.c_str());
     }
@@ -29,7 +29,7 @@ class OnTwoHosts : public testing::Test {
     if (hosts_ == nullptr) GTEST_SKIP() << "waived: no two hosts here";
   }
 
-  static inline std::unique_ptr<TwoHosts> hosts_;
+  static inline std::unique_ptr<emulation::Hosts> hosts_;
 };
 
 }  // namespace lockstep

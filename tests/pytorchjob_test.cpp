@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "emulation/hosts.h"
 #include "tests/equality/run.h"
 #include "tests/program_run.h"
-#include "tests/two_hosts.h"
 
 namespace lockstep::equality {
 namespace {
@@ -64,9 +64,9 @@ launch::Environment environment_of(const Json& job, int pod) {
 class PyTorchJob : public testing::Test {
  protected:
   void SetUp() override {
-    const std::string reason = TwoHosts::cannot();
+    const std::string reason = emulation::Hosts::cannot();
     if (reason.empty()) {
-      hosts_ = std::make_unique<TwoHosts>();
+      hosts_ = std::make_unique<emulation::Hosts>(2);
       return;
     }
     std::printf("WAIVED: tests/pytorchjob (two hosts): %s\n", reason.c_str());
@@ -85,7 +85,8 @@ class PyTorchJob : public testing::Test {
                                 .at("containers")
                                 .at(0);
     const std::string volume = container.at("volumeMounts").at(0).at("mountPath");
-    write_text(folder_ / "hosts", TwoHosts::address(0) + " lockstep-master-0\n");
+    write_text(folder_ / "hosts",
+               emulation::Hosts::address(0) + " lockstep-master-0\n");
     Words words = {
         "unshare",
         "--mount",
@@ -110,7 +111,7 @@ class PyTorchJob : public testing::Test {
     return hosts_->on(number, words);
   }
 
-  std::unique_ptr<TwoHosts> hosts_;
+  std::unique_ptr<emulation::Hosts> hosts_;
   TestFolder folder_;
 };
 

@@ -13,9 +13,9 @@
 #include <regex>
 #include <thread>
 
+#include "emulation/hosts.h"
 #include "tests/program_run.h"
 #include "tests/ranks_by_hand.h"
-#include "tests/two_hosts.h"
 
 namespace lockstep {
 namespace {
@@ -148,14 +148,14 @@ void expect_a_hanging_ranks_watch_to_speak() {
 }
 
 void expect_a_cut_cable_to_be_named_on_both_sides() {
-  const TwoHosts hosts;
+  const emulation::Hosts hosts(2);
   RanksByHand ranks(
-      4, endless("gloo"), TwoHosts::address(0),
+      4, endless("gloo"), emulation::Hosts::address(0),
       [&](int rank, const Words& command) { return hosts.on(rank / 2, command); });
   ranks.let_go();
   std::this_thread::sleep_for(std::chrono::seconds(1));
   const auto start = Clock::now();
-  hosts.cut_cable();
+  hosts.cut_cable(0);
   const std::string silent = " not been heard of for 3 s \\(stopped, or ";
   const double near =
       expect_to_end(ranks, {0, 1}, start,
@@ -172,7 +172,7 @@ void expect_a_cut_cable_to_be_named_on_both_sides() {
 TEST(Silence, OfAHangingRankAndOfAnotherHost) {
   beside_each_other({[] { expect_a_hanging_ranks_watch_to_speak(); },
                      [] {
-                       const std::string reason = TwoHosts::cannot();
+                       const std::string reason = emulation::Hosts::cannot();
                        if (reason.empty()) {
                          return expect_a_cut_cable_to_be_named_on_both_sides();
                        }

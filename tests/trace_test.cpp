@@ -67,7 +67,7 @@ std::set<std::string> stages_in(const std::vector<Range>& lane, const Range& ste
     const bool inside = range.begin >= step.begin && range.end <= step.end;
     const bool stage =
         range.category == "user_annotation" && range.name.rfind("step ", 0) != 0;
-    if (inside && stage) stages.insert(range.name);
+    if (inside && (stage || range.category == "collective")) stages.insert(range.name);
   }
   return stages;
 }
@@ -77,8 +77,8 @@ const std::vector<std::string> kSteps = {"step 3", "step 4", "step 5"};
 struct TraceCase {
   std::string program;
   std::vector<std::string> more;
-  // Of each file, by its name: the lanes that it holds, and each one's stages in every
-  // step.
+  // Of each file, by its name: the lanes that it holds, and each one's stages (of a
+  // lane of communication: its collectives) in every step.
   std::map<std::string, std::map<std::string, std::set<std::string>>> files;
 };
 
@@ -136,9 +136,44 @@ TEST(Trace, TheLastStepsWhereFewArePlanned) {
 
 TEST(Trace, EachRankLeavesItsOwn) {
   const auto stages = with(kOneCard, "exposed_comm");
+  // Batch norm's statistics, and all gradients in one bucket.
+  const std::set<std::string> collectives = {"broadcast 0", "all_reduce 0"};
   check({"ddp",
          {"--gpus", "2"},
-         {{"t.json", {{"card 0", stages}}}, {"t.rank1.json", {{"card 1", stages}}}}});
+         {{"t.json", {{"card 0", stages}, {"card 0 communication", collectives}}},
+          {"t.rank1.json",
+           {{"card 1", stages}, {"card 1 communication", collectives}}}}});
+}
+
+// A message a parameter, one after the other. The clocks agree: each lies in the stage
+// that waits for it, though two clocks were read.
+TEST(Trace, CollectivesLieInTheStageThatWaitsForThem) {
+  const TestFolder folder;
+  ProgramRun run("ddp", {"--gpus", "2", "--model", "mlp", "--dataset", "synthetic",
+                         "--device", "cpu", "--steps", "2", "--quiet", "--reducer",
+                         "naive", "--trace", folder / "t.json"});
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  constexpr double kClocks = 100;  // microseconds
+  for (const int rank : {0, 1}) {
+    const std::string card = "card " + std::to_string(rank);
+    const auto lanes = lanes_of(folder / (rank == 0 ? "t.json" : "t.rank1.json"));
+    ASSERT_EQ(lanes.count(card + " communication"), 1U);
+    const std::vector<Range>& collectives = lanes.at(card + " communication");
+    ASSERT_EQ(collectives.size(), 2 * 4U);  // two layers' weights and biases
+    for (const Range& one : collectives) {
+      const auto& stages = lanes.at(card);
+      EXPECT_TRUE(std::any_of(stages.begin(), stages.end(),
+                              [&](const Range& stage) {
+                                return stage.name == "exposed_comm" &&
+                                       stage.begin - kClocks <= one.begin &&
+                                       one.end <= stage.end + kClocks;
+                              }))
+          << one.name << " from " << one.begin << " to " << one.end;
+      EXPECT_LT(one.begin, one.end);
+    }
+    EXPECT_EQ(collectives.front().name, "all_reduce 0");
+    EXPECT_EQ(collectives.back().name, "all_reduce 3");
+  }
 }
 
 TEST(Trace, DataParallelsThreadsAreLanes) {

@@ -13,6 +13,10 @@ namespace torch::optim {
 class SGD;
 }
 
+namespace lockstep::comm {
+class ProcessGroup;
+}
+
 namespace lockstep::training {
 
 class StepObserver {
@@ -22,6 +26,10 @@ class StepObserver {
   // Where both have their first values, which an observer may replace.
   virtual void built(const torch::nn::Module& /*model*/,
                      torch::optim::SGD& /*optimizer*/) {}
+
+  // Where there are other ranks: the group by which this one reaches them. It lives
+  // until finished() has returned.
+  virtual void communicates(comm::ProcessGroup& /*group*/) {}
 
   // Before the first step: how many there will be.
   virtual void planned(int64_t /*steps*/) {}
@@ -48,7 +56,8 @@ class StepObserver {
 };
 
 // A Chrome trace of a few steps: by Kineto, the stages and LibTorch's operators on the
-// lane of each thread. Of steps 3 to 5, for those before warm up, or of the last three
+// lane of each thread, and what the rank has under way on lanes of its own
+// (collective_lanes.h). Of steps 3 to 5, for those before warm up, or of the last three
 // where fewer are planned; a step is a range of its own, "step 4". A step takes longer
 // while it is traced.
 class Trace : public StepObserver {

@@ -104,7 +104,10 @@ void StepMeter::start(int64_t batches) {
   planned_ = all_epochs < static_cast<double>(options_.steps)
                  ? static_cast<int64_t>(all_epochs)
                  : options_.steps;
-  for (const auto& observer : options_.observers) observer->planned(planned_);
+  for (const auto& observer : options_.observers) {
+    if (group_ != nullptr) observer->communicates(*group_);
+    observer->planned(planned_);
+  }
   if (group_ != nullptr) group_->take_busy_ms();
   between_steps(steps_);
   begin_ = device::Mark(cards_.front());

@@ -17,6 +17,7 @@
 
 #include "files/output_file.h"
 #include "files/temporary_folder.h"
+#include "training/collective_lanes.h"
 #include "training/observer.h"
 
 namespace lockstep::training {
@@ -24,6 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace kineto = torch::profiler::impl;
+using Json = nlohmann::ordered_json;
 
 // "card 1" of "thread 4711 (card 1)".
 std::string thread_name(const std::string& lane) {
@@ -36,9 +38,7 @@ std::string thread_name(const std::string& lane) {
 
 // Kineto names a lane by its own thread and may do so again by the thread that ends the
 // trace, in any order: of two names the one that is not `ours` is right.
-std::string with_lanes_named(const std::string& text, const std::string& ours) {
-  using Json = nlohmann::ordered_json;
-  Json trace = Json::parse(text);
+void name_lanes(Json& trace, const std::string& ours) {
   Json kept = Json::array();
   std::map<std::string, size_t> lanes;
   for (Json& event : trace.at("traceEvents")) {
@@ -55,7 +55,6 @@ std::string with_lanes_named(const std::string& text, const std::string& ours) {
     kept.push_back(std::move(event));
   }
   trace.at("traceEvents") = std::move(kept);
-  return trace.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string lane_of(int rank) { return "card " + std::to_string(rank); }
@@ -86,6 +85,7 @@ class KinetoTrace final : public Trace {
   KinetoTrace(const KinetoTrace&) = delete;
   KinetoTrace& operator=(const KinetoTrace&) = delete;
 
+  void communicates(comm::ProcessGroup& group) override { collectives_.watch(group); }
   void planned(int64_t steps) override { planned_ = steps; }
 
   void between_steps(int64_t next) override {
@@ -97,11 +97,17 @@ class KinetoTrace final : public Trace {
     }
     step_.reset();
     if (next == first_) start();
-    if (next == end_) result_ = stop();
+    if (next == end_) {
+      result_ = stop();
+      collectives_.end();
+    }
     if (!lane_) return;
+    collectives_.step();
     step_.emplace(at::RecordScope::USER_SCOPE);
     step_->before("step " + std::to_string(next));
   }
+
+  void finished(const torch::nn::Module& /*model*/) override { collectives_.take(); }
 
   void write() override {
     if (result_ == nullptr) return;
@@ -112,15 +118,18 @@ class KinetoTrace final : public Trace {
     result_->save(file);
     std::ostringstream text;
     text << std::ifstream(file, std::ios::binary).rdbuf();
-    std::string named;
+    std::string whole;
     try {
-      named = with_lanes_named(text.str(), lane_of(rank_));
+      Json trace = Json::parse(text.str());
+      name_lanes(trace, lane_of(rank_));
+      collectives_.add_to(trace, rank_);
+      whole = trace.dump(-1, ' ', false, Json::error_handler_t::replace);
     } catch (const nlohmann::json::exception&) {  // Kineto says nothing
       throw std::runtime_error("--trace: " + place_ +
                                " took no whole trace; free some space there, or name "
                                "another place in TMPDIR");
     }
-    files::write_whole(named, path_);
+    files::write_whole(whole, path_);
   }
 
  private:
@@ -134,6 +143,7 @@ class KinetoTrace final : public Trace {
         config, activities,
         {at::RecordScope::FUNCTION, at::RecordScope::USER_SCOPE,
          at::RecordScope::BACKWARD_FUNCTION});
+    collectives_.begin();
   }
 
   std::unique_ptr<torch::autograd::profiler::ProfilerResult> stop() {
@@ -153,6 +163,7 @@ class KinetoTrace final : public Trace {
   int64_t end_ = 0;
   std::optional<LaneName> lane_;  // there while a trace is being made
   std::optional<at::RecordFunction> step_;
+  CollectiveLanes collectives_;
   std::unique_ptr<torch::autograd::profiler::ProfilerResult> result_;
 };
 

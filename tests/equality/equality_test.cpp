@@ -15,7 +15,7 @@ namespace lockstep::equality {
 namespace {
 
 // Both halves of kOne's batch; each card has one thread.
-const std::string kTwo = " --gpus 2 --batch-size 64 --threads-per-card 1";
+const std::string kTwo = " --gpus 2 --batch-size 16 --threads-per-card 1";
 const std::vector<std::string> kParallel = {
     "data_parallel" + kTwo,
     "ddp --reducer naive" + kTwo,
@@ -54,7 +54,7 @@ TEST(Programs, GiveTheSameLosses) {
   }
 }
 
-// Of 128 samples, on two cards and on three, where they do not divide.
+// Of 32 samples, on two cards and on three, where they do not divide.
 TEST(Programs, OfDataParallelGiveThemWithEachOption) {
   const std::string fp64 = workload("mlp", "fp64", kSteps);
   for (const std::string option :
@@ -63,7 +63,7 @@ TEST(Programs, OfDataParallelGiveThemWithEachOption) {
         "--device-ids 2,0 --output-device 0",
         "--gpus 4 --dp-loss replica --dp-reduce tree --primary-share 0.5"}) {
     const std::string program =
-        "data_parallel --threads-per-card 1 --global-batch-size 128 " + option;
+        "data_parallel --threads-per-card 1 --global-batch-size 32 " + option;
     expect_within(
         1e-10,
         apart(program_losses(program + fp64), program_losses(kOne + fp64), kSteps),
@@ -75,13 +75,13 @@ TEST(Programs, OfDataParallelGiveThemWithEachOption) {
 TEST(Programs, OfDdpGiveThemWithEachOption) {
   const std::string fp64 = workload("mlp", "fp64", kSteps);
   for (const std::string option :
-       {"--batch-size 64 --reducer c10d", "--batch-size 64 --static-graph",
-        "--batch-size 64 --find-unused-parameters",
-        "--batch-size 64 --no-gradient-as-bucket-view",
-        "--batch-size 64 --shard-optimizer",
-        "--batch-size 32 --accumulate 2 --shard-optimizer",
-        "--batch-size 32 --accumulate 2",
-        "--batch-size 32 --accumulate 2 --reducer flat"}) {
+       {"--batch-size 16 --reducer c10d", "--batch-size 16 --static-graph",
+        "--batch-size 16 --find-unused-parameters",
+        "--batch-size 16 --no-gradient-as-bucket-view",
+        "--batch-size 16 --shard-optimizer",
+        "--batch-size 8 --accumulate 2 --shard-optimizer",
+        "--batch-size 8 --accumulate 2",
+        "--batch-size 8 --accumulate 2 --reducer flat"}) {
     const std::string program = "ddp --gpus 2 --threads-per-card 1 " + option;
     expect_within(
         1e-10,
@@ -128,7 +128,7 @@ TEST(Programs, GiveTheSameLossesInFp32) {
 TEST(BatchNorm, IsThatOfOneCardWhichTakesTheLocalBatchesInTurn) {
   const std::string work = workload("convnet", "fp64", kSteps);
   const std::string in_turn =
-      "single_gpu --batch-size 64 --accumulate 2 --threads-per-card 2";
+      "single_gpu --batch-size 16 --accumulate 2 --threads-per-card 2";
   const std::vector<std::pair<std::string, std::string>> pairs = {
       {"data_parallel" + kTwo, in_turn},
       {"ddp" + kTwo, in_turn + " --sampler ranks-in-turn"},

@@ -32,7 +32,7 @@ const std::vector<Work> kWork = {
 // each.
 const std::vector<double>& python_losses_of(int ranks, const Work& work) {
   const std::string share =
-      ranks == 1 ? "--batch-size 128 --threads 2" : "--batch-size 64";
+      ranks == 1 ? "--batch-size 32 --threads 2" : "--batch-size 16";
   static std::map<int, std::map<std::string, std::vector<double>>> made;
   if (made.count(ranks) == 0) {
     Words lines;

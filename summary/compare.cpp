@@ -1,4 +1,4 @@
-#include "bench/compare.h"
+#include "summary/compare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,47 +9,49 @@
 #include <random>
 #include <stdexcept>
 
-namespace lockstep::bench {
+#include "rows/bootstrap.h"
+
+namespace lockstep::summary {
 namespace {
 
 using rows::Row;
 
 constexpr double kSignificant = 0.05;
-constexpr int kSamples =
-    10000;  // of the bootstrap, and of orders where all are too many
+constexpr int kOrders = 10000;  // that are tried where all are too many
 
-using Samples = std::vector<double>;  // one a repetition
+using rows::Samples;  // one a repetition
 
-// By case: its median step over that of its model's single card, each repetition.
+// By case: its median step over that of the single card which does the same job, each
+// repetition.
 std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
-  std::map<std::pair<std::string, int>, double> single_ms;
-  for (const Row& row : rows) {
-    const auto step = rows::percentile_ms(row, 50);
-    if (row.status == "ok" && row.mode == "single" && step) {
-      single_ms[{row.model, row.repetition}] = *step;
-    }
-  }
   std::map<std::string, Samples> ratios;
   for (const Row& row : rows) {
     const auto step = rows::percentile_ms(row, 50);
-    const auto single = single_ms.find({row.model, row.repetition});
-    if (row.status != "ok" || row.mode == "single" || !step ||
-        single == single_ms.end())
-      continue;
-    ratios[row.name].push_back(*step / single->second);
+    if (row.status != "ok" || row.mode == "single" || !step) continue;
+    for (const Row& single : rows) {
+      if (single.mode != "single" || single.status != "ok" ||
+          single.repetition != row.repetition || !rows::same_job(single, row))
+        continue;
+      const auto single_step = rows::percentile_ms(single, 50);
+      if (single_step) ratios[row.name].push_back(*step / *single_step);
+      break;
+    }
   }
   return ratios;
 }
 
-double mean_log(const Samples& samples, const std::vector<char>& chosen, char which) {
-  double sum = 0;
-  int count = 0;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    if (chosen[i] != which) continue;
-    sum += std::log(samples[i]);
-    ++count;
+// Where each stands among all from the smallest; equal ones share their places.
+Samples places_of(const Samples& all) {
+  Samples places;
+  for (const double one : all) {
+    double below = 0, equal = 0;
+    for (const double other : all) {
+      below += other < one ? 1 : 0;
+      equal += other == one ? 1 : 0;
+    }
+    places.push_back(below + equal / 2);
   }
-  return sum / count;
+  return places;
 }
 
 // In how many ways so many old and new repetitions can be shuffled.
@@ -59,31 +61,35 @@ double orders_of(size_t before, size_t now) {
       std::exp(std::lgamma(a + b + 1) - std::lgamma(a + 1) - std::lgamma(b + 1)));
 }
 
+// By places, not by values: one repetition that met a busy machine counts as the
+// slowest, however slow it was.
 double p_of(const Samples& before, const Samples& now) {
   Samples all = before;
   all.insert(all.end(), now.begin(), now.end());
+  const Samples places = places_of(all);
   std::vector<char> is_new(all.size(), 0);
   std::fill(is_new.begin() + static_cast<std::ptrdiff_t>(before.size()), is_new.end(),
             1);
-  const auto difference = [&] {
-    return mean_log(all, is_new, 1) - mean_log(all, is_new, 0);
+  const auto of_new = [&] {
+    double sum = 0;
+    for (size_t i = 0; i < places.size(); ++i) sum += is_new[i] ? places[i] : 0;
+    return sum;
   };
-  constexpr double kRounding = 1e-12;
-  const double seen = difference() - kRounding;
+  const double seen = of_new();
   const double orders = orders_of(before.size(), now.size());
   int64_t as_much = 0, tried = 0;
-  if (orders <= kSamples) {
+  if (orders <= kOrders) {
     // From the sorted arrangement through all of them; the one seen is among them.
     do {
-      as_much += difference() >= seen ? 1 : 0;
+      as_much += of_new() >= seen ? 1 : 0;
       ++tried;
     } while (std::next_permutation(is_new.begin(), is_new.end()));
   } else {
     std::mt19937_64 random(0);
     as_much = tried = 1;  // the one seen
-    for (int i = 0; i < kSamples; ++i, ++tried) {
+    for (int i = 0; i < kOrders; ++i, ++tried) {
       std::shuffle(is_new.begin(), is_new.end(), random);
-      as_much += difference() >= seen ? 1 : 0;
+      as_much += of_new() >= seen ? 1 : 0;
     }
   }
   return static_cast<double>(as_much) / static_cast<double>(tried);
@@ -91,22 +97,6 @@ double p_of(const Samples& before, const Samples& now) {
 
 double change_of(const Samples& before, const Samples& now) {
   return rows::median(now) / rows::median(before) - 1;
-}
-
-void add_interval(const Samples& before, const Samples& now, Comparison& comparison) {
-  std::mt19937_64 random(0);
-  const auto drawn = [&](const Samples& from) {
-    std::uniform_int_distribution<size_t> which(0, from.size() - 1);
-    Samples sample;
-    for (size_t i = 0; i < from.size(); ++i) sample.push_back(from[which(random)]);
-    return sample;
-  };
-  Samples changes;
-  for (int i = 0; i < kSamples; ++i)
-    changes.push_back(change_of(drawn(before), drawn(now)));
-  std::sort(changes.begin(), changes.end());
-  comparison.low = changes[static_cast<size_t>(0.025 * kSamples)];
-  comparison.high = changes[static_cast<size_t>(0.975 * kSamples)];
 }
 
 double delta_of(const Samples& before, const Samples& now) {
@@ -132,10 +122,14 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
     comparison.name = row.name;
     comparison.old_ratio = rows::median(old->second);
     comparison.new_ratio = rows::median(found->second);
-    comparison.change = change_of(old->second, found->second);
+    const rows::Interval change =
+        rows::bootstrap({old->second, found->second},
+                        [](const auto& sets) { return change_of(sets[0], sets[1]); });
+    comparison.change = change.value;
+    comparison.low = change.low;
+    comparison.high = change.high;
     comparison.p = p_of(old->second, found->second);
     comparison.delta = delta_of(old->second, found->second);
-    add_interval(old->second, found->second, comparison);
     comparison.regression =
         comparison.change > tolerance && comparison.p <= kSignificant;
     comparisons.push_back(comparison);
@@ -148,12 +142,22 @@ std::vector<Comparison> compare(const std::vector<Row>& old_rows,
   return comparisons;
 }
 
-void check_comparable(const std::vector<Row>& old_rows,
-                      const std::vector<std::string>& names, int repetitions) {
+void check_comparable(const std::vector<Row>& old_rows, const std::vector<Row>& planned,
+                      int repetitions) {
+  for (const Row& now : planned) {
+    for (const Row& old : old_rows) {
+      if (old.name != now.name || rows::same_job(old, now)) continue;
+      throw std::invalid_argument("--compare: " + now.name +
+                                  " was measured with another batch, or another kind "
+                                  "of scaling; give the same --batch-size and "
+                                  "--scaling");
+    }
+  }
+  const auto ratios = ratios_by_case(old_rows);
   size_t of_old = 0;
-  for (const auto& [name, ratios] : ratios_by_case(old_rows)) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    of_old = std::max(of_old, ratios.size());
+  for (const Row& now : planned) {
+    const auto found = ratios.find(now.name);
+    if (found != ratios.end()) of_old = std::max(of_old, found->second.size());
   }
   if (of_old == 0) {
     throw std::invalid_argument(
@@ -190,4 +194,4 @@ std::vector<Row> rows_at(const std::string& path) {
   return rows::read_rows(folder ? path + "/runs.jsonl" : path);
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

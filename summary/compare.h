@@ -9,7 +9,7 @@
 
 #include "rows/row.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 
 struct Comparison {
   std::string name;                     // the case
@@ -17,7 +17,8 @@ struct Comparison {
   double change = 0;                    // new over old, less 1; above 0: slower
   double low = 0, high = 0;             // 95 % of bootstrap samples of it
   // How often repetitions shuffled between old and new differ as much in this
-  // direction: a permutation test, one-sided, exact where few orders are possible.
+  // direction, by their places: Mann and Whitney's test, one-sided, exact where few
+  // orders are possible.
   double p = 1;
   // Cliff's delta: how much more often a new repetition is slower than an old one than
   // the other way round. 1: always.
@@ -32,15 +33,16 @@ std::vector<Comparison> compare(const std::vector<rows::Row>& old_rows,
                                 const std::vector<rows::Row>& new_rows,
                                 double tolerance);
 
-// Before anything is measured: what makes a verdict impossible, in one line. Throws
-// std::invalid_argument where no case of these names can be compared, or where so many
-// repetitions could never differ significantly.
+// Before anything is measured: what makes a verdict impossible, in one line. `planned`:
+// a row for each case, as far as it is known. Throws std::invalid_argument where no
+// case can be compared, where one of the same name had another batch then, or where so
+// many repetitions could never differ significantly.
 void check_comparable(const std::vector<rows::Row>& old_rows,
-                      const std::vector<std::string>& names, int repetitions);
+                      const std::vector<rows::Row>& planned, int repetitions);
 
 std::string comparison_table(const std::vector<Comparison>& comparisons);
 
 // The rows of a results folder, or of the file itself.
 std::vector<rows::Row> rows_at(const std::string& path);
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

@@ -1,13 +1,15 @@
-#include "bench/table.h"
+#include "summary/table.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <optional>
 
-#include "bench/results.h"
+#include "rows/bootstrap.h"
+#include "summary/efficiency.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 namespace {
 
 using rows::Row;
@@ -44,20 +46,49 @@ std::string peaks(const std::vector<Row>& rows) {
   return text;
 }
 
-// As wide as the modes are: peers' names are longer.
+// A mode, and which knobs its run swept.
+std::string way_of(const Row& row) { return row.mode + rows::knobs_of(row); }
+
+// What the table has beside its usual columns.
+struct Layout {
+  size_t way_width = 7;  // peers' names are longer
+  bool intervals = false;
+  bool one_rank = false;
+};
+
+std::string samples_per_second(const std::vector<Row>& rows, const Layout& layout) {
+  std::string text = cell(rows, 11, 0, &rows::samples_per_second);
+  if (!layout.intervals) return text;
+  rows::Samples samples;
+  for (const Row& row : rows) {
+    if (const auto value = rows::samples_per_second(row)) samples.push_back(*value);
+  }
+  char interval[64] = "";
+  if (samples.size() >= rows::kLeastForInterval) {
+    const rows::Interval found = rows::median_interval(samples);
+    std::snprintf(interval, sizeof(interval), "[%.0f, %.0f]", found.low, found.high);
+  }
+  char padded[64];
+  std::snprintf(padded, sizeof(padded), "  %-18s", interval);
+  return text + padded;
+}
+
 std::string line(const std::vector<Row>& all, const std::vector<Row>& rows,
-                 int mode_width) {
+                 const Layout& layout) {
   const Row& first = rows.front();
-  char head[96];
+  char head[200];
   std::snprintf(head, sizeof(head), "%-14s %-*s %5d %7d %6ld", first.model.c_str(),
-                mode_width, first.mode.c_str(), first.cards, first.threads_per_card,
-                static_cast<long>(first.local_batch));
+                static_cast<int>(layout.way_width), way_of(first).c_str(), first.cards,
+                first.threads_per_card, static_cast<long>(first.local_batch));
   if (first.status != "ok")
     return std::string(head) + "  " + first.status + ": " + first.message;
   std::string flags;
   for (const std::string& flag : first.flags)
     flags += (flags.empty() ? "" : ",") + flag;
-  return head + cell(rows, 11, 0, &rows::samples_per_second) +
+  const auto one_rank = [&](const Row& row) {
+    return efficiency_over_one_rank(all, row.name);
+  };
+  return head + samples_per_second(rows, layout) +
          cell(rows, 10, 2,
               [](const Row& row) { return rows::percentile_ms(row, 50); }) +
          cell(rows, 9, 2, [](const Row& row) { return rows::percentile_ms(row, 95); }) +
@@ -65,18 +96,28 @@ std::string line(const std::vector<Row>& all, const std::vector<Row>& rows,
               [](const Row& row) { return rows::mean_phase_ms(row, "exposed_comm"); }) +
          cell(rows, 7, 2,
               [&](const Row& row) { return scaling_efficiency(all, row.name); }) +
+         (layout.one_rank ? cell(rows, 7, 2, one_rank) : "") +
          cell(rows, 11, 2, &rows::memory_imbalance) + "  " + peaks(rows) + "  " + flags;
 }
 
 }  // namespace
 
 std::string table(const std::vector<Row>& rows) {
-  size_t mode_width = 7;
-  for (const Row& row : rows) mode_width = std::max(mode_width, row.mode.size());
+  Layout layout;
+  std::map<std::string, size_t> repetitions;
+  std::vector<std::string> knobs;
+  for (const Row& row : rows) {
+    layout.way_width = std::max(layout.way_width, way_of(row).size());
+    layout.intervals |= ++repetitions[row.name] >= rows::kLeastForInterval;
+    layout.one_rank |= row.cards > 1 && efficiency_over_one_rank(rows, row.name);
+    knobs.push_back(rows::knobs_of(row));
+  }
   std::string text = "model          mode";
-  text += std::string(mode_width - 4, ' ') +
-          " cards threads  batch  samples/s    p50 ms   p95 ms  exposed effic.  "
-          "imbalance  peak MiB of each card (* primary)\n";
+  text += std::string(layout.way_width - 4, ' ') + " cards threads  batch  samples/s";
+  if (layout.intervals) text += "  [95 %]            ";
+  text += "    p50 ms   p95 ms  exposed effic.";
+  if (layout.one_rank) text += " ddp:1 ";
+  text += "  imbalance  peak MiB of each card (* primary)\n";
   std::vector<std::string> seen;
   for (const Row& row : rows) {
     if (std::find(seen.begin(), seen.end(), row.name) != seen.end()) continue;
@@ -97,16 +138,22 @@ std::string table(const std::vector<Row>& rows) {
     }
     cases.push_back(std::move(same));
   }
-  // In the order a reader compares: model, then mode, then cards.
+  // In the order a reader compares: model, then mode, then knobs as they come, then
+  // cards.
+  const auto place_of_knobs = [&](const Row& row) {
+    return std::find(knobs.begin(), knobs.end(), rows::knobs_of(row)) - knobs.begin();
+  };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) {
     const Row& x = a.front();
     const Row& y = b.front();
-    return std::make_tuple(x.model, rows::place_of_mode(x.mode), x.cards) <
-           std::make_tuple(y.model, rows::place_of_mode(y.mode), y.cards);
+    const auto place = [&](const Row& row) {
+      return std::make_tuple(row.model, rows::place_of_mode(row.mode),
+                             place_of_knobs(row), row.cards);
+    };
+    return place(x) < place(y);
   });
-  for (const std::vector<Row>& one : cases)
-    text += line(rows, one, static_cast<int>(mode_width)) + "\n";
+  for (const std::vector<Row>& one : cases) text += line(rows, one, layout) + "\n";
   return text;
 }
 
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

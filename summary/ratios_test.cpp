@@ -1,5 +1,5 @@
 // What the figures of peers are made of: ratios of repetitions, and the bound.
-#include "bench/ratios.h"
+#include "summary/ratios.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include "cases/bound.h"
 #include "rows/sample_rows.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 namespace {
 
 using rows::sample_row;
@@ -110,4 +110,4 @@ TEST(Bound, StepsInClumpsAreEvenedOutWhereTurnsAreTaken) {
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

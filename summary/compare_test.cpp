@@ -1,4 +1,4 @@
-#include "bench/compare.h"
+#include "summary/compare.h"
 
 #include <gtest/gtest.h>
 
@@ -6,9 +6,8 @@
 #include <random>
 
 #include "tests/error_of.h"
-#include "tests/program_run.h"
 
-namespace lockstep::bench {
+namespace lockstep::summary {
 namespace {
 
 using rows::Row;
@@ -90,48 +89,53 @@ TEST(Compare, NothingInCommonIsAnError) {
       << "a case without its single card";
 }
 
-// A whole run, against a made-up older one in which DDP took next to no time, and
-// against none.
-TEST(BenchCompare, EndsWithStatus3WhereACaseIsSlower) {
-  const TestFolder folder;
-  const auto leave = [&](const std::string& name, double ddp_ms) {
-    std::string text;
-    for (int i = 0; i < 3; ++i) {
-      text += to_json_line(row("single", i, 1)) + "\n";
-      text += to_json_line(row("ddp", i, ddp_ms)) + "\n";
-    }
-    write_text(folder / name, text);
-    return folder / name;
-  };
-  const auto bench = [&](const std::string& old) {
-    return std::vector<std::string>{
-        "--mode",    "ddp",       "--gpus",    "2",       "--model",
-        "mlp",       "--dataset", "synthetic", "--steps", "4",
-        "--warmup",  "1",         "--no-page", "--out",   folder / "out",
-        "--compare", old,         "--device",  "cpu",     "--repetitions",
-        "3"};
-  };
-  ProgramRun slower("bench", bench(leave("quick.jsonl", 0.001)));
-  EXPECT_EQ(slower.status(), 3) << slower.process().err();
-  EXPECT_NE(slower.process().out().find("REGRESSION"), std::string::npos)
-      << slower.process().out();
-  ProgramRun nowhere("bench", bench(folder / "nowhere"));
-  EXPECT_EQ(nowhere.status(), 1);
-  EXPECT_NE(nowhere.process().err().find("nowhere"), std::string::npos);
-}
-
 TEST(Compare, WhatCanNeverBeToldIsRefusedBeforehand) {
   const std::vector<Row> old = run(1, 3, 1, 1);
-  check_comparable(old, {"ddp/mlp/cards:2"}, 3);
-  EXPECT_NE(error_of([&] {
-              check_comparable(old, {"ddp/mlp/cards:2"}, 2);
-            }).find("3 repetitions then and 2 now"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] {
-              check_comparable(old, {"dp/mlp/cards:2"}, 3);
-            }).find("none of these cases"),
-            std::string::npos);
+  const auto refusal = [&](const Row& planned, int repetitions) {
+    return error_of([&] { check_comparable(old, {planned}, repetitions); });
+  };
+  const Row ddp = row("ddp", 0, 0);
+  check_comparable(old, {ddp}, 3);
+  EXPECT_NE(refusal(ddp, 2).find("3 repetitions then and 2 now"), std::string::npos);
+  EXPECT_NE(refusal(row("dp", 0, 0), 3).find("none of these cases"), std::string::npos);
+  Row other_batch = ddp;
+  other_batch.local_batch = 32;
+  EXPECT_NE(refusal(other_batch, 3).find("another batch"), std::string::npos);
+}
+
+TEST(Compare, TheSingleCardIsThatOfTheSameBatch) {
+  std::vector<Row> before, now;
+  for (int i = 0; i < 3; ++i) {
+    // The other batch's single card comes first, and becomes ten times as slow.
+    Row other = row("single", i, 1);
+    other.name += "/batch:8";
+    other.local_batch = 8;
+    for (std::vector<Row>* rows : {&before, &now}) {
+      rows->push_back(other);
+      rows->push_back(row("single", i, 1));
+      rows->push_back(row("ddp", i, 2));
+      other.step_ms = {10, 10, 10};
+    }
+  }
+  const std::vector<Comparison> found = compare(before, now, kTolerance);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].old_ratio, 2);
+  EXPECT_EQ(found[0].change, 0);
+}
+
+// One repetition that met a busy machine does not hide that all others are slower.
+TEST(Compare, AnOutlierCountsAsTheSlowestAndNoMore) {
+  std::vector<Row> before, now;
+  for (int i = 0; i < 9; ++i) {
+    before.push_back(row("single", i, 1));
+    before.push_back(row("ddp", i, i == 0 ? 4 : 1 + 0.001 * i));
+    now.push_back(row("single", i, 1));
+    now.push_back(row("ddp", i, 1.1 + 0.001 * i));
+  }
+  const Comparison found = compare(before, now, kTolerance).at(0);
+  EXPECT_LT(found.p, 0.01);
+  EXPECT_TRUE(found.regression);
 }
 
 }  // namespace
-}  // namespace lockstep::bench
+}  // namespace lockstep::summary

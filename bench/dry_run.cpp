@@ -1,0 +1,86 @@
+#include "bench/dry_run.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "bench/verify.h"
+
+namespace lockstep::bench {
+namespace {
+
+using Words = std::vector<std::string>;
+
+// As a shell would take it.
+std::string quoted(const Words& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    const bool plain =
+        !word.empty() &&
+        word.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos;
+    std::string safe = word;
+    for (size_t at = safe.find('\''); at != std::string::npos;
+         at = safe.find('\'', at + 4)) {
+      safe.replace(at, 1, "'\\''");
+    }
+    text += (text.empty() ? "" : " ") + (plain ? word : "'" + safe + "'");
+  }
+  return text;
+}
+
+std::string count(size_t number, const std::string& what) {
+  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+}
+
+}  // namespace
+
+void check_with_programs(const std::vector<Case>& cases, const Children& children) {
+  // By what a program says, no matter how many cards, samples and MiB.
+  using Way = std::tuple<std::string, std::string, std::string, std::string>;
+  std::map<Way, Case> largest;
+  for (const Case& one : cases) {
+    // A bound is the single card's program; the Python peer's options do not depend on
+    // its ranks, and it takes seconds to start.
+    if (one.mode == "bound" || one.mode == "ddp-python") continue;
+    const Way way = {one.mode, one.model, one.ddp.reducer, one.ddp.backend};
+    Case& found = largest.try_emplace(way, one).first->second;
+    const auto size = [](const Case& of) {
+      return std::make_pair(of.cards, of.local_batch);
+    };
+    if (size(one) > size(found)) found = one;
+  }
+  for (const auto& [way, one] : largest) children.dry_run(one);
+}
+
+std::string what_would_run(const std::vector<Case>& cases, const Sweep& sweep,
+                           const Children& children) {
+  const int64_t steps = sweep.warmup + sweep.steps;
+  const RunPlan verify{.steps = kVerifySteps, .reference = true};
+  std::string text;
+  std::set<Words> references;
+  size_t verified = 0, timelines = 0;
+  for (const Case& one : cases) {
+    const std::string copies =
+        one.mode == "bound" ? count(static_cast<size_t>(one.cards), "process") : "";
+    text += one.name() + "  " + (copies.empty() ? "" : copies + "es of ") +
+            quoted(children.command_line(one, {.steps = steps})) + "\n";
+    if (sweep.memory_timeline && one.ours()) ++timelines;
+    if (one.mode == "single") continue;
+    ++verified;
+    references.insert(children.command_line(one, verify));
+  }
+  const size_t runs = cases.size() * static_cast<size_t>(sweep.repetitions);
+  text += count(cases.size(), "case") + ": " +
+          count(verified + references.size(), "run") + " of " +
+          std::to_string(kVerifySteps) + " steps to verify, " + count(runs, "run") +
+          " of " + std::to_string(steps) + " steps to time";
+  if (timelines > 0) text += ", " + count(timelines, "run") + " for memory timelines";
+  return text + "; " +
+         std::to_string(runs * static_cast<size_t>(steps) +
+                        (verified + references.size()) * kVerifySteps) +
+         " steps\n";
+}
+
+}  // namespace lockstep::bench

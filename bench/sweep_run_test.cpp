@@ -1,0 +1,117 @@
+// A sweep of knobs as a user runs it: told first, then run.
+#include <map>
+#include <set>
+
+#include "rows/row.h"
+#include "tests/program_run.h"
+
+namespace lockstep::bench {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names sweep(const std::string& out, const Names& more) {
+  return Names{"--quick",
+               "--model",
+               "linear",
+               "--dataset",
+               "features100",
+               "--mode",
+               "ddp",
+               "--gpus",
+               "2",
+               "--device",
+               "cpu",
+               "--no-page",
+               "--steps",
+               "3",
+               "--batch-size",
+               "8,16",
+               "--reducer",
+               "naive,bucketed",
+               "--bucket-cap-mb",
+               "0,1",
+               "--out",
+               out} +
+         more;
+}
+
+Names first_words(const std::string& text) {
+  Names words;
+  for (const std::string& line : lines_of(text)) {
+    words.push_back(line.substr(0, line.find(' ')));
+  }
+  return words;
+}
+
+TEST(SweepRun, DoesWhatTheDryRunTold) {
+  const TestFolder place;
+  ProgramRun told("bench", sweep(place / "out", {"--dry-run"}));
+  ASSERT_EQ(told.status(), 0) << told.process().err();
+  EXPECT_EQ(place.names(), Names{}) << "it writes nothing";
+  const std::string text = told.process().out();
+  Names names = first_words(text);
+  ASSERT_EQ(names.size(), 9U) << text;
+  names.pop_back();  // the sum
+  EXPECT_EQ(names, (Names{"single/linear/cards:1/batch:8",
+                          "ddp/linear/cards:2/batch:8/reducer:naive",
+                          "ddp/linear/cards:2/batch:8/reducer:bucketed/cap:0",
+                          "ddp/linear/cards:2/batch:8/reducer:bucketed/cap:1",
+                          "single/linear/cards:1/batch:16",
+                          "ddp/linear/cards:2/batch:16/reducer:naive",
+                          "ddp/linear/cards:2/batch:16/reducer:bucketed/cap:0",
+                          "ddp/linear/cards:2/batch:16/reducer:bucketed/cap:1"}));
+  const std::string command =
+      " --steps 5 --precision fp32 --lr 0.01 --seed 0 --drop-last ";
+  EXPECT_NE(text.find(program_path("single_gpu") + " --model linear"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find(command), std::string::npos) << text;
+  // 6 cases and a reference a batch, 10 steps each; 8 cases once, 2 + 3 steps.
+  EXPECT_NE(text.find("8 cases: 8 runs of 10 steps to verify, 8 runs of 5 steps to "
+                      "time; 120 steps"),
+            std::string::npos)
+      << text;
+
+  ProgramRun run("bench", sweep(place / "out", {}));
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  EXPECT_NE(run.process().out().find("a quick look: 1 repetition of 3 steps"),
+            std::string::npos)
+      << run.process().out();
+  Names ran;
+  std::map<std::string, std::set<std::string>> options;
+  for (const rows::Row& row : rows::read_rows(place / "out/runs.jsonl")) {
+    ran.push_back(row.name);
+    EXPECT_EQ(row.status, "ok") << row.message;
+    EXPECT_EQ(row.local_batch, row.name.find("batch:8") == std::string::npos ? 16 : 8);
+    for (const char* key : {"reducer", "bucket-cap-mb"}) {
+      const auto found = row.options.find(key);
+      if (found != row.options.end()) options[key].insert(found->second);
+    }
+    EXPECT_EQ(row.options.count("bucket-cap-mb"),
+              row.name.find("bucketed") == std::string::npos ? 0U : 1U)
+        << row.name;
+  }
+  EXPECT_EQ(ran, names);
+  EXPECT_EQ(options["reducer"], (std::set<std::string>{"naive", "bucketed"}));
+  EXPECT_EQ(options["bucket-cap-mb"], (std::set<std::string>{"0", "1"}));
+  const std::string json = read_text(place / "out/results.json");
+  EXPECT_NE(json.find("\"ddp/linear/cards:2/batch:16/reducer:naive/iterations:1"),
+            std::string::npos);
+}
+
+TEST(SweepRun, TheDryRunRefusesWhatTheRunWould) {
+  const TestFolder place;
+  ProgramRun reducer("bench",
+                     sweep(place / "out", {"--reducer", "naive,flop", "--dry-run"}));
+  expect_refusal(reducer, 2, {"unknown reducer 'flop'"});
+  write_text(place / "file", "");
+  ProgramRun folder("bench", sweep(place / "file/out", {"--dry-run"}));
+  expect_refusal(folder, 1, {"--out", "cannot be made", "Not a directory"});
+  ProgramRun compare(
+      "bench", sweep(place / "out", {"--dry-run", "--compare", place / "nowhere"}));
+  expect_refusal(compare, 1, {"nowhere"});
+}
+
+}  // namespace
+}  // namespace lockstep::bench

@@ -1,0 +1,150 @@
+// The knobs of a sweep: which cases they multiply, and what these are called.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "cases/experiments.h"
+#include "cases/sweep_names.h"
+
+namespace lockstep::cases {
+namespace {
+
+// Note [Names of cases]
+TEST(Knobs, NamesTellTheKnobsThatAreSweptAndThoseAlone) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {2};
+  sweep.reducers = {"flat"};
+  sweep.backends = {"gloo"};
+  sweep.bucket_caps_mb = {5};
+  sweep.batch_sizes = {32};
+  EXPECT_EQ(names_of(sweep), (Names{"single/mlp/cards:1", "ddp/mlp/cards:2"}));
+  sweep.reducers = {"flat", "bucketed", "flat"};
+  sweep.bucket_caps_mb = {0, 2.5, 0};
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "ddp/mlp/cards:2/reducer:flat",
+                   "ddp/mlp/cards:2/reducer:bucketed/cap:0",
+                   "ddp/mlp/cards:2/reducer:bucketed/cap:2.5"}))
+      << "flat has no buckets, and what is named twice is run once";
+  sweep.reducers = {"bucketed"};
+  sweep.bucket_caps_mb = {5};
+  sweep.backends = {"gloo", "shm"};
+  sweep.batch_sizes = {32, 64};
+  sweep.scalings = {"weak", "strong"};
+  const Names names = names_of(sweep);
+  EXPECT_EQ(names.size(), 12U) << "of each batch and scaling a single card and two ddp";
+  EXPECT_EQ(names[0], "single/mlp/cards:1/batch:32/scaling:weak");
+  EXPECT_EQ(names.back(), "ddp/mlp/cards:2/batch:64/backend:shm/scaling:strong");
+  sweep.reducers = {"naive", "bucketed"};
+  sweep.bucket_caps_mb = {1, 25};
+  EXPECT_EQ(names_of(sweep).back(),
+            "ddp/mlp/cards:2/batch:64/reducer:bucketed/cap:25/backend:shm/"
+            "scaling:strong");
+}
+
+TEST(Knobs, KnobsOfDdpMultiplyDdpAlone) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.gpus = {1, 2};
+  sweep.reducers = {"naive", "flat", "bucketed"};
+  sweep.backends = {"gloo", "shm"};
+  sweep.bucket_caps_mb = {0, 1, 5, 25};
+  std::map<std::string, int> count;
+  for (const Case& one : cases_of(sweep, 2)) ++count[one.mode];
+  // naive and flat once a backend, bucketed once a cap and backend; of both cards.
+  EXPECT_EQ(count, (std::map<std::string, int>{{"single", 1}, {"dp", 2}, {"ddp", 24}}));
+}
+
+TEST(Knobs, EveryBatchHasItsOwnSingleCard) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {1, 2};
+  sweep.batch_sizes = {32, 64};
+  sweep.scalings = {"strong"};
+  std::map<std::string, int64_t> local;
+  for (const Case& one : cases_of(sweep, 2)) local[one.name()] = one.local_batch;
+  EXPECT_EQ(local, (std::map<std::string, int64_t>{{"single/mlp/cards:1/batch:32", 64},
+                                                   {"ddp/mlp/cards:1/batch:32", 64},
+                                                   {"ddp/mlp/cards:2/batch:32", 32},
+                                                   {"single/mlp/cards:1/batch:64", 128},
+                                                   {"ddp/mlp/cards:1/batch:64", 128},
+                                                   {"ddp/mlp/cards:2/batch:64", 64}}));
+}
+
+TEST(Knobs, PeersHaveTheCapsAndShardingTheBuckets) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {2};
+  sweep.peers = {"c10d"};
+  sweep.shard_optimizer = true;
+  sweep.reducers = {"flat", "bucketed"};
+  sweep.backends = {"auto", "shm"};
+  sweep.bucket_caps_mb = {5, 25};
+  Names peers, sharded;
+  for (const Case& one : cases_of(sweep, 2)) {
+    if (one.mode == "ddp-c10d") {
+      peers.push_back(one.name());
+      EXPECT_EQ(one.ddp.reducer + " " + one.ddp.backend, "c10d gloo");
+    }
+    if (one.mode == "ddp-sharded") sharded.push_back(one.ddp.reducer);
+  }
+  EXPECT_EQ(peers,
+            (Names{"ddp-c10d/mlp/cards:2/cap:5", "ddp-c10d/mlp/cards:2/cap:25"}));
+  EXPECT_EQ(sharded, Names(4, "bucketed"));
+  sweep.reducers = {"flat"};
+  sweep.peers = {};
+  sweep.bucket_caps_mb = {25};
+  EXPECT_EQ(refusal(sweep),
+            "--shard-optimizer: not with --reducer flat; try --reducer bucketed");
+}
+
+TEST(Knobs, KnobsThatWouldDoNothingAreRefused) {
+  Sweep sweep;
+  sweep.modes = {"dp"};
+  sweep.gpus = {2};
+  sweep.backends = {"gloo"};
+  EXPECT_EQ(refusal(sweep),
+            "--reducer, --backend and --bucket-cap-mb are DDP's; try --mode ddp");
+  sweep.modes = {"ddp"};
+  EXPECT_EQ(refusal(sweep), "");
+  sweep.reducers = {"flat"};
+  sweep.bucket_caps_mb = {1, 5};
+  EXPECT_EQ(refusal(sweep),
+            "--bucket-cap-mb: --reducer flat has no buckets to sweep; try --reducer "
+            "bucketed");
+  sweep.peers = {"c10d"};
+  EXPECT_EQ(refusal(sweep), "") << "the peer has";
+  sweep.bucket_caps_mb = {1, std::nan("")};
+  EXPECT_EQ(refusal(sweep), "--bucket-cap-mb nan: must be 0 to 1e+06");
+  sweep.bucket_caps_mb = {-1};
+  EXPECT_EQ(refusal(sweep), "--bucket-cap-mb -1: must be 0 to 1e+06");
+  sweep.bucket_caps_mb = {1};
+  sweep.batch_sizes = {32, 0};
+  EXPECT_EQ(refusal(sweep), "--batch-size 0: must be 1 or more");
+}
+
+TEST(Experiments, AreSweepsMadeReady) {
+  Sweep scaling = sweep_of(kScaling, 4);
+  scaling.models = {"mlp"};
+  Names strong;
+  for (const std::string& name : names_of(scaling)) {
+    if (name.find("/scaling:strong") != std::string::npos) strong.push_back(name);
+  }
+  EXPECT_EQ(
+      strong,
+      (Names{"single/mlp/cards:1/scaling:strong", "ddp/mlp/cards:1/scaling:strong",
+             "ddp/mlp/cards:2/scaling:strong", "ddp/mlp/cards:4/scaling:strong"}));
+  EXPECT_EQ(names_of(scaling).size(), 8U);
+  Sweep caps = sweep_of(kBucketSweep, 4);
+  caps.models = {"mlp"};
+  EXPECT_EQ(names_of(caps).size(), 8U) << "a single card, and seven caps";
+  EXPECT_EQ(names_of(caps).back(), "ddp/mlp/cards:4/cap:50");
+  EXPECT_FALSE(is_experiment("--scaling"));
+}
+
+}  // namespace
+}  // namespace lockstep::cases

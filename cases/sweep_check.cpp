@@ -1,0 +1,210 @@
+// What a sweep may not ask for.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <regex>
+#include <stdexcept>
+
+#include "cases/sweep.h"
+#include "emulation/hosts.h"
+#include "registry/registry.h"
+#include "training/options.h"
+
+namespace lockstep::cases {
+namespace {
+
+const std::vector<std::string>& all_modes() {
+  static const std::vector<std::string> modes = {"single", "dp", "ddp"};
+  return modes;
+}
+
+void require_at_least(int64_t least, const char* option, int64_t value) {
+  if (value < least) {
+    throw std::invalid_argument(std::string(option) + " " + std::to_string(value) +
+                                ": must be " + std::to_string(least) + " or more");
+  }
+}
+
+void require_at_most(int64_t most, const char* option, int64_t value) {
+  if (value > most) {
+    throw std::invalid_argument(std::string(option) + " " + std::to_string(value) +
+                                ": must be at most " + std::to_string(most));
+  }
+}
+
+void validate_peers(const Sweep& sweep) {
+  const std::vector<std::string> known = {"c10d", "python", "bound", "libtorch"};
+  for (const std::string& peer : sweep.peers) {
+    if (std::find(known.begin(), known.end(), peer) == known.end()) {
+      throw_unknown_name("peer", peer, known);
+    }
+    const bool of_cuda = peer == "libtorch" || peer == "python";
+    if (sweep.device != "cpu" && !of_cuda) {
+      throw std::invalid_argument("--peers " + peer +
+                                  " runs on the CPU, not on --device " + sweep.device +
+                                  "; try --device cpu");
+    }
+    if (sweep.device == "cpu" && peer == "libtorch") {
+      throw std::invalid_argument(
+          "--peers libtorch: torch::nn::parallel::data_parallel knows CUDA cards "
+          "alone; try --device cuda");
+    }
+  }
+  if (sweep.device != "cpu" && !sweep.peers.empty() && asked_for(sweep, "ddp")) {
+    throw std::invalid_argument(
+        "--peers on --device " + sweep.device +
+        " stand beside DataParallel alone; try --mode dp, or --device cpu");
+  }
+}
+
+void validate_dp(const Sweep& sweep) {
+  const auto known = [](const char* kind, const std::vector<std::string>& names,
+                        const std::vector<std::string>& all) {
+    for (const std::string& name : names) {
+      if (std::find(all.begin(), all.end(), name) == all.end()) {
+        throw_unknown_name(kind, name, all);
+      }
+    }
+  };
+  using Words = training::DataParallelOptions;
+  known("--dp-reduce", sweep.dp_reduce, Words::reduce_words());
+  known("--replicate", sweep.replicate, Words::replicate_words());
+  known("--dp-loss", sweep.dp_loss, Words::loss_words());
+}
+
+void validate_ddp(const Sweep& sweep) {
+  // nan and inf are no caps either.
+  for (const double cap : sweep.bucket_caps_mb) {
+    if (cap >= 0 && cap <= 1e6) continue;
+    char text[80];
+    std::snprintf(text, sizeof(text), "--bucket-cap-mb %g: must be 0 to 1e+06", cap);
+    throw std::invalid_argument(text);
+  }
+}
+
+void validate_links(const Sweep& sweep) {
+  const std::regex rate("[0-9]+(\\.[0-9]+)?[mg]bit");
+  bool slow = false;
+  for (const std::string& link : sweep.links) {
+    if (link.empty()) continue;
+    slow = true;
+    if (!std::regex_match(link, rate)) {
+      throw std::invalid_argument("--link " + link +
+                                  ": must be a rate, 100mbit or 1gbit, or none");
+    }
+  }
+  if (!slow) return;
+  for (const std::string& backend : sweep.backends) {
+    if (backend == "auto" || backend == "gloo") continue;
+    throw std::invalid_argument(
+        "--link: --backend " + backend +
+        " does not go from host to host here; try --backend gloo");
+  }
+  if (has_peer(sweep, "python") || sweep.device != "cpu") {
+    throw std::invalid_argument(
+        "--link is for emulated cards of our own loops; leave --peers python and "
+        "--device out");
+  }
+  if (const std::string reason = emulation::Hosts::cannot(); !reason.empty()) {
+    throw std::invalid_argument("--link: no hosts can be emulated here: " + reason);
+  }
+}
+
+}  // namespace
+
+void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
+  const auto has_any = [&](const auto& wanted) {
+    return std::any_of(cases.begin(), cases.end(),
+                       [&](const Case& one) { return wanted(one) && one.cards > 1; });
+  };
+  const auto has = [&](const std::string& mode) {
+    return has_any([&](const Case& one) { return one.mode == mode; });
+  };
+  const std::vector<DpWay> ways = dp_ways(sweep);
+  const bool usual = ways.size() == 1 && ways.front().mode() == DpWay().mode();
+  if (!usual && !has_any([](const Case& one) { return one.loop() == "dp"; })) {
+    throw std::invalid_argument(
+        "--dp-reduce, --replicate, --dp-loss and --primary-share are DataParallel's on "
+        "several cards; try --mode dp --gpus 2");
+  }
+  const auto ddp = [](const Case& one) { return one.loop() == "ddp"; };
+  const auto all_as = [](const auto& values, const auto& usual) {
+    return std::all_of(values.begin(), values.end(),
+                       [&](const auto& value) { return value == usual; });
+  };
+  const DdpWay plain;
+  if (!(all_as(sweep.reducers, plain.reducer) &&
+        all_as(sweep.backends, plain.backend) &&
+        all_as(sweep.bucket_caps_mb, plain.bucket_cap_mb)) &&
+      std::none_of(cases.begin(), cases.end(), ddp)) {
+    throw std::invalid_argument(
+        "--reducer, --backend and --bucket-cap-mb are DDP's; try --mode ddp");
+  }
+  if (!all_as(sweep.links, plain.link) && !has("ddp")) {
+    throw std::invalid_argument(
+        "--link lies between DDP's cards; try --mode ddp --gpus 2");
+  }
+  const auto buckets = [](const Case& one) { return one.ddp.has_buckets(); };
+  if (!all_as(sweep.bucket_caps_mb, sweep.bucket_caps_mb.front()) &&
+      std::none_of(cases.begin(), cases.end(),
+                   [&](const Case& one) { return ddp(one) && buckets(one); })) {
+    throw std::invalid_argument("--bucket-cap-mb: --reducer " + sweep.reducers.front() +
+                                " has no buckets to sweep; try --reducer bucketed");
+  }
+  if (sweep.shard_optimizer && has("ddp") && !has("ddp-sharded")) {
+    throw std::invalid_argument("--shard-optimizer: not with --reducer " +
+                                sweep.reducers.front() + "; try --reducer bucketed");
+  }
+  if ((has_peer(sweep, "c10d") || sweep.shard_optimizer) && !has("ddp")) {
+    throw std::invalid_argument(
+        "--peers c10d, and --shard-optimizer, stand beside DDP on several cards; try "
+        "--mode ddp --gpus 2");
+  }
+  if (has_peer(sweep, "bound") && !has("bound")) {
+    throw std::invalid_argument(
+        "--peers bound stands beside several cards; try --mode dp,ddp --gpus 2");
+  }
+}
+
+void validate(const Sweep& sweep) {
+  for (const std::string& mode : sweep.modes) {
+    if (mode == "all") continue;
+    const auto& known = all_modes();
+    if (std::find(known.begin(), known.end(), mode) == known.end()) {
+      throw_unknown_name("mode", mode, {"single", "dp", "ddp", "all"});
+    }
+  }
+  for (const int cards : sweep.gpus) {
+    if (cards < 1 || cards > 64) {
+      throw std::invalid_argument("--gpus " + std::to_string(cards) +
+                                  ": must be a number of cards from 1 to 64");
+    }
+  }
+  for (const std::string& scaling : sweep.scalings) {
+    if (scaling != "weak" && scaling != "strong") {
+      throw_unknown_name("scaling", scaling, {"weak", "strong"});
+    }
+  }
+  require_at_least(1, "--steps", sweep.steps);
+  require_at_least(0, "--warmup", sweep.warmup);
+  require_at_least(1, "--repetitions", sweep.repetitions);
+  // Sums and products of these stay far from overflowing.
+  constexpr int64_t kMost = 1000000000;
+  for (const int64_t batch : sweep.batch_sizes) {
+    require_at_least(1, "--batch-size", batch);
+    require_at_most(kMost, "--batch-size", batch);
+  }
+  require_at_most(kMost, "--steps", sweep.steps);
+  require_at_most(kMost, "--warmup", sweep.warmup);
+  require_at_least(0, "--threads-per-card", sweep.threads_per_card);
+  if (!std::isfinite(sweep.lr) || sweep.lr < 0) {
+    throw std::invalid_argument("--lr " + std::to_string(sweep.lr) +
+                                ": must be a number of 0 or more");
+  }
+  validate_peers(sweep);
+  validate_dp(sweep);
+  validate_ddp(sweep);
+  validate_links(sweep);
+}
+
+}  // namespace lockstep::cases

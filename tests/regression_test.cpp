@@ -1,0 +1,24 @@
+// bench --compare on whole runs: its exit status where a case is slower, and where it
+// is not.
+#include "tests/compared_runs.h"
+
+namespace lockstep {
+namespace {
+
+TEST(BenchCompare, EndsWithStatus3WhereACaseIsSlower) {
+  ComparedRuns runs({"--gpus", "1", "--batch-size", "256", "--steps", "20"});
+  runs.make_base(3);
+  // Three times as long: no machine is as moody.
+  EXPECT_EQ(runs.slower_by("2", 3), 3);
+  const int unchanged = runs.unchanged(3);
+  EXPECT_TRUE(unchanged == 0 || unchanged == 3) << unchanged;
+}
+
+TEST(BenchCompare, AnOlderRunThatIsNotThereIsNamed) {
+  ProgramRun nowhere("bench", {"--compare", "nowhere"});
+  EXPECT_EQ(nowhere.status(), 1);
+  EXPECT_NE(nowhere.process().err().find("nowhere"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lockstep
