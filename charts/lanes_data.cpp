@@ -22,9 +22,11 @@ std::string kind_of(const std::string& name, bool communicates) {
   for (const char* phase : {"data", "forward", "backward", "optimizer"}) {
     if (name.rfind(phase, 0) == 0) return phase;
   }
-  if (name.rfind("exposed", 0) == 0 || name.rfind("wait", 0) == 0 ||
-      name.rfind("finalize", 0) == 0) {
-    return "exposed communication";
+  if (name == "loss") return "forward";
+  // On a computing lane a card that moves bytes, or waits for them, computes nothing.
+  for (const char* stage :
+       {"exposed", "scatter", "replicate", "gather", "reduce", "finalize", "wait"}) {
+    if (!communicates && name.rfind(stage, 0) == 0) return "exposed communication";
   }
   return communicates ? "communication" : "other";
 }
