@@ -8,13 +8,11 @@ namespace {
 
 using predict::StepTime;
 
-// Over the profiles.
-Interval interval_of(const Profiles& profiles,
-                     const std::function<double(const StepAtBatch&)>& predict) {
+Interval over(const Profiles& profiles,
+              const std::function<double(const StepAtBatch&)>& predict) {
   std::vector<double> values;
   for (const StepAtBatch& profile : profiles) values.push_back(predict(profile));
-  std::sort(values.begin(), values.end());
-  return {values[values.size() / 2], values.front(), values.back()};
+  return interval_of(std::move(values));
 }
 
 StepTime ddp(const StepAtBatch& profile, const Setting& setting, int cards) {
@@ -22,7 +20,7 @@ StepTime ddp(const StepAtBatch& profile, const Setting& setting, int cards) {
 }
 
 Interval ddp_seconds(const Profiles& profiles, const Setting& setting, int cards) {
-  return interval_of(profiles, [&](const StepAtBatch& profile) {
+  return over(profiles, [&](const StepAtBatch& profile) {
     return ddp(profile, setting, cards).seconds;
   });
 }
@@ -32,7 +30,7 @@ Interval data_parallel_seconds(const Profiles& profiles, const Setting& setting,
   predict::DataParallelBytes bytes = setting.sample;
   bytes.input *= static_cast<double>(setting.batch);
   bytes.outputs *= static_cast<double>(setting.batch);
-  return interval_of(profiles, [&](const StepAtBatch& profile) {
+  return over(profiles, [&](const StepAtBatch& profile) {
     return data_parallel_step(profile.at(setting.batch), bytes, setting.cluster, cards,
                               setting.tree)
         .seconds;
@@ -40,6 +38,12 @@ Interval data_parallel_seconds(const Profiles& profiles, const Setting& setting,
 }
 
 }  // namespace
+
+Interval interval_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values[values.size() / 2], values.front() * (1 - kModelError),
+          values.back() * (1 + kModelError)};
+}
 
 std::vector<Point> curve(const Profiles& profiles, const Setting& setting,
                          const std::vector<int>& cards) {
@@ -49,7 +53,7 @@ std::vector<Point> curve(const Profiles& profiles, const Setting& setting,
     Point point;
     point.cards = n;
     point.ddp_s = ddp_seconds(profiles, setting, n);
-    point.ddp_exposed_s = interval_of(profiles, [&](const StepAtBatch& profile) {
+    point.ddp_exposed_s = over(profiles, [&](const StepAtBatch& profile) {
       return ddp(profile, setting, n).exposed_s;
     });
     point.efficiency = one_card / point.ddp_s.value;

@@ -26,11 +26,20 @@ struct Setting {
   int64_t batch = 0;                  // local
 };
 
+// Note [The interval of a forecast]
+// From the lowest to the highest of what the profiles give, and so much more either
+// way: what the simulation itself is off by in 9 of 10 of the kept cases (README's
+// table of forecasts, made by tests/forecasts.sh).
+inline constexpr double kModelError = 0.1;
+
 struct Interval {
   double value = 0;  // the median profile's
   double low = 0;
   double high = 0;
 };
+
+// Of what each profile gives, one or more. Note [The interval of a forecast]
+Interval interval_of(std::vector<double> values);
 
 struct Point {
   int cards = 1;

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cases/machine.h"
+#include "forecast/answers.h"
 #include "forecast/measured_links.h"
 #include "forecast/memory_profile.h"
 #include "forecast/profile.h"
@@ -77,9 +78,8 @@ std::optional<rows::PredictedRow> CaseForecast::step_ms(const Case& one) const {
   for (const predict::CardStep& card : cards->second) {
     ms.push_back(1e3 * seconds(one, card));
   }
-  const auto [low, high] = std::minmax_element(ms.begin(), ms.end());
-  return rows::PredictedRow{rows::median(ms), *low * (1 - kModelError),
-                            *high * (1 + kModelError)};
+  const Interval interval = interval_of(std::move(ms));
+  return rows::PredictedRow{interval.value, interval.low, interval.high};
 }
 
 CaseForecast::CardKey CaseForecast::card_of(const Case& one) const {

@@ -18,12 +18,6 @@
 
 namespace lockstep::forecast {
 
-// Note [The interval of a forecast]
-// From the lowest to the highest of what the profiles give, and so much more either
-// way: what the simulation itself was off by in 9 of 10 of the kept cases,
-// docs/design.md.
-inline constexpr double kModelError = 0.08;
-
 class CaseForecast {
  public:
   CaseForecast(const Sweep& sweep, const Children& children)

@@ -97,9 +97,9 @@ Setting setting() {
 TEST(Answers, TheIntervalHoldsAllProfilesAndTheMedianIsTheValue) {
   const std::vector<Point> points =
       curve({profile(1.5), profile(1), profile(1.25)}, setting(), {1, 2, 16});
-  EXPECT_DOUBLE_EQ(points[0].ddp_s.low, 0.124);
+  EXPECT_DOUBLE_EQ(points[0].ddp_s.low, (1 - kModelError) * 0.124);
   EXPECT_DOUBLE_EQ(points[0].ddp_s.value, 0.154);
-  EXPECT_DOUBLE_EQ(points[0].ddp_s.high, 0.184);
+  EXPECT_DOUBLE_EQ(points[0].ddp_s.high, (1 + kModelError) * 0.184);
   EXPECT_DOUBLE_EQ(points[0].efficiency, 1);
   // Of two gradients the last is 100 bytes, and a ring of two sends them once.
   EXPECT_NEAR(points[1].ddp_exposed_s.value, 0.010, 1e-12);
