@@ -2,7 +2,7 @@
 // collectives were under way. From the traces that the case's program leaves with
 // --trace, for they have both.
 //
-// Not here: how it is drawn (reports/).
+// Not here: how it is drawn (charts/).
 #pragma once
 
 #include <string>

@@ -9,8 +9,8 @@
 // more with every step: resnet18 starts at 1e-6 and is at 1e-2 after ten, as Python
 // itself is in the two layouts of its images. A tree adds gradients in another order
 // than one card does, and so does gloo's ring of three and more, which comes to the
-// same. So such a case that begins equal and
-// stays near is asked once more, in fp64, where both take LibTorch's kernels.
+// same. So such a case that begins equal and stays near is asked once more, in fp64,
+// where both take LibTorch's kernels.
 //
 // Note [Batch norm sees its part]
 // Its statistics are those of a card's part of the batch, so unequal parts give another
@@ -31,7 +31,7 @@ namespace lockstep::bench {
 
 inline constexpr int64_t kVerifySteps = 10;
 inline constexpr double kVerifyTolerance = 1e-5;  // relative
-// Of a peer that rounds otherwise; fp64 takes seconds a step on resnet18.
+// Of a case that rounds otherwise; fp64 takes seconds a step on resnet18.
 inline constexpr double kRoundingTolerance = 0.05;
 inline constexpr int64_t kVerifyStepsInFp64 = 3;
 

@@ -32,17 +32,6 @@ class Stopped : public std::runtime_error {
 // Make it before any other thread and use it on the main thread: while it lives the
 // signals that end a job wait for it, and children die with the thread that started
 // them.
-// Ranks that all_reduce on and on over a link, from when this is made until it goes.
-class LinkAtWork {
- public:
-  // Throws std::runtime_error where they do not come to it.
-  LinkAtWork(int ranks, const std::string& link, int64_t bytes);
-
- private:
-  emulation::Hosts hosts_;
-  std::vector<launch::Process> ranks_;
-};
-
 class Children {
  public:
   explicit Children(const Sweep& sweep) : sweep_(sweep) {}
@@ -88,6 +77,18 @@ class Children {
 
   const Sweep& sweep_;
   launch::StopSignals signals_;
+};
+
+// Ranks that all_reduce on and on over a link, from when this is made until it goes:
+// beside it a card shows what communication takes of its speed. On the main thread.
+class LinkAtWork {
+ public:
+  // Throws std::runtime_error where they do not come to it.
+  LinkAtWork(int ranks, const std::string& link, int64_t bytes);
+
+ private:
+  emulation::Hosts hosts_;
+  std::vector<launch::Process> ranks_;
 };
 
 }  // namespace lockstep::cases

@@ -1,5 +1,6 @@
-// A made-up sweep for this room's tests: round numbers, so that a test can say what
-// must come out. Not a measurement, and nothing but tests includes it.
+// A made-up sweep for the tests of this room and of those that read rows: round
+// numbers, so that a test can say what must come out. Not a measurement, and nothing
+// but tests includes it.
 #pragma once
 
 #include <cmath>
