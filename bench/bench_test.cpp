@@ -67,7 +67,8 @@ TEST_F(GoodRun, LeavesItsFilesAndNothingElse) {
   ASSERT_EQ(result().status, 0) << result().errors;
   EXPECT_EQ(result().left_behind, std::vector<std::string>{});
   std::vector<std::string> expected = {"out", "out/charts"};
-  for (const char* chart : {"losses", "memory", "phases", "throughput", "timeline"}) {
+  for (const char* chart :
+       {"losses", "memory", "overlap", "phases", "throughput", "timeline"}) {
     for (const char* kind : {".png", ".svg"}) {
       expected.push_back(std::string("out/charts/") + chart + kind);
     }
