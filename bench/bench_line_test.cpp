@@ -100,6 +100,15 @@ std::string refusal(const Names& arguments) {
   return "accepted";
 }
 
+TEST(BenchLine, AnEmptyPlaceInAListIsRefused) {
+  for (const Names& line : {Names{"--bucket-cap-mb", "0,,1"}, Names{"--gpus=,"},
+                            Names{"--model", ""}, Names{"-g", "1,2,"}}) {
+    EXPECT_NE(refusal(line).find("an empty place in the list"), std::string::npos)
+        << line.front();
+  }
+  EXPECT_EQ(refusal({"--out", "a,,b"}), "accepted");
+}
+
 TEST(BenchLine, NumbersOfMemoryOptionsAreChecked) {
   // nan is neither below nor above anything: as --fits it once began a whole sweep.
   for (const char* value : {"nan", "0", "-1", "inf", "2e+06"}) {

@@ -22,6 +22,24 @@ void require_between(double least, double most, const std::string& option,
   throw std::invalid_argument(option + text);
 }
 
+// CLI11 passes over what is empty between two commas, and with it over a whole list.
+void require_whole_lists(const CLI::App& app,
+                         const std::vector<std::string>& arguments) {
+  for (auto one = arguments.begin(); one != arguments.end(); ++one) {
+    const size_t equals = one->find('=');
+    const std::string name = one->substr(0, equals);
+    const auto* option = app.get_option_no_throw(name);
+    if (option == nullptr || option->get_delimiter() != ',') continue;
+    const bool beside = equals == std::string::npos;
+    if (beside && one + 1 == arguments.end()) continue;
+    const std::string value = beside ? *(one + 1) : one->substr(equals + 1);
+    if (("," + value + ",").find(",,") == std::string::npos) continue;
+    throw std::invalid_argument(name + " \"" + value +
+                                "\": an empty place in the list; fill it, or leave "
+                                "it out");
+  }
+}
+
 // --fits times nothing and leaves no rows: what would be added to them is not left out
 // in silence.
 void refuse_beside_fits(const BenchLine& line) {
@@ -185,7 +203,6 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
                  "an older run's folder: each case over its single card, then and now; "
                  "exit status 3 where one is slower");
   app.add_option("--tolerance", line.tolerance, "what --compare lets pass: 0.05 is 5 %")
-      ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
   app.add_flag("--quick", line.quick,
                "a short trial: mlp, 10 steps, once; what is given stays as given");
@@ -197,6 +214,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   app.add_option("--seed", sweep.seed, "of parameters and order")
       ->capture_default_str();
   app.add_option("--out", sweep.out, "folder for the results")->capture_default_str();
+  require_whole_lists(app, ours);
   std::reverse(ours.begin(), ours.end());
   try {
     app.parse(ours);
@@ -207,6 +225,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   if (line.quick) make_quick(app, sweep);
   std::replace(sweep.links.begin(), sweep.links.end(), std::string("none"),
                std::string());
+  require_between(0, 10, "--tolerance", line.tolerance);
   for (const double share : sweep.primary_share) {
     require_between(1e-9, 1, "--primary-share", share);
   }

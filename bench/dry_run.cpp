@@ -34,6 +34,14 @@ std::string count(size_t number, const std::string& what) {
   return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
 }
 
+// What stands before the command of a case that is several of them.
+std::string how_often(const Case& one) {
+  const std::string cards = std::to_string(one.cards);
+  if (one.mode == "bound") return cards + " at once of ";
+  if (one.ddp.link.empty()) return "";
+  return "a rank on each of " + cards + " hosts, cables of " + one.ddp.link + ": ";
+}
+
 }  // namespace
 
 void check_with_programs(const std::vector<Case>& cases, const Children& children) {
@@ -54,19 +62,18 @@ void check_with_programs(const std::vector<Case>& cases, const Children& childre
   for (const auto& [way, one] : largest) children.dry_run(one);
 }
 
-std::string what_would_run(const std::vector<Case>& cases, const Sweep& sweep,
+std::string what_would_run(const std::vector<Case>& cases, const BenchLine& line,
                            const Children& children) {
+  const Sweep& sweep = line.sweep;
   const int64_t steps = sweep.warmup + sweep.steps;
   const RunPlan verify{.steps = kVerifySteps, .reference = true};
   std::string text;
   std::set<Words> references;
-  size_t verified = 0, timelines = 0;
+  size_t verified = 0, ours = 0;
   for (const Case& one : cases) {
-    const std::string copies =
-        one.mode == "bound" ? count(static_cast<size_t>(one.cards), "process") : "";
-    text += one.name() + "  " + (copies.empty() ? "" : copies + "es of ") +
+    text += one.name() + "  " + how_often(one) +
             quoted(children.command_line(one, {.steps = steps})) + "\n";
-    if (sweep.memory_timeline && one.ours()) ++timelines;
+    if (one.ours()) ++ours;
     if (one.mode == "single") continue;
     ++verified;
     references.insert(children.command_line(one, verify));
@@ -76,11 +83,16 @@ std::string what_would_run(const std::vector<Case>& cases, const Sweep& sweep,
           count(verified + references.size(), "run") + " of " +
           std::to_string(kVerifySteps) + " steps to verify, " + count(runs, "run") +
           " of " + std::to_string(steps) + " steps to time";
-  if (timelines > 0) text += ", " + count(timelines, "run") + " for memory timelines";
-  return text + "; " +
-         std::to_string(runs * static_cast<size_t>(steps) +
-                        (verified + references.size()) * kVerifySteps) +
-         " steps\n";
+  text += "; " +
+          std::to_string(runs * static_cast<size_t>(steps) +
+                         (verified + references.size()) * kVerifySteps) +
+          " steps\n";
+  if (sweep.memory_timeline) text += count(ours, "run") + " for memory timelines\n";
+  if (line.step_lanes) text += count(ours, "run") + " for step lanes\n";
+  if (line.predict_memory || line.predict) {
+    text += "and profiles of one card, to predict from\n";
+  }
+  return text;
 }
 
 }  // namespace lockstep::bench

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/command_line.h"
 #include "cases/child_run.h"
 #include "cases/sweep.h"
 
@@ -14,8 +15,9 @@ namespace lockstep::bench {
 // as Children::dry_run().
 void check_with_programs(const std::vector<Case>& cases, const Children& children);
 
-// A line a case, its name and its command, and last how many runs and steps they are.
-std::string what_would_run(const std::vector<Case>& cases, const Sweep& sweep,
+// A line a case, its name and its command, and last how many runs and steps they are,
+// and what else the options ask for.
+std::string what_would_run(const std::vector<Case>& cases, const BenchLine& line,
                            const Children& children);
 
 }  // namespace lockstep::bench

@@ -111,10 +111,11 @@ int run(int argc, char** argv) {
     for (const Case& one : plan.cases) planned.push_back(planned_row(one, sweep));
     check_comparable(old_rows, planned, sweep.repetitions);
   }
+  if (line.predict) StepForecasts::check(plan.cases, sweep);
   check_with_programs(plan.cases, children);
   if (line.dry_run) {
     check_folder(sweep.out);
-    std::cout << what_would_run(plan.cases, sweep, children) << std::flush;
+    std::cout << what_would_run(plan.cases, line, children) << std::flush;
     return 0;
   }
   make_folder(sweep.out);

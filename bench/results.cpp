@@ -7,7 +7,6 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <stdexcept>
 
 #include "cases/machine.h"
@@ -17,13 +16,8 @@
 namespace lockstep::bench {
 namespace {
 
+using cases::text_of;
 using rows::Row;
-
-std::string text_of(double value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
-}
 
 Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repetition) {
   Row row;

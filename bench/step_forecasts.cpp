@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <stdexcept>
 
 #include "program/formatted.h"
 
@@ -10,6 +11,19 @@ namespace lockstep::bench {
 
 using program::formatted;
 using rows::Row;
+
+void StepForecasts::check(const std::vector<Case>& cases, const Sweep& sweep) {
+  if (sweep.device != "cpu") {
+    throw std::invalid_argument("--predict on --device " + sweep.device +
+                                ": it foretells emulated cards alone; leave it out, or "
+                                "try bench predict");
+  }
+  if (std::none_of(cases.begin(), cases.end(), forecast::is_foretold)) {
+    throw std::invalid_argument(
+        "--predict: none of these cases can be foretold, which are DDP and "
+        "DataParallel without its remedies on several cards; try --gpus 2");
+  }
+}
 
 void StepForecasts::prepare(const std::vector<Case>& cases) {
   if (failed_) return;
@@ -45,9 +59,11 @@ std::string step_forecast_table(const std::vector<Row>& rows) {
     }
   }
   if (names.empty()) return "";
-  std::string text =
-      "\nstep, ms                                 measured  foretold  [low, high]"
-      "              error\n";
+  size_t longest = 39;
+  for (const std::string& name : names) longest = std::max(longest, name.size());
+  const auto width = static_cast<int>(longest);
+  std::string text = formatted("\n%-*s %9s %9s  %-22s %7s\n", width, "step, ms",
+                               "measured", "foretold", "[low, high]", "error");
   double sum = 0, worst = 0;
   size_t held = 0;
   for (const std::string& name : names) {
@@ -64,8 +80,8 @@ std::string step_forecast_table(const std::vector<Row>& rows) {
     sum += std::abs(error);
     worst = std::max(worst, std::abs(error));
     held += holds ? 1 : 0;
-    text += formatted("%-39s %9.2f %9.2f  %-22s %+7.1f %%%s\n", name.c_str(), measured,
-                      predicted.value,
+    text += formatted("%-*s %9.2f %9.2f  %-22s %+7.1f %%%s\n", width, name.c_str(),
+                      measured, predicted.value,
                       formatted("[%.2f, %.2f]", predicted.low, predicted.high).c_str(),
                       100 * error, holds ? "" : "  outside");
   }

@@ -15,6 +15,9 @@ class StepForecasts {
   StepForecasts(const Sweep& sweep, const Children& children)
       : forecast_(sweep, children) {}
 
+  // Throws std::invalid_argument, in one line, where nothing of these can be foretold.
+  static void check(const std::vector<Case>& cases, const Sweep& sweep);
+
   // Before each round. Where nothing can be foretold, a warning says why, and the
   // measurements go on without. Throws Stopped.
   void prepare(const std::vector<Case>& cases);

@@ -94,8 +94,11 @@ TEST(BenchForecast, LinksThatCannotBeAreRefused) {
   for (const auto& [wrong, words] :
        std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{"--link", "swift", "--mode", "ddp", "--gpus", "2"}, "--link swift"},
+           {{"--link", "1gbit,0mbit", "--mode", "ddp", "--gpus", "2"},
+            "--link 0mbit: must be 0.1mbit to 100gbit"},
            {{"--link", "1gbit", "--mode", "dp", "--gpus", "2"}, "--mode ddp"},
            {{"--link", "1gbit", "--backend", "shm"}, "--backend gloo"},
+           {{"--predict", "--mode", "single"}, "--predict: none of these cases"},
            {{"--predict", "--fits", "1"}, "--predict beside --fits"}}) {
     ProgramRun run("bench", wrong);
     EXPECT_EQ(run.status(), 2) << words;

@@ -100,6 +100,20 @@ TEST(SweepRun, DoesWhatTheDryRunTold) {
             std::string::npos);
 }
 
+TEST(SweepRun, TheDryRunTellsWhatRunsBesideTheCases) {
+  const TestFolder place;
+  ProgramRun told("bench",
+                  sweep(place / "out", {"--dry-run", "--peers", "bound", "--step-lanes",
+                                        "--predict", "--memory-timeline"}));
+  ASSERT_EQ(told.status(), 0) << told.process().err();
+  const std::string text = told.process().out();
+  for (const char* words : {"bound/linear/cards:2/batch:8  2 at once of /",
+                            "\n8 runs for memory timelines\n8 runs for step lanes\n",
+                            "and profiles of one card"}) {
+    EXPECT_NE(text.find(words), std::string::npos) << words << " in\n" << text;
+  }
+}
+
 TEST(SweepRun, TheDryRunRefusesWhatTheRunWould) {
   const TestFolder place;
   ProgramRun reducer("bench",

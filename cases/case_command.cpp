@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <sstream>
 #include <stdexcept>
 
 #include "data/data_folder.h"
@@ -14,13 +13,6 @@ namespace {
 namespace fs = std::filesystem;
 
 using Words = std::vector<std::string>;
-
-std::string shortest(double value) {
-  std::ostringstream text;
-  text.precision(17);
-  text << value;
-  return text.str();
-}
 
 // The reference stands in for any mode: it is one card of ours.
 std::string program_name(const Case& one, const RunPlan& plan) {
@@ -39,7 +31,7 @@ Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan)
       "--batch-size", std::to_string(one.local_batch),
       "--steps",      std::to_string(plan.steps),
       "--precision",  plan.precision.empty() ? sweep.precision : plan.precision,
-      "--lr",         shortest(sweep.lr),
+      "--lr",         text_of(sweep.lr),
       "--seed",       std::to_string(sweep.seed),
       "--drop-last"};
   if (training::takes_tokens(one.model, sweep.dataset_of(one.model))) {
@@ -61,7 +53,7 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   arguments.emplace_back("--quiet");
   if (plan.memory_timeline) arguments.emplace_back("--memory-timeline");
   if (!plan.trace.empty()) add("--trace", plan.trace);
-  if (plan.card_memory_gib > 0) add("--card-memory", shortest(plan.card_memory_gib));
+  if (plan.card_memory_gib > 0) add("--card-memory", text_of(plan.card_memory_gib));
   const bool alone = one.loop() == "single" || one.mode == "bound";
   if (plan.reference) {
     add("--accumulate", std::to_string(alone ? 1 : one.cards));
@@ -79,13 +71,13 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     add("--dp-loss", one.dp.loss);
     // One card alone has the whole batch, and its program no such share.
     if (!plan.equal_shares && one.cards > 1) {
-      add("--primary-share", shortest(one.dp.primary_share));
+      add("--primary-share", text_of(one.dp.primary_share));
     }
     return arguments;
   }
   add("--reducer", one.ddp.reducer);
   add("--backend", one.ddp.backend);
-  add("--bucket-cap-mb", shortest(one.ddp.bucket_cap_mb));
+  add("--bucket-cap-mb", text_of(one.ddp.bucket_cap_mb));
   if (one.mode == "ddp-sharded") arguments.emplace_back("--shard-optimizer");
   return arguments;
 }
@@ -137,7 +129,7 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
        std::to_string(one.threads_per_card)});
   add(shared_arguments(one, sweep, plan));
-  if (ranks) add({"--bucket-cap-mb", shortest(one.ddp.bucket_cap_mb)});
+  if (ranks) add({"--bucket-cap-mb", text_of(one.ddp.bucket_cap_mb)});
   if (one.loop() == "dp") add({"--data-parallel", std::to_string(one.cards)});
   command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
   // PyTorch's compiler, which the peer does not use, makes its folder as it is loaded:

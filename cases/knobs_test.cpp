@@ -44,6 +44,20 @@ TEST(Knobs, NamesTellTheKnobsThatAreSweptAndThoseAlone) {
             "scaling:strong");
 }
 
+TEST(Knobs, ValuesThatDifferHaveNamesThatDiffer) {
+  EXPECT_EQ(text_of(25), "25");
+  EXPECT_EQ(text_of(0.1), "0.1");
+  EXPECT_EQ(text_of(0.0001), "0.0001");
+  EXPECT_EQ(std::stod(text_of(1.0 / 3)), 1.0 / 3);
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {2};
+  sweep.bucket_caps_mb = {5, 5.0000001};
+  EXPECT_EQ(names_of(sweep), (Names{"single/mlp/cards:1", "ddp/mlp/cards:2/cap:5",
+                                    "ddp/mlp/cards:2/cap:5.0000001"}));
+}
+
 TEST(Knobs, KnobsOfDdpMultiplyDdpAlone) {
   Sweep sweep;
   sweep.models = {"mlp"};
@@ -102,6 +116,19 @@ TEST(Knobs, PeersHaveTheCapsAndShardingTheBuckets) {
             "--shard-optimizer: not with --reducer flat; try --reducer bucketed");
 }
 
+TEST(Knobs, ThePeerIsOverTheSameLinks) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {2};
+  sweep.peers = {"c10d"};
+  sweep.links = {"", "1gbit"};
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "ddp/mlp/cards:2",
+                   "ddp/mlp/cards:2/link:1gbit", "ddp-c10d/mlp/cards:2",
+                   "ddp-c10d/mlp/cards:2/link:1gbit", "bound/mlp/cards:2"}));
+}
+
 TEST(Knobs, KnobsThatWouldDoNothingAreRefused) {
   Sweep sweep;
   sweep.modes = {"dp"};
@@ -122,6 +149,8 @@ TEST(Knobs, KnobsThatWouldDoNothingAreRefused) {
   EXPECT_EQ(refusal(sweep), "--bucket-cap-mb nan: must be a number of 0 or more");
   sweep.bucket_caps_mb = {-1};
   EXPECT_EQ(refusal(sweep), "--bucket-cap-mb -1: must be a number of 0 or more");
+  sweep.bucket_caps_mb = {5, 2e6};
+  EXPECT_EQ(refusal(sweep), "--bucket-cap-mb 2e+06: must be at most 1000000");
   sweep.bucket_caps_mb = {1};
   sweep.batch_sizes = {32, 0};
   EXPECT_EQ(refusal(sweep), "--batch-size 0: must be 1 or more");

@@ -1,8 +1,9 @@
 #include "cases/sweep.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <set>
-#include <sstream>
 #include <stdexcept>
 
 #include "training/options.h"
@@ -20,18 +21,14 @@ std::vector<Value> each_once(const std::vector<Value>& values) {
   return once;
 }
 
-std::string text_of(double value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
-}
-
 // The way of a mode of DDP: peers have a reducer and a backend of their own.
 std::vector<DdpWay> ways_of(const std::string& mode, const Sweep& sweep) {
   std::vector<DdpWay> ways;
   if (mode == "ddp-c10d" || mode == "ddp-python") {
     for (const double cap : each_once(sweep.bucket_caps_mb)) {
-      ways.push_back({"c10d", "gloo", cap});
+      for (const std::string& link : each_once(sweep.links)) {
+        ways.push_back({"c10d", "gloo", cap, link});
+      }
     }
     return ways;
   }
@@ -150,6 +147,15 @@ class Group {
 };
 
 }  // namespace
+
+std::string text_of(double value) {
+  char text[32];
+  for (int figures = 6; figures <= 17; ++figures) {
+    std::snprintf(text, sizeof(text), "%.*g", figures, value);
+    if (std::strtod(text, nullptr) == value) break;
+  }
+  return text;
+}
 
 std::string DpWay::mode() const {
   std::string mode = "dp";

@@ -16,6 +16,10 @@
 
 namespace lockstep::cases {
 
+// A knob's value as names, rows and command lines have it: the shortest text that reads
+// back as the same number, so that two values never share a name.
+std::string text_of(double value);
+
 // One way through DataParallel, by the words of data_parallel's command line.
 struct DpWay {
   std::string reduce = "auto";

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <regex>
 #include <stdexcept>
 
@@ -73,7 +74,12 @@ void validate_dp(const Sweep& sweep) {
 }
 
 void validate_ddp(const Sweep& sweep) {
+  constexpr double kMost = 1e6;  // as training/options.cpp
   for (const double cap : sweep.bucket_caps_mb) {
+    if (cap > kMost) {
+      throw std::invalid_argument("--bucket-cap-mb " + text_of(cap) +
+                                  ": must be at most 1000000");
+    }
     if (std::isfinite(cap) && cap >= 0) continue;
     char text[80];
     std::snprintf(text, sizeof(text),
@@ -83,14 +89,20 @@ void validate_ddp(const Sweep& sweep) {
 }
 
 void validate_links(const Sweep& sweep) {
-  const std::regex rate("[0-9]+(\\.[0-9]+)?[mg]bit");
+  const std::regex rate("([0-9]+(?:\\.[0-9]+)?)([mg])bit");
   bool slow = false;
   for (const std::string& link : sweep.links) {
     if (link.empty()) continue;
     slow = true;
-    if (!std::regex_match(link, rate)) {
+    std::smatch parts;
+    if (!std::regex_match(link, parts, rate)) {
       throw std::invalid_argument("--link " + link +
                                   ": must be a rate, 100mbit or 1gbit, or none");
+    }
+    const double mbit =
+        std::strtod(parts[1].str().c_str(), nullptr) * (parts[2] == "g" ? 1000 : 1);
+    if (!(mbit >= 0.1 && mbit <= 1e5)) {
+      throw std::invalid_argument("--link " + link + ": must be 0.1mbit to 100gbit");
     }
   }
   if (!slow) return;

@@ -27,9 +27,7 @@ CollectiveFigure figure_of(const rows::JsonFields& in) {
   figure.bytes = in.whole("bytes", 0, kMost);
   figure.time_us = in.number("time_us");
   figure.busbw = in.number("busbw_gb_per_s");
-  if (in.has("wrong") && !in.at("wrong").is_null()) {
-    figure.wrong = in.whole("wrong", 0, kMost);
-  }
+  if (in.has("wrong")) figure.wrong = in.whole("wrong", 0, kMost);
   return figure;
 }
 

@@ -28,10 +28,13 @@ std::string must(const Words& words) {
   throw std::runtime_error(shown + "failed: " + process.err());
 }
 
+// All of these words become one process. Whoever made it may have ended before the
+// kernel was told to watch: then it has another parent by now.
 std::unique_ptr<launch::Process> sleeper() {
+  const std::string made_by = "[ $PPID = " + std::to_string(getpid()) + " ] || exit; ";
   auto host = std::make_unique<launch::Process>(
       captured({"setpriv", "--pdeathsig", "KILL", "unshare", "-n", "sh", "-c",
-                "echo up; exec sleep infinity"}));
+                made_by + "echo up; exec sleep infinity"}));
   while (host->out().empty()) {
     if (host->wait_for(milliseconds(10))) {
       throw std::runtime_error("an emulated host ended at its start: " + host->err());

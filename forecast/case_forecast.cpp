@@ -19,15 +19,6 @@ constexpr double kEverything = std::numeric_limits<double>::infinity();
 
 bool data_parallel(const Case& one) { return one.loop() == "dp"; }
 
-bool is_foretold(const Case& one) {
-  if (one.cards == 1 || !one.ours()) return false;
-  if (data_parallel(one)) {
-    return one.dp.reduce != "nccl" && one.dp.loss == "primary" &&
-           one.dp.primary_share == 1;
-  }
-  return one.mode == "ddp";
-}
-
 // How many times as long cards take that are more than there are cores for.
 double crowding(const Case& one) {
   return std::max(
@@ -47,6 +38,15 @@ predict::Buckets buckets_of(const DdpWay& way) {
 }
 
 }  // namespace
+
+bool is_foretold(const Case& one) {
+  if (one.cards == 1 || !one.ours()) return false;
+  if (data_parallel(one)) {
+    return one.dp.reduce != "nccl" && one.dp.loss == "primary" &&
+           one.dp.primary_share == 1;
+  }
+  return one.mode == "ddp";
+}
 
 void CaseForecast::profile(const std::vector<Case>& cases) {
   std::set<CardKey> seen;
@@ -94,10 +94,12 @@ CaseForecast::LinkKey CaseForecast::link_of(const Case& one) const {
   for (const auto& gradient : cards_.at(card_of(one)).front().gradients) {
     bytes += gradient.bytes;
   }
-  const auto all = static_cast<int64_t>(bytes);
+  constexpr int64_t kLeast = 64;  // of which a quarter is timed, too
+  const auto all = std::max(kLeast, static_cast<int64_t>(bytes));
   if (data_parallel(one)) return {"", "gloo", 2, all};
   const auto cap = static_cast<int64_t>(one.ddp.bucket_cap_mb * (1 << 20));
-  const int64_t most = one.ddp.has_buckets() && cap > 0 ? std::min(all, cap) : all;
+  const bool capped = one.ddp.has_buckets() && cap >= kLeast;
+  const int64_t most = capped ? std::min(all, cap) : all;
   if (!one.ddp.link.empty()) return {one.ddp.link, "gloo", 2, most};
   return {"", one.ddp.backend == "auto" ? "shm" : one.ddp.backend, one.cards, most};
 }

@@ -18,6 +18,10 @@
 
 namespace lockstep::forecast {
 
+// Whether it is: DDP and DataParallel on several cards are, but for peers, sharded
+// optimizers and DataParallel's remedies (uneven shares, the loss in the replicas).
+bool is_foretold(const Case& one);
+
 class CaseForecast {
  public:
   CaseForecast(const Sweep& sweep, const Children& children)
@@ -28,8 +32,7 @@ class CaseForecast {
   // cases, so that a machine's moods meet both. Throws std::runtime_error, Stopped.
   void profile(const std::vector<Case>& cases);
 
-  // Milliseconds of the median step. nullopt: not foretold (one card, peers, sharded
-  // optimizers, uneven shares), or not profiled.
+  // Milliseconds of the median step. nullopt: not foretold, or not profiled.
   std::optional<rows::PredictedRow> step_ms(const Case& one) const;
 
  private:

@@ -28,7 +28,9 @@ void check(const Line& line) {
     }
   }
   if (line.sweep.batch_sizes.size() != 1) {
-    throw std::invalid_argument("--batch-size: one at a time");
+    throw std::invalid_argument(
+        "--batch-size: " + std::to_string(line.sweep.batch_sizes.size()) +
+        " are given; one is foretold at a time");
   }
   if (line.batch() < 2) {
     throw std::invalid_argument("--batch-size " + std::to_string(line.batch()) +

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
 
 #include "charts/words.h"
 
@@ -20,23 +19,11 @@ std::optional<Spread> spread_of(const std::vector<double>& values) {
   return Spread{rows::median(values), *low, *high};
 }
 
-// What makes a single card's step one to compare with.
-using SingleKey = std::tuple<std::string, std::string, int>;
-
-SingleKey key_of(const Row& row) { return {row.model, row.dataset, row.repetition}; }
-
 struct Samples {
   std::vector<double> rates, ratios;
 };
 
 std::map<std::string, Samples> samples_of(const std::vector<Row>& rows) {
-  std::map<SingleKey, double> single_ms;
-  for (const Row& row : rows) {
-    const auto step = percentile_ms(row, 50);
-    if (row.status == "ok" && row.mode == "single" && step && *step > 0) {
-      single_ms[key_of(row)] = *step;
-    }
-  }
   std::map<std::string, Samples> samples;
   for (const Row& row : rows) {
     const auto step = percentile_ms(row, 50);
@@ -44,9 +31,9 @@ std::map<std::string, Samples> samples_of(const std::vector<Row>& rows) {
     if (row.status != "ok" || !step || !rate) continue;
     Samples& each = samples[row.name];
     each.rates.push_back(*rate);
-    const auto single = single_ms.find(key_of(row));
-    if (row.mode != "single" && single != single_ms.end()) {
-      each.ratios.push_back(*step / single->second);
+    if (row.mode == "single") continue;
+    if (const Row* single = rows::single_beside(row, rows)) {
+      each.ratios.push_back(*step / *percentile_ms(*single, 50));
     }
   }
   return samples;

@@ -47,6 +47,23 @@ TEST(Compare, AStepIsOverItsOwnRunsSingleCard) {
   EXPECT_FALSE(find(cases, "single/mlp/cards:1").change().has_value());
 }
 
+TEST(Compare, EveryBatchIsOverItsOwnSingleCard) {
+  std::vector<Row> rows;
+  for (const int64_t batch : {32, 64}) {
+    for (const char* mode : {"single", "ddp"}) {
+      const bool single = std::string(mode) == "single";
+      Row row = sample_row(mode, "mlp", single ? 1 : 2, batch * (single ? 1.0 : 1.5));
+      row.local_batch = batch;
+      row.name += "/batch:" + std::to_string(batch);
+      rows.push_back(row);
+    }
+  }
+  for (const Compared& each : compare(rows, rows)) {
+    if (each.mode == "single") continue;
+    EXPECT_NEAR(each.now.over_single->median, 1.5, 1e-9) << each.name;
+  }
+}
+
 TEST(Compare, WhatOneRunLacksHasNoChange) {
   std::vector<Row> then = {sample_row("single", "mlp", 1, 2),
                            sample_row("ddp", "mlp", 2, 3)};

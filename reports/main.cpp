@@ -139,6 +139,11 @@ int main(int argc, char** argv) {
               << " named; name two to compare, or one with --in\n";
     return 2;
   }
+  if (!runs.empty() && !collectives.empty()) {
+    std::cerr << "report: --collectives " << collectives
+              << ": two runs are compared by their rows alone; leave it out\n";
+    return 2;
+  }
   std::string page = "index.html";
   try {
     if (runs.empty()) {

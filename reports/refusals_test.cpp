@@ -43,6 +43,8 @@ TEST(Refusals, AreOneLineWithAWayOut) {
   refused({"--in", folder.string(), "--out", (folder / "runs.jsonl").string()}, 1,
           "runs.jsonl: cannot write there");
   refused({folder.string()}, 2, "1 run is named; name two");
+  refused({folder.string(), folder.string(), "--collectives", "c.jsonl"}, 2,
+          "--collectives c.jsonl: two runs");
   refused({folder.string(), (folder / "none.jsonl").string()}, 1,
           "none.jsonl does not exist");
   write_file(folder / "collectives.jsonl", "{\"schema\": 1}\n");

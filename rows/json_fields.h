@@ -16,7 +16,11 @@ class JsonFields {
   JsonFields(const nlohmann::json& object, std::string where)
       : object_(object), where_(std::move(where)) {}
 
-  bool has(const std::string& key) const { return object_.contains(key); }
+  // null is as if it were not there.
+  bool has(const std::string& key) const {
+    const auto found = object_.find(key);
+    return found != object_.end() && !found->is_null();
+  }
   const std::string& where() const { return where_; }
 
   const nlohmann::json& at(const std::string& key) const;

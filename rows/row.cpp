@@ -148,6 +148,15 @@ bool same_job(const Row& one, const Row& other) {
          batch(one) == batch(other);
 }
 
+const Row* single_beside(const Row& row, const std::vector<Row>& rows) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&row](const Row& one) {
+    return one.mode == "single" && one.status == "ok" &&
+           one.repetition == row.repetition && same_job(one, row) &&
+           percentile_ms(one, 50).value_or(0) > 0;
+  });
+  return found == rows.end() ? nullptr : &*found;
+}
+
 std::string knobs_of(const Row& row) {
   const std::string plain =
       row.mode + "/" + row.model + "/cards:" + std::to_string(row.cards);

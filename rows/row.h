@@ -135,6 +135,10 @@ std::optional<double> memory_imbalance(const Row& row);
 // Whether both train the same model on equal batches, by the same kind of scaling: only
 // then is one measured against the other.
 bool same_job(const Row& one, const Row& other);
+// The single card that did the same job in the same repetition, with a step time; null
+// where there is none. Seconds differ from machine to machine and from day to day: two
+// runs are compared by a case's step over this one's.
+const Row* single_beside(const Row& row, const std::vector<Row>& rows);
 // What its name says beyond mode, model and cards: the knobs that its run swept.
 std::string knobs_of(const Row& row);
 

@@ -152,6 +152,7 @@ void read_measured(const JsonFields& in, Row& row) {
   if (in.has("step_ms")) row.step_ms = in.numbers(in.at("step_ms"), "step_ms");
   if (in.has("phases_ms")) {
     for (const auto& [phase, values] : in.object("phases_ms").items()) {
+      if (values.is_null()) continue;
       row.phases_ms[phase] = in.numbers(values, "phases_ms." + phase);
     }
   }
@@ -170,9 +171,7 @@ void read_measured(const JsonFields& in, Row& row) {
   if (in.has("rss_peak_bytes")) {
     row.rss_peak_bytes = in.whole("rss_peak_bytes", 0, kMaxBytes);
   }
-  if (in.has("accuracy") && !in.at("accuracy").is_null()) {
-    row.accuracy = in.number("accuracy");
-  }
+  if (in.has("accuracy")) row.accuracy = in.number("accuracy");
 }
 
 }  // namespace
@@ -186,6 +185,8 @@ Row from_json_line(const std::string& line, const std::string& where) {
                              std::to_string(error.byte) +
                              " (a run that was cut short?); delete that line or make "
                              "the rows again with `bench`");
+  } catch (const json::out_of_range&) {
+    JsonFields(object, where).refuse("a number in it is larger than any double");
   }
   JsonFields in(object, where);
   if (!object.is_object()) in.refuse_kind("row", "an object", object);

@@ -149,6 +149,20 @@ TEST(Row, WhatWasNotMeasuredIsAbsent) {
   EXPECT_FALSE(from_json_line(to_json_line(row), "here").accuracy.has_value());
 }
 
+TEST(Row, NullIsAbsent) {
+  nlohmann::json line =
+      nlohmann::json::parse(to_json_line(sample_row("single", "mlp", 1, 2)));
+  for (const char* key : {"message", "repetition", "flags", "date", "machine",
+                          "options", "phases_ms", "losses", "memory", "step_lanes",
+                          "predicted_step_ms", "rss_peak_bytes", "accuracy"}) {
+    line[key] = nullptr;
+  }
+  const Row row = from_json_line(line.dump(), "here");
+  EXPECT_FALSE(row.rss_peak_bytes || row.accuracy || row.step_lanes);
+  EXPECT_TRUE(row.losses.empty());
+  EXPECT_TRUE(contains(refusal(changed("cards", nullptr)), "the row has no \"cards\""));
+}
+
 TEST(Row, BrokenTextDoesNotCostTheRow) {
   Row row = sample_row("single", "mlp", 1, 2);
   row.message = "broken \xff here";
@@ -181,6 +195,7 @@ TEST(Row, WrongValuesAreNamed) {
                        "\"losses\" should be numbers, not \"x\""));
   EXPECT_TRUE(contains(refusal(changed("memory", {3})), "\"memory\" should be a list"));
   EXPECT_TRUE(contains(refusal("[1]"), "\"row\" should be an object"));
+  EXPECT_TRUE(contains(refusal("{\"schema\": 1e999}"), "runs.jsonl:3: a number in it"));
 }
 
 TEST(Row, EveryCutShortLineIsRefusedInOneLine) {

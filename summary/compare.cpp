@@ -34,13 +34,8 @@ std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     const auto step = step_ms(row);
     if (row.status != "ok" || row.mode == "single" || !step) continue;
-    for (const Row& single : rows) {
-      if (single.mode != "single" || single.status != "ok" ||
-          single.repetition != row.repetition || !rows::same_job(single, row))
-        continue;
-      const auto single_step = step_ms(single);
-      if (single_step) ratios[row.name].push_back(*step / *single_step);
-      break;
+    if (const Row* single = rows::single_beside(row, rows)) {
+      ratios[row.name].push_back(*step / *step_ms(*single));
     }
   }
   return ratios;
@@ -180,17 +175,22 @@ void check_comparable(const std::vector<Row>& old_rows, const std::vector<Row>& 
 }
 
 std::string comparison_table(const std::vector<Comparison>& comparisons) {
-  std::string text =
-      "\nstep over single card's        old     new   change  [95 %]                "
-      "p      delta\n";
+  const std::string head = "step over single card's";
+  size_t width = head.size();
+  for (const Comparison& one : comparisons) width = std::max(width, one.name.size());
+  const auto padded = [width](const std::string& text) {
+    return text + std::string(width - text.size(), ' ');
+  };
+  std::string text = "\n" + padded(head) +
+                     "     old     new    change  [95 %]                p  delta\n";
   for (const Comparison& one : comparisons) {
-    char line[200];
-    std::snprintf(line, sizeof(line),
-                  "%-28s %7.3f %7.3f %+7.1f %% [%+.1f, %+.1f]%*s %6.4f %+6.2f%s\n",
-                  one.name.c_str(), one.old_ratio, one.new_ratio, 100 * one.change,
-                  100 * one.low, 100 * one.high, 4, "", one.p, one.delta,
-                  one.regression ? "  REGRESSION" : "");
-    text += line;
+    char interval[64], line[160];
+    std::snprintf(interval, sizeof(interval), "[%+.1f, %+.1f]", 100 * one.low,
+                  100 * one.high);
+    std::snprintf(line, sizeof(line), " %7.3f %7.3f %+7.1f %%  %-16s %6.4f %+6.2f%s\n",
+                  one.old_ratio, one.new_ratio, 100 * one.change, interval, one.p,
+                  one.delta, one.regression ? "  REGRESSION" : "");
+    text += padded(one.name) + line;
   }
   return text;
 }

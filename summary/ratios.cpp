@@ -70,8 +70,15 @@ std::vector<const Row*> cases_of(const std::vector<Row>& rows) {
   return cases;
 }
 
+std::string link_of(const Row& row) {
+  const auto found = row.options.find("link");
+  return found == row.options.end() ? "" : found->second;
+}
+
 bool comparable(const Row& ours, const Row& peer) {
   if (ours.cards != peer.cards || !rows::same_job(ours, peer)) return false;
+  // The bound communicates over no link: it is every link's.
+  if (peer.mode != "bound" && link_of(ours) != link_of(peer)) return false;
   const std::string cap = "bucket-cap-mb";
   const auto a = ours.options.find(cap), b = peer.options.find(cap);
   return a == ours.options.end() || b == peer.options.end() || a->second == b->second;

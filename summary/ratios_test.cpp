@@ -42,6 +42,20 @@ TEST(Ratios, RepetitionIsComparedWithTheSameRepetition) {
   EXPECT_NE(table.find("4.00  [4.00, 4.40]"), std::string::npos) << table;
 }
 
+TEST(Ratios, APeerIsOverTheSameLinkAndTheBoundOverNone) {
+  const auto over = [](const std::string& mode, const std::string& link) {
+    rows::Row row = sample_row(mode, "mlp", 2, 1.0);
+    if (link.empty()) return row;
+    row.options["link"] = link;
+    row.name += "/link:" + link;
+    return row;
+  };
+  EXPECT_EQ(names_of(ratios_of({over("ddp", ""), over("ddp", "1gbit"),
+                                over("bound", ""), over("ddp-c10d", "1gbit")})),
+            "mlp 2 ddp/link:1gbit/ddp-c10d/link:1gbit; mlp 2 ddp/bound; "
+            "mlp 2 ddp/link:1gbit/bound; ");
+}
+
 TEST(Ratios, OnlyOfWhatWasMeasured) {
   std::vector<rows::Row> rows = {
       sample_row("single", "mlp", 1, 1.0),
