@@ -107,6 +107,8 @@ TEST(BenchLine, AnEmptyPlaceInAListIsRefused) {
         << line.front();
   }
   EXPECT_EQ(refusal({"--out", "a,,b"}), "accepted");
+  EXPECT_NE(refusal({"--compare", ""}).find("names no older run"), std::string::npos)
+      << "of an empty variable: or every regression would pass";
 }
 
 TEST(BenchLine, NumbersOfMemoryOptionsAreChecked) {

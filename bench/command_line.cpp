@@ -226,6 +226,10 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   std::replace(sweep.links.begin(), sweep.links.end(), std::string("none"),
                std::string());
   require_between(0, 10, "--tolerance", line.tolerance);
+  if (app.count("--compare") > 0 && line.compare.empty()) {
+    throw std::invalid_argument(
+        "--compare \"\": names no older run; give its folder, or leave it out");
+  }
   for (const double share : sweep.primary_share) {
     require_between(1e-9, 1, "--primary-share", share);
   }
