@@ -246,25 +246,31 @@ std::vector<Row> measure(const GoogleBenchmark& /*benchmark*/, const Plan& plan,
   return measurements.take_rows();
 }
 
-void record_timelines(const Plan& plan, const Children& children,
-                      std::vector<Row>& rows) {
-  constexpr int64_t kSteps = 3;  // the last is recorded, in memory that was used before
+void once_more(const Plan& plan, std::vector<Row>& rows, const std::string& what,
+               const std::function<void(const Case&, Row&)>& run) {
   for (const Case& one : plan.cases) {
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& each) {
       return each.name == one.name() && each.status == "ok";
     });
     if (!one.ours() || row == rows.end()) continue;
     try {
-      add_timelines(*row,
-                    children.run(one, {.steps = kSteps, .memory_timeline = true}));
-      std::fprintf(stderr, "memory timeline  %s\n", one.name().c_str());
+      run(one, *row);
+      std::fprintf(stderr, "%s  %s\n", what.c_str(), one.name().c_str());
     } catch (const Stopped&) {
       throw;
     } catch (const std::exception& error) {
-      std::fprintf(stderr, "memory timeline  %s  ERROR: %s\n", one.name().c_str(),
+      std::fprintf(stderr, "%s  %s  ERROR: %s\n", what.c_str(), one.name().c_str(),
                    error.what());
     }
   }
+}
+
+void record_timelines(const Plan& plan, const Children& children,
+                      std::vector<Row>& rows) {
+  constexpr int64_t kSteps = 3;  // the last is recorded, in memory that was used before
+  once_more(plan, rows, "memory timeline", [&](const Case& one, Row& row) {
+    add_timelines(row, children.run(one, {.steps = kSteps, .memory_timeline = true}));
+  });
 }
 
 }  // namespace lockstep::bench

@@ -48,9 +48,13 @@ std::vector<Case> left_by_filter(const GoogleBenchmark& benchmark,
 std::vector<rows::Row> measure(const GoogleBenchmark& benchmark, const Plan& plan,
                                const Sweep& sweep, const Children& children);
 
-// Runs each case of ours that has an ok row once more, a few steps, and puts its cards'
-// memory over the last of them into the first such row. A case that fails now keeps its
-// figures and goes without. Throws Stopped.
+// For each case of ours that has an ok row, runs it once more for what that row is
+// still to tell: `what`, which names it in the progress. A case that fails now keeps
+// its figures and goes without. Throws Stopped.
+void once_more(const Plan& plan, std::vector<rows::Row>& rows, const std::string& what,
+               const std::function<void(const Case&, rows::Row&)>& run);
+
+// A few steps once more, and each card's memory over the last of them.
 void record_timelines(const Plan& plan, const Children& children,
                       std::vector<rows::Row>& rows);
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -136,21 +134,9 @@ rows::StepLanesRow step_lanes_of(const std::vector<std::string>& traces) {
 
 void record_step_lanes(const Plan& plan, const Children& children,
                        std::vector<rows::Row>& rows) {
-  for (const Case& one : plan.cases) {
-    const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& each) {
-      return each.name == one.name() && each.status == "ok";
-    });
-    if (!one.ours() || row == rows.end()) continue;
-    try {
-      row->step_lanes = run_traced(one, children);
-      std::fprintf(stderr, "step lanes  %s\n", one.name().c_str());
-    } catch (const Stopped&) {
-      throw;
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "step lanes  %s  ERROR: %s\n", one.name().c_str(),
-                   error.what());
-    }
-  }
+  once_more(plan, rows, "step lanes", [&](const Case& one, rows::Row& row) {
+    row.step_lanes = run_traced(one, children);
+  });
 }
 
 }  // namespace lockstep::bench

@@ -17,9 +17,7 @@ namespace lockstep::bench {
 // microsecond. Throws std::exception where they are no such traces.
 rows::StepLanesRow step_lanes_of(const std::vector<std::string>& traces);
 
-// Runs each case of ours that has an ok row once more, a few steps, and puts one of
-// them into the first such row. A case that fails now keeps its figures and goes
-// without. Throws Stopped.
+// A few steps once more (measure.h), and one of them.
 void record_step_lanes(const Plan& plan, const Children& children,
                        std::vector<rows::Row>& rows);
 

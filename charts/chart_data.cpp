@@ -23,6 +23,12 @@ size_t layer_of(const Case& each, const std::vector<std::string>& series) {
 
 }  // namespace
 
+json record_of(const Case& each) {
+  return {{"kind", "total"},   {"id", each.id},         {"model", each.model},
+          {"mode", each.mode}, {"series", each.series}, {"case", name_of(each)},
+          {"order", each.id}};
+}
+
 json throughput_data(const std::vector<Case>& cases) {
   json data = json::array();
   const std::vector<std::string> series = series_of(cases);

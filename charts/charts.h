@@ -17,6 +17,10 @@
 
 namespace lockstep::charts {
 
+// What a record says of its case where each case has one, to which its figures are
+// added.
+nlohmann::json record_of(const Case& each);
+
 // The records of each chart's data set. Those of a case name it by its "id".
 nlohmann::json throughput_data(const std::vector<Case>& cases);
 nlohmann::json memory_data(const std::vector<Case>& cases);

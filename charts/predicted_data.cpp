@@ -29,23 +29,18 @@ json predicted_data(const std::vector<Case>& cases) {
     };
     const bool held =
         predicted->low <= measured.median && measured.median <= predicted->high;
-    data.push_back({{"kind", "total"},
-                    {"id", each.id},
-                    {"model", each.model},
-                    {"mode", each.mode},
-                    {"series", each.series},
-                    {"case", name_of(each)},
-                    {"order", each.id},
-                    {"measured_ms", rounded(measured.median, 6)},
-                    {"predicted_ms", rounded(predicted->value, 6)},
-                    {"predicted_low_ms", rounded(predicted->low, 6)},
-                    {"predicted_high_ms", rounded(predicted->high, 6)},
-                    {"off", off(predicted->value)},
-                    {"off_low", off(predicted->low)},
-                    {"off_high", off(predicted->high)},
-                    {"measured_low", off(measured.low)},
-                    {"measured_high", off(measured.high)},
-                    {"held", held ? "yes" : "no"}});
+    json record = record_of(each);
+    record.update({{"measured_ms", rounded(measured.median, 6)},
+                   {"predicted_ms", rounded(predicted->value, 6)},
+                   {"predicted_low_ms", rounded(predicted->low, 6)},
+                   {"predicted_high_ms", rounded(predicted->high, 6)},
+                   {"off", off(predicted->value)},
+                   {"off_low", off(predicted->low)},
+                   {"off_high", off(predicted->high)},
+                   {"measured_low", off(measured.low)},
+                   {"measured_high", off(measured.high)},
+                   {"held", held ? "yes" : "no"}});
+    data.push_back(std::move(record));
   }
   return data;
 }

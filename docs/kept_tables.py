@@ -182,31 +182,39 @@ def memory(file: str) -> str:
     return "\n".join(out)
 
 
-def forecasts(file: str) -> str:
-    """The step of each case as it was foretold, beside what it took: medians over repetitions."""
+def foretold(rows: list) -> list:
+    """A tuple a case: its rows, the median of each, their median, the error, whether it was within."""
     cases = {}
-    for row in kept_rows(file):
+    for row in rows:
         if "predicted_step_ms" in row:
             cases.setdefault(row["name"], []).append(row)
+    judged = []
+    for same in cases.values():
+        told = same[0]["predicted_step_ms"]
+        steps = [median_step_ms(row) for row in same]
+        measured = statistics.median(steps)
+        within = told["low"] <= measured <= told["high"]
+        judged.append((same, steps, measured, told["value"] / measured - 1, within))
+    return judged
+
+
+def forecasts(file: str) -> str:
+    """The step of each case as it was foretold, beside what it took: medians over repetitions."""
+    cases = foretold(kept_rows(file))
     if not cases:
         raise SystemExit(f"kept_tables.py: nothing foretold in {file}; make it with `bench --predict`")
     out = ["| model | way | cards | link | foretold ms | interval | measured ms (spread) | error |", "|---|---|---|---|---|---|---|---|"]
-    errors = []
-    held = 0
-    for rows in cases.values():
+    for rows, steps, measured, error, _ in cases:
         row = rows[0]
         told = row["predicted_step_ms"]
-        steps = [median_step_ms(one) for one in rows]
-        measured = statistics.median(steps)
-        errors.append(told["value"] / measured - 1)
-        held += told["low"] <= measured <= told["high"]
         out.append(
             f"| {row['model']} | {way_of(row['mode'])} | {row['cards']} | "
             f"{row['options'].get('link', '')} | {told['value']:.2f} | "
             f"{told['low']:.2f} to {told['high']:.2f} | "
-            f"{measured:.2f} ({min(steps):.2f} to {max(steps):.2f}) | {100 * errors[-1]:+.1f} % |"
+            f"{measured:.2f} ({min(steps):.2f} to {max(steps):.2f}) | {100 * error:+.1f} % |"
         )
-    sizes = [abs(error) for error in errors]
+    sizes = [abs(error) for _, _, _, error, _ in cases]
+    held = sum(within for *_, within in cases)
     out += [
         "",
         f"Mean error {100 * statistics.mean(sizes):.1f} %, worst {100 * max(sizes):.1f} %; "

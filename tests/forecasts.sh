@@ -7,7 +7,8 @@
 # Fails where the mean error is above 8 %, the worst above 15 %, or fewer than 9 of 10 steps lie
 # within their interval.
 set -euo pipefail
-bench=${LOCKSTEP_BIN:-$(dirname "${BASH_SOURCE[0]}")/../build/bin}/bench
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bench=${LOCKSTEP_BIN:-$root/build/bin}/bench
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 rows=${1:-$scratch/rows.jsonl}
@@ -22,19 +23,18 @@ foretell dp-resnet --mode dp --model resnet18 --steps 8 --warmup 2 --repetitions
 foretell ddp-wide --mode ddp --model mlp-wide --link 100mbit,300mbit,1gbit --steps 8 --warmup 2 --repetitions 3
 foretell ddp-resnet --mode ddp --model resnet18 --link 300mbit,1gbit --steps 8 --warmup 2 --repetitions 3
 
-python3 - "$scratch/all.jsonl" <<'PYTHON'
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$root/docs python3 - "$scratch/all.jsonl" <<'PYTHON'
 import json, statistics, sys
 
-cases = {}
-for row in map(json.loads, open(sys.argv[1])):
+from kept_tables import foretold
+
+rows = [json.loads(line) for line in open(sys.argv[1])]
+for row in rows:
     if row["status"] != "ok":
         sys.exit(f"forecasts: {row['name']}: {row['message']}")
-    if "predicted_step_ms" in row:
-        step = statistics.median(row["step_ms"][row["warmup_steps"] :])
-        cases.setdefault(row["name"], (row["predicted_step_ms"], []))[1].append(step)
-measured = {name: statistics.median(steps) for name, (_, steps) in cases.items()}
-errors = [abs(told["value"] / measured[name] - 1) for name, (told, _) in cases.items()]
-held = sum(told["low"] <= measured[name] <= told["high"] for name, (told, _) in cases.items())
+cases = foretold(rows)
+errors = [abs(error) for _, _, _, error, _ in cases]
+held = sum(within for *_, within in cases)
 print(
     f"forecasts: {len(errors)} steps, mean error {statistics.mean(errors):.3f}, "
     f"worst {max(errors):.3f}, {held} within their interval"
