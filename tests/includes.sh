@@ -43,6 +43,9 @@ declare -A may_use=(
   [cases]="$lowest rows emulation"
   [bench]="$beneath $loops multinode horovod predict cases forecast rows summary"
   [collectives]="$beneath cases/machine.h"
+  [grading]="files launch"
+  [simulator]="comm model predict"
+  [labs]="$beneath $loops predict grading simulator collectives"
 )
 max_file_lines=299
 max_loop_lines=69
