@@ -71,11 +71,11 @@ const char* to_string(Verdict verdict) {
     case Verdict::crashed:
       return "crashed";
     case Verdict::timed_out:
-      return "timed_out";
+      return "timed out";
     case Verdict::not_run:
-      return "not_run";
+      return "not run";
   }
-  return "not_run";
+  return "not run";
 }
 
 int Grade::points() const {
