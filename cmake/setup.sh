@@ -25,7 +25,7 @@ for need in "$@"; do
       testing=true
       # The page's browser, compare.py, the sanitizers' runtimes, ps for tests of processes,
       # ip and ss for those of hosts; launchers of ranks.
-      packages+=(chromium libbenchmark-tools libclang-rt-14-dev procps iproute2 openmpi-bin
+      packages+=(chromium libbenchmark-tools libclang-rt-14-dev procps patch iproute2 openmpi-bin
         munge slurm-client slurmctld slurmd)
       ;;
     lint) packages+=(clang-format clang-tidy) ;;

@@ -42,8 +42,8 @@ struct Check {
   // Throws Refused, or whatever the solution throws. Each run has a seed of its own,
   // which the student does not know.
   std::function<void(uint64_t seed)> look;
-  int runs = 1;                      // several where a race may win once
-  std::chrono::seconds patience{5};  // of all runs together; then it hangs
+  int runs = 1;                       // several where a race may win once
+  std::chrono::seconds patience{10};  // of all runs together; then it hangs
 };
 
 struct Lab {

@@ -1,32 +1,32 @@
-// Runs a lab's checks on a solution. A check runs in a child process, so that a
-// solution that hangs or crashes costs its own points and nothing else: the checks
-// after it run in another child.
+// Runs a lab's checks on a solution. Checks run in a child process, so that a solution
+// that hangs or crashes costs that check's points and nothing else: those after it run
+// in another child.
+//
+// Not a sandbox: who wants to cheat a grader that runs in his process can.
 #pragma once
 
-#include <functional>
+#include <chrono>
+#include <cstddef>
 #include <string>
 
 #include "grading/grade.h"
 
 namespace lockstep::grading {
 
-// A solution as the grader opens it: a shared object that registers the student's
-// functions under the name "student" as it is loaded.
-struct Solution {
-  std::string path;
-};
+// Seen from the grader's own process, which never opens the solution. `self` is the
+// program whose main() calls run_grader(); `solution` a shared object that registers
+// the student's functions as "student" when it is loaded.
+Grade grade(const Lab& lab, const std::string& self, const std::string& solution);
 
-// Seen from the grader's parent: all checks, each within its patience. `self` is the
-// program whose main() calls run_grader().
-Grade grade(const Lab& lab, const std::string& self, const Solution& solution);
+// The child's part: opens the solution and runs the checks from number `first` on,
+// telling of each on `fd`. Returns the process's exit status.
+int look_from(const Lab& lab, const std::string& solution, size_t first, int fd);
 
-// The child's part: loads the solution and runs the checks from number `first` on,
-// telling each as one line of JSON on `fd`.
-void look_from(const Lab& lab, const Solution& solution, size_t first, int fd);
+// Until a solution is loaded; a check has its own patience.
+inline constexpr std::chrono::seconds kPatienceToLoad{30};
 
-// main() of a grader: `lab_05 SOLUTION.so [--json FILE] [--gradescope FILE] [--page
-// FILE]`. Exit status: 0 graded, whatever the points; 2 for a command line that cannot
-// be.
-int run_grader(const Lab& lab, int argc, char** argv);
+// How the parent starts the child: `lab_05 SOLUTION --look-from 3 --tell 7`.
+inline constexpr char kLookFrom[] = "--look-from";
+inline constexpr char kTell[] = "--tell";
 
 }  // namespace lockstep::grading

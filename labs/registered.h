@@ -3,7 +3,9 @@
 //   const Registered reducer(ddp::reducers(), "student", &make_mine);
 #pragma once
 
+#include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "registry/registry.h"
@@ -13,7 +15,7 @@ namespace lockstep::labs {
 template <class Factory>
 struct Registered {
   Registered(Registry<Factory>& registry, const std::string& name,
-             std::function<Factory> factory) {
+             std::type_identity_t<std::function<Factory>> factory) {
     registry.add(name, std::move(factory));
   }
 };

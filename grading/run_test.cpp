@@ -1,0 +1,61 @@
+// Every way in which a check can come out, from a child that really crashes and hangs;
+// and that each costs its own points alone.
+#include "grading/run.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace lockstep::grading {
+namespace {
+
+const std::string kFolder = LOCKSTEP_TRIAL_FOLDER;
+
+// The checks as trial/trial.cpp has them; what they look at runs over there.
+Lab trial() {
+  Lab lab{99, "trial", "Trial", {}};
+  for (const char* id : {"passes", "refused", "throws", "throws_a_number", "crashes",
+                         "exits", "hangs", "seeds"}) {
+    lab.checks.push_back(
+        {id, "it comes out so", 1, {"usual", "", ""}, {}, 1, std::chrono::seconds(1)});
+  }
+  return lab;
+}
+
+TEST(Run, EveryWayToComeOut) {
+  const Grade graded =
+      grade(trial(), kFolder + "/trial", kFolder + "/trial_solution.so");
+  auto expect = [&, i = size_t{0}](Verdict verdict, const std::string& saw,
+                                   const std::string& misconception) mutable {
+    ASSERT_LT(i, graded.outcomes.size());
+    const Outcome& outcome = graded.outcomes[i++];
+    EXPECT_STREQ(to_string(outcome.verdict), to_string(verdict)) << outcome.id;
+    EXPECT_EQ(outcome.saw, saw) << outcome.id;
+    EXPECT_EQ(outcome.misconception.id, misconception) << outcome.id;
+  };
+  ASSERT_EQ(graded.outcomes.size(), trial().checks.size());
+  expect(Verdict::passed, "", "");
+  expect(Verdict::refused, "saw 3, not 4", "other");
+  expect(Verdict::threw, "not written yet", "usual");
+  expect(Verdict::threw, "something that is no std::exception", "usual");
+  expect(Verdict::crashed, "its process was killed by SIGSEGV", "usual");
+  expect(Verdict::crashed, "its process exited with status 0", "usual");
+  expect(Verdict::timed_out, "it does not end within 1 s", "usual");
+  expect(Verdict::passed, "", "");
+  EXPECT_EQ(graded.points(), 8);
+  EXPECT_EQ(graded.earned(), 2);
+  EXPECT_NE(graded.printed.find("said by the solution"), std::string::npos);
+}
+
+TEST(Run, WhatCannotBeLoadedEarnsNothing) {
+  const Grade graded = grade(trial(), kFolder + "/trial", kFolder + "/no_such.so");
+  ASSERT_EQ(graded.outcomes.size(), 8u);
+  for (const Outcome& outcome : graded.outcomes) {
+    EXPECT_STREQ(to_string(outcome.verdict), "not run");
+    EXPECT_EQ(outcome.saw.rfind("it cannot be loaded: ", 0), 0u) << outcome.saw;
+  }
+  EXPECT_EQ(graded.earned(), 0);
+}
+
+}  // namespace
+}  // namespace lockstep::grading
