@@ -1,5 +1,6 @@
-// A file's bytes, through zlib where they are gzipped. Whole files at once: the data
-// sets of this project fit in memory. Not a stream, not a seekable archive.
+// A file's bytes, inflated where they are gzipped (libdeflate, zlib). Whole files at
+// once: the data sets of this project fit in memory. Not a stream, not a seekable
+// archive.
 //
 // Every failure is a std::runtime_error of one line that begins with `where`.
 #pragma once
