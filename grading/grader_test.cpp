@@ -38,9 +38,7 @@ class GraderTest : public ::testing::Test {
     delete ended_;
     delete folder_;
   }
-  static std::string at(const std::string& name) {
-    return *folder_ / name;
-  }
+  static std::string at(const std::string& name) { return *folder_ / name; }
 
   static inline TestFolder* folder_ = nullptr;
   static inline Ended* ended_ = nullptr;

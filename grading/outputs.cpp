@@ -79,15 +79,18 @@ std::string as_text(const Grade& grade) {
   for (const Outcome& outcome : grade.outcomes) {
     widest = std::max(widest, outcome.id.size());
   }
+  std::string told;  // where no check ran, why: once
   for (const Outcome& outcome : grade.outcomes) {
     text += "  " + padded(to_string(outcome.verdict), 9) + "  " +
             std::to_string(outcome.earned()) + " of " + std::to_string(outcome.points) +
             "  " + padded(one_line(outcome.id), widest) + "  " +
             one_line(outcome.asks) + "\n";
-    text += indented(explained(outcome), "      ");
+    const bool again = outcome.verdict == Verdict::not_run && outcome.saw == told;
+    if (!again) text += indented(explained(outcome), "      ");
+    told = outcome.saw;
   }
   if (!grade.printed.empty()) {
-    text += "\n  the solution printed:\n" +
+    text += "\n  printed meanwhile:\n" +
             indented(first_lines(grade.printed, kMostPrinted), "  | ");
   }
   return text + "\nlab " + std::to_string(grade.lab) + ": " + total_of(grade) + "\n";
@@ -116,7 +119,7 @@ std::string as_gradescope(const Grade& grade) {
   std::string output = "lab " + std::to_string(grade.lab) + ", " + grade.title + ": " +
                        total_of(grade) + "\n";
   if (!grade.printed.empty()) {
-    output += "the solution printed:\n" + first_lines(grade.printed, kMostPrinted);
+    output += "printed meanwhile:\n" + first_lines(grade.printed, kMostPrinted);
   }
   const json results = {{"score", grade.earned()},
                         {"output", output},

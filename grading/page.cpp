@@ -121,7 +121,7 @@ std::string section_of(const Grade& grade, const std::string& docs) {
   html += "</ul>\n";
   if (!grade.printed.empty()) {
     constexpr int kMost = 200;
-    html += "<details><summary>What the solution printed</summary><pre>" +
+    html += "<details><summary>Printed meanwhile</summary><pre>" +
             escaped(first_lines(grade.printed, kMost)) + "</pre></details>\n";
   }
   return html + "</section>\n";
