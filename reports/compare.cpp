@@ -26,14 +26,12 @@ struct Samples {
 std::map<std::string, Samples> samples_of(const std::vector<Row>& rows) {
   std::map<std::string, Samples> samples;
   for (const Row& row : rows) {
-    const auto step = percentile_ms(row, 50);
     const auto rate = samples_per_second(row);
-    if (row.status != "ok" || !step || !rate) continue;
+    if (row.status != "ok" || !rate) continue;
     Samples& each = samples[row.name];
     each.rates.push_back(*rate);
-    if (row.mode == "single") continue;
-    if (const Row* single = rows::single_beside(row, rows)) {
-      each.ratios.push_back(*step / *percentile_ms(*single, 50));
+    if (const auto ratio = rows::step_over_single(row, rows)) {
+      each.ratios.push_back(*ratio);
     }
   }
   return samples;

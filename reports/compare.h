@@ -19,7 +19,7 @@ namespace lockstep::reports {
 struct Measured {
   int repetitions = 0;
   std::optional<charts::Spread> samples_per_second;
-  // The median step over the single card's of the same repetition. Empty where the run
+  // Of rows::step_over_single(), a repetition each. Empty where the run
   // has no such single card.
   std::optional<charts::Spread> over_single;
 };

@@ -157,6 +157,15 @@ const Row* single_beside(const Row& row, const std::vector<Row>& rows) {
   return found == rows.end() ? nullptr : &*found;
 }
 
+std::optional<double> step_over_single(const Row& row, const std::vector<Row>& rows) {
+  const auto step = percentile_ms(row, 25);
+  const Row* single = single_beside(row, rows);
+  if (row.status != "ok" || row.mode == "single" || !step || single == nullptr) {
+    return std::nullopt;
+  }
+  return *step / *percentile_ms(*single, 25);
+}
+
 std::string knobs_of(const Row& row) {
   const std::string plain =
       row.mode + "/" + row.model + "/cards:" + std::to_string(row.cards);

@@ -136,9 +136,14 @@ std::optional<double> memory_imbalance(const Row& row);
 // then is one measured against the other.
 bool same_job(const Row& one, const Row& other);
 // The single card that did the same job in the same repetition, with a step time; null
-// where there is none. Seconds differ from machine to machine and from day to day: two
-// runs are compared by a case's step over this one's.
+// where there is none.
 const Row* single_beside(const Row& row, const std::vector<Row>& rows);
+// What two runs are compared by, as seconds differ from machine to machine and from day
+// to day: the case's step over that single card's. Of each the lower quartile: whatever
+// else a machine does makes some steps longer and none shorter, so this one moves less
+// than the median from run to run (2 % where that moved 3 %), and a program that became
+// slower moves it as much. Absent for single cards, which are their own measure.
+std::optional<double> step_over_single(const Row& row, const std::vector<Row>& rows);
 // What its name says beyond mode, model and cards: the knobs that its run swept.
 std::string knobs_of(const Row& row);
 

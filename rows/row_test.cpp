@@ -271,6 +271,17 @@ TEST(Jobs, KnobsAreTheEndOfTheName) {
   EXPECT_EQ(knobs_of(row), "/batch:32/cap:5");
 }
 
+TEST(Jobs, ARunIsComparedByItsLowerQuartileOverTheSingleCards) {
+  std::vector<Row> rows = {sample_row("single", "mlp", 1, 2),
+                           sample_row("ddp", "mlp", 2, 3)};
+  std::fill(rows[1].step_ms.end() - 5, rows[1].step_ms.end(),
+            300);  // of nine: the median
+  EXPECT_NEAR(step_over_single(rows[1], rows).value(), 1.5, 1e-9);
+  EXPECT_FALSE(step_over_single(rows[0], rows).has_value());
+  rows[0].repetition = 1;
+  EXPECT_FALSE(step_over_single(rows[1], rows).has_value()) << "no single card beside";
+}
+
 TEST(Modes, WaysOfDataParallelStandTogether) {
   for (const char* mode : {"dp", "dp-tree", "dp-loss-replica-share-0.5", "dp-python"}) {
     EXPECT_TRUE(is_data_parallel(mode)) << mode;

@@ -22,20 +22,12 @@ constexpr int kOrders = 10000;  // that are tried where all are too many
 
 using rows::Samples;  // one a repetition
 
-// A run's step: the lower quartile. Whatever else a machine does makes some steps
-// longer and none shorter, so this one moves less than the median from run to run (2 %
-// where that moved 3 %), and a program that became slower moves it as much.
-std::optional<double> step_ms(const Row& row) { return rows::percentile_ms(row, 25); }
-
-// By case: its step over that of the single card which does the same job, each
-// repetition.
+// By case, each repetition.
 std::map<std::string, Samples> ratios_by_case(const std::vector<Row>& rows) {
   std::map<std::string, Samples> ratios;
   for (const Row& row : rows) {
-    const auto step = step_ms(row);
-    if (row.status != "ok" || row.mode == "single" || !step) continue;
-    if (const Row* single = rows::single_beside(row, rows)) {
-      ratios[row.name].push_back(*step / *step_ms(*single));
+    if (const auto ratio = rows::step_over_single(row, rows)) {
+      ratios[row.name].push_back(*ratio);
     }
   }
   return ratios;
