@@ -83,7 +83,7 @@ constexpr std::array kKnown = {
           "a message has one type: gradients of another one get a bucket of their own",
           "types"},
     Known{"assumes_rows",
-          "a gradient may lie in memory in another order than its rows'", "the-mean"},
+          "a gradient may lie in memory in another order than its rows'", "layout"},
     Known{"no_overlap",
           "a bucket is launched by the hook that completes it, while backward goes on",
           "overlap"},

@@ -46,7 +46,7 @@ class OverlappingReducer final : public ddp::Reducer {
                       flat.narrow(0, offset, count).view(parameters[p].sizes())};
         offset += count;
       }
-      buckets_.push_back({flat});
+      buckets_.emplace_back().flat = flat;
     }
   }
 
