@@ -3,6 +3,7 @@
 // alone, and train.
 #include <cmath>
 #include <exception>
+#include <optional>
 #include <thread>
 
 #include "ddp/train.h"
@@ -61,13 +62,14 @@ std::vector<double> train_all(const std::vector<Told>& job,
 void check_training(uint64_t seed) {
   // Nobody else meets on this loopback address: whoever goes to another meets nobody.
   const std::string host = "127.77." + std::to_string(1 + seed % 200) + ".1";
-  launch::Listener listener(host);
+  std::optional<launch::Listener> listener(host);
+  const int port = listener->port();
+  int store_fd = -1;
   std::vector<Told> job = all_ranks({2, 2}, kGlobalBatch);
   std::vector<World> worlds;
-  bool hosted = false;
   for (Told& told : job) {
     told.master_addr = host;
-    told.master_port = listener.port();
+    told.master_port = port;
     const Ranks ranks = student().ranks(told);
     const Meeting place = student().meeting(told);
     World world;
@@ -79,9 +81,10 @@ void check_training(uint64_t seed) {
     world.master_addr = place.host;
     world.master_port = place.port;
     world.agent_hosts_store = !place.hosts_store;
-    if (place.hosts_store && !hosted && place.port == listener.port()) {
-      world.store_fd = listener.release();
-      hosted = true;
+    if (place.hosts_store) {
+      // A second one finds the address taken.
+      if (store_fd >= 0) launch::Listener(host, port);
+      world.store_fd = store_fd = listener->release();
     }
     training::samplers().add(
         kSampler + std::to_string(worlds.size()),
@@ -92,6 +95,8 @@ void check_training(uint64_t seed) {
         });
     worlds.push_back(world);
   }
+  // Where nobody hosts nobody answers.
+  if (store_fd < 0) listener.reset();
   const std::vector<double> one =
       single_gpu::train(options_of(kGlobalBatch), {}).losses;
   const std::vector<double> four = train_all(job, worlds);
