@@ -7,6 +7,7 @@
 
 #include "ddp/reducers.h"
 #include "gantt/layers.h"
+#include "gantt/model_layers.h"
 #include "gantt/pictures.h"
 #include "gantt/timed_step.h"
 #include "predict/step_time.h"
@@ -112,18 +113,47 @@ TEST(Gantt, BarsAreNamedByTheLayersWhoseGradientsTravel) {
   EXPECT_NEAR(forward_ms, 12, 1e-9);
 }
 
-TEST(Gantt, TheProgramPrintsATableAndDraws) {
+// A layer a parameter tensor, first layer first: those of 784 -> 256 -> 10.
+TEST(Gantt, AModelsLayersAreItsParametersInTheirOrder) {
+  const auto layers = layers_of_model("mlp", 4);
+  ASSERT_EQ(layers.size(), 4u);
+  EXPECT_EQ(layers[0].elements + layers[1].elements, 784 * 256 + 256);
+  EXPECT_EQ(layers[2].elements + layers[3].elements, 256 * 10 + 10);
+  double seconds = 0;
+  for (const simulator::TimedLayer& layer : layers) seconds += layer.backward_s;
+  EXPECT_GT(seconds, 0);
+}
+
+TEST(Gantt, TheProgramLoadsAReducerPrintsATableAndDraws) {
   const TestFolder folder;
   ProgramRun run("simulate",
-                 {"--cards", "2,8", "--lanes", "1", "--out", folder / "out"});
+                 {"--load", program_path("../tests/gantt/student.so"), "--cards", "2,8",
+                  "--lanes", "1", "--out", folder / "out"});
   EXPECT_EQ(run.status(), 0) << run.process().err();
   const std::string table = run.process().out();
-  EXPECT_NE(table.find("| naive | 1 | 36.00 | 0.00 | 1.00 | 100.0 % |"),
+  EXPECT_NE(table.find("| student | 1 | 36.00 | 0.00 | 1.00 | 100.0 % |"),
             std::string::npos)
       << table;
   EXPECT_NE(table.find("| bucketed | 8 | "), std::string::npos) << table;
   for (const char* picture : {"step.svg", "efficiency.svg"}) {
-    EXPECT_NE(read_text(folder / "out/" + picture).find("<svg"), std::string::npos);
+    const std::string svg = read_text(folder / "out/" + picture);
+    EXPECT_NE(svg.find("<svg"), std::string::npos);
+    EXPECT_NE(svg.find("student"), std::string::npos);
+  }
+}
+
+TEST(Gantt, WhatCannotBeSimulatedIsRefusedInALine) {
+  struct Case {
+    std::vector<std::string> arguments;
+    int status;
+    std::string word;
+  };
+  const std::vector<Case> cases = {{{"--reducer", "c10d"}, 2, "bucketed"},
+                                   {{"--load", "nowhere.so"}, 1, "nowhere.so"},
+                                   {{"--cards", "65"}, 2, "65"}};
+  for (const Case& one : cases) {
+    ProgramRun run("simulate", one.arguments);
+    expect_refusal(run, one.status, {"simulate: ", one.word});
   }
 }
 

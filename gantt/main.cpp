@@ -9,6 +9,7 @@
 
 #include "ddp/reducers.h"
 #include "gantt/layers.h"
+#include "gantt/model_layers.h"
 #include "gantt/pictures.h"
 #include "gantt/timed_step.h"
 #include "program/command_line.h"
@@ -24,7 +25,8 @@ struct Line {
   std::vector<int> cards = {1, 2, 4, 8, 16, 32, 64};
   std::vector<std::string> reducers;
   std::string load;
-  std::string layers = kUsualLayers;
+  std::string layers = kUsualLayers, model;
+  int64_t batch_size = 64;
   std::string link = "10gbit", inside = "pcie";
   Pace pace;
   int shown_cards = 4, lanes = 2;
@@ -52,6 +54,11 @@ Line parse(int argc, char** argv) {
   app.add_option("--layers", line.layers,
                  "the network: PARAMETERS:FORWARD_MS:BACKWARD_MS of each layer, the "
                  "first one first; 3x50k:1:2 are three")
+      ->capture_default_str();
+  app.add_option("--model", line.model,
+                 "in their place a model's, timed now on one thread of this machine");
+  app.add_option("--batch-size", line.batch_size, "of --model, a card's")
+      ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--link", line.link, "between hosts: 1gbit, 10gbit, 300mbit, ...")
       ->capture_default_str();
@@ -88,7 +95,8 @@ Line parse(int argc, char** argv) {
     line.help = app.help();
     return line;
   }
-  line.pace.layers = parse_layers(line.layers);
+  line.pace.layers = line.model.empty() ? parse_layers(line.layers)
+                                        : layers_of_model(line.model, line.batch_size);
   line.pace.cluster.between = predict::link_named(line.link);
   line.pace.cluster.inside = predict::link_named(line.inside);
   if (line.reducers.empty()) {
@@ -101,7 +109,8 @@ Line parse(int argc, char** argv) {
 void load(const std::string& file) {
   const std::string path = std::filesystem::absolute(file).string();
   if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
-    throw std::runtime_error(std::string("--load: ") + dlerror());
+    throw std::runtime_error(std::string("--load: ") + dlerror() +
+                             "; of the labs 04 to 06 make reducers");
   }
 }
 
@@ -125,10 +134,14 @@ std::vector<std::string> notes_of(const Line& line) {
     backward_s += layer.backward_s;
   }
   const int a_host = line.pace.cluster.cards_per_host;
+  const std::string what =
+      line.model.empty()
+          ? std::to_string(line.pace.layers.size()) + " layers"
+          : line.model + ", local batch " + std::to_string(line.batch_size);
   return {formatted(
-      "Simulated: %zu layers, %.3g M parameters, forward %.4g ms, "
+      "Simulated: %s, %.3g M parameters, forward %.4g ms, "
       "backward %.4g ms; buckets of %.3g MiB; %s, %d card%s a host.",
-      line.pace.layers.size(), parameters / 1e6, 1e3 * forward_s, 1e3 * backward_s,
+      what.c_str(), parameters / 1e6, 1e3 * forward_s, 1e3 * backward_s,
       line.pace.ddp.bucket_cap_mb, line.link.c_str(), a_host, a_host == 1 ? "" : "s")};
 }
 
