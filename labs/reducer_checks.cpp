@@ -154,6 +154,32 @@ void expect_parameters_alone(const SeenSteps& seen) {
   }
 }
 
+// What one message is sent from is not written to before its end: on links that read
+// while they send, that is what the others would get.
+void expect_memory_of_their_own(const SeenSteps& seen) {
+  const auto end = [](const simulator::Span& span) {
+    return static_cast<const char*>(span.data) + span.bytes;
+  };
+  for (const SeenRank& rank : seen.ranks) {
+    std::vector<simulator::Span> under_way;
+    for (const SeenPass& pass : rank.passes) {
+      for (const simulator::Span& span : pass.launches) {
+        std::erase_if(under_way, [&](const auto& before) {
+          return before.end_s <= span.launched_s;
+        });
+        for (const simulator::Span& before : under_way) {
+          if (span.data >= end(before) || before.data >= end(span)) continue;
+          refuse("bucket_reused",
+                 "rank " + std::to_string(span.rank) + " sends " +
+                     std::to_string(span.elements) + " elements from the memory of " +
+                     std::to_string(before.elements) + " that are still under way");
+        }
+        under_way.push_back(span);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Misconception misconception(const std::string& id) {
@@ -210,6 +236,7 @@ void expect_means(const SeenSteps& seen, const std::string& otherwise) {
       }
     }
   }
+  expect_memory_of_their_own(seen);
 }
 
 std::vector<int64_t> messages_of(const SeenPass& pass) {
