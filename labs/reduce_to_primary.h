@@ -26,4 +26,8 @@ struct ReductionsToPrimary {
 
 Registry<ReductionsToPrimary()>& reductions_to_primary();
 
+// The grader's: from here on DataParallel's loop knows the reductions "student-serial"
+// and "student-tree".
+void add_student_reductions();
+
 }  // namespace lockstep::labs
