@@ -7,9 +7,8 @@
 #include <random>
 
 #include "grading/grader.h"
-#include "labs/messages_only.h"
 #include "labs/ring.h"
-#include "labs/ring_training.h"
+#include "labs/ring_checks.h"
 #include "simulator/simulation.h"
 
 namespace lockstep::labs {

@@ -6,9 +6,8 @@
 
 #include "comm/gloo.h"
 #include "ddp/train.h"
-#include "labs/messages_only.h"
 #include "labs/ring.h"
-#include "labs/ring_training.h"
+#include "labs/ring_checks.h"
 #include "labs/small_run.h"
 #include "single_gpu/train.h"
 

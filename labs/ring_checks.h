@@ -1,7 +1,8 @@
-// A group that has send and recv alone, over another's, and knows what was sent: what a
-// student's ring is given.
+// What lab 7's checks share: a group that has send and recv alone, over another's, and
+// knows what was sent, which the student's ring is given; and its training.
 #pragma once
 
+#include <cstdint>
 #include <limits>
 #include <stdexcept>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -48,5 +49,9 @@ class MessagesOnly final : public c10d::Backend {
   c10::intrusive_ptr<c10d::Backend> backend_;
   std::vector<Message> sent_;
 };
+
+// Three ranks that train by the student's ring, beside one card. Throws
+// grading::Refused for other losses, or what the ring throws.
+void check_ring_training(uint64_t seed);
 
 }  // namespace lockstep::labs
