@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test setup-lint build bench test nightly gpu-check lint format clean
+.PHONY: help setup setup-test setup-lint build bench cells test nightly gpu-check lint format clean
 
 BENCH_ARGS ?=
 
@@ -31,6 +31,11 @@ bench: setup ## the main job, figures in reports/out; BENCH_ARGS='--mode ddp --g
 	@$(MAKE) --no-print-directory build/build.ninja
 	cmake --build --preset release --target programs
 	build/bin/bench $(BENCH_ARGS)
+
+cells: setup ## hold the formulas of docs/cells/ against what is measured
+	@$(MAKE) --no-print-directory build/build.ninja
+	cmake --build --preset release --target cells
+	@build/labs/cell docs/cells/*.cell
 
 test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, without CUDA
 	@tests/suite.sh
