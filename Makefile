@@ -2,12 +2,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test setup-lint build bench cells test nightly gpu-check lint format clean
+.PHONY: help setup setup-test setup-lint build bench cells labs labs-release test nightly gpu-check lint format clean
 
 BENCH_ARGS ?=
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-zN%-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## install what is missing: Debian packages, the Python environment with LibTorch
 	@cmake/setup.sh
@@ -31,6 +31,22 @@ bench: setup ## the main job, figures in reports/out; BENCH_ARGS='--mode ddp --g
 	@$(MAKE) --no-print-directory build/build.ninja
 	cmake --build --preset release --target programs
 	build/bin/bench $(BENCH_ARGS)
+
+# What the students' files are compiled with.
+build/labs/flags: build/build.ninja labs/flags.py
+	@mkdir -p build/labs
+	@labs/flags.py build/compile_commands.json >$@.new && mv $@.new $@
+
+lab-%: setup ## grade a lab's file, as in make lab-05; SOLUTION=FILE grades another one
+	@[ -d docs/labs/$*_* ] || labs/grade.sh $*
+	@$(MAKE) -s --no-print-directory build/labs/flags
+	cmake --build --preset release --target lab_$* lockstep_precompiled_link program_grades
+	@labs/grade.sh $* $(SOLUTION)
+
+labs: setup ## grade every lab and make the page build/labs/results/index.html; SOLUTION=FOLDER
+	@$(MAKE) -s --no-print-directory build/labs/flags
+	cmake --build --preset release --target graders lockstep_precompiled_link program_grades
+	@labs/grade.sh all $(SOLUTION)
 
 cells: setup ## hold the formulas of docs/cells/ against what is measured
 	@$(MAKE) --no-print-directory build/build.ninja

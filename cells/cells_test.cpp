@@ -25,7 +25,7 @@ struct Wrong {
   const char* formula;
   int points;
 };
-const Wrong kWrong[] = {
+constexpr Wrong kWrong[] = {
     // Biases forgotten.
     {"1_parameters", "(inputs*hidden + (layers-1)*hidden^2 + hidden*classes) * bytes",
      1},

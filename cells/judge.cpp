@@ -38,8 +38,8 @@ double value_of(const std::string& formula, const MeasuredCase& one) {
     }
     return value;
   } catch (const mu::ParserError& error) {
-    throw std::invalid_argument("formula: " + error.GetMsg() + " It may use " +
-                                names_of(one) + ", ceil and floor.");
+    throw std::invalid_argument("formula: " + error.GetMsg() + "; it may use " +
+                                names_of(one) + ", ceil and floor");
   }
 }
 

@@ -20,7 +20,7 @@ struct MeasuredCase {
 struct Quantity {
   std::string id;    // the stem of its file: "4_rank"
   std::string asks;  // "bytes that a rank sends in a ring's all_reduce"
-  std::string read;  // chapter and anchor: "4_many_machines.md#four-things"
+  std::string read;  // chapter and anchor: "4_many_machines.md#rank"
   // The largest error, relative to what is measured, that still has full and half
   // points. Full at 0: to the last digit.
   double full = 0, half = 0;

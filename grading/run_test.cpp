@@ -26,7 +26,7 @@ TEST(Run, EveryWayToComeOut) {
   const Grade graded =
       grade(trial(), kFolder + "/trial", kFolder + "/trial_solution.so");
   auto expect = [&, i = size_t{0}](Verdict verdict, const std::string& saw,
-                                         const std::string& misconception) mutable {
+                                   const std::string& misconception) mutable {
     ASSERT_LT(i, graded.outcomes.size());
     const Outcome& outcome = graded.outcomes[i++];
     EXPECT_STREQ(to_string(outcome.verdict), to_string(verdict)) << outcome.id;
