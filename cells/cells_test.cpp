@@ -112,6 +112,7 @@ TEST(Formula, HasThePointsOfItsWorstCase) {
   EXPECT_EQ(points("2.1 * a"), 1);
   EXPECT_EQ(points("1.79 * a"), 0);
   EXPECT_EQ(points("min(2 * a, 3.7)"), 1);
+  EXPECT_EQ(points("max(2 * a, 2.1)"), 1);  // the first case is the worst
   EXPECT_EQ(points("2"), 0);
 }
 
