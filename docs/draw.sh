@@ -1,16 +1,19 @@
 #!/bin/bash
 # Draws the chapters' pictures from kept runs, and notes which: docs/pictures/SOURCE.
 #
-#   docs/draw.sh reports/results/MAIN.jsonl reports/results/TRANSFORMER.jsonl
+#   docs/draw.sh reports/results/{MAIN,TRANSFORMER,CABLE,FORECASTS}.jsonl
 #
-# The first gives chapters 1 to 3 their pictures, the second chapter 2 those of memory.
+# The first gives chapters 1 to 3 their pictures, the second chapter 2 those of memory, the third
+# chapter 4 and the fourth chapter 5 theirs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 main=${1:?which kept run, reports/results/FILE.jsonl}
 transformer=${2:?which kept run of the transformer, with --memory-timeline}
+cable=${3:?which kept run with --link, with --step-lanes}
+forecasts=${4:?which kept run with --predict}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-for kept in "$main" "$transformer"; do
+for kept in "$@"; do
   folder=$scratch/$(basename "$kept" .jsonl)
   mkdir "$folder"
   cp "$kept" "$folder/runs.jsonl"
@@ -20,4 +23,6 @@ cp "$scratch/$(basename "$main" .jsonl)"/charts/{memory,phases,throughput}.svg d
 for chart in memory timeline; do
   cp "$scratch/$(basename "$transformer" .jsonl)/charts/$chart.svg" "docs/pictures/transformer_$chart.svg"
 done
-sha256sum "$main" "$transformer" docs/pictures/*.svg >docs/pictures/SOURCE
+cp "$scratch/$(basename "$cable" .jsonl)/charts/lanes.svg" docs/pictures/cable_lanes.svg
+cp "$scratch/$(basename "$forecasts" .jsonl)/charts/predicted.svg" docs/pictures/
+sha256sum "$@" docs/pictures/*.svg >docs/pictures/SOURCE

@@ -44,7 +44,7 @@ def table_line(rows: list) -> str:
     others = peaks[1:]
     return "| {} | {} | {} | {:,.0f} ({:,.0f} to {:,.0f}) | {:.2f} | {} | {} | {} | {} |".format(
         row["model"],
-        way_of(row["mode"]),
+        ", ".join(filter(None, [way_of(row["mode"]), row["options"].get("link")])),
         str(row["cards"]) + (" (oversubscribed)" if "oversubscribed" in row["flags"] else ""),
         statistics.median(speeds),
         min(speeds),
@@ -116,7 +116,8 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
     cases = {}
     for row in rows:
         if row["mode"] in ways:
-            key = (row["model"], ways.index(row["mode"]), row["cards"])
+            link = row["options"].get("link") or ""
+            key = (row["model"], ways.index(row["mode"]), row["cards"], link)
             cases.setdefault(key, []).append(row)
     emulated = " emulated" if "emulated" in rows[0]["flags"] else ""
     out = [

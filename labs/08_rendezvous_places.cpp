@@ -19,13 +19,14 @@ Misconception writer(const char* id, const char* says) {
   return {id, says, "4_many_machines.md#one-writer"};
 }
 
-// Which ranks say yes, as "0, 4".
+// Which ranks say yes: "rank 0, 4".
 std::string list(const std::set<int>& ranks) {
   std::string text;
   for (const int rank : ranks) {
-    text += (text.empty() ? "" : ", ") + std::to_string(rank);
+    text += (text.empty() ? "rank " : ", ") + std::to_string(rank);
+    if (text.size() > 20) return text + " and more";
   }
-  return text.empty() ? "nobody" : "rank " + text;
+  return text.empty() ? "nobody" : text;
 }
 
 std::set<int> who(const std::vector<Told>& job,

@@ -50,6 +50,7 @@ Clock::Clock(int ranks, uint64_t seed)
 
 void Clock::run(const std::function<void(int)>& work) {
   error_ = nullptr;
+  turn_ = kNobody;  // not who was the last one of the run before
   for (Turn& turn : turns_) {
     turn.state = Turn::State::ready;
     turn.at_s = now_s_;

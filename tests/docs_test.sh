@@ -56,6 +56,8 @@ case $page in
   docs/1_*) test -s reports/out/chapter-1/charts/phases.svg ;;
   docs/2_*) test -s reports/out/chapter-2/charts/memory.svg ;;
   docs/3_*) test -s reports/out/chapter-3/charts/throughput.svg ;;
+  docs/4_*) test -s reports/out/chapter-4/charts/lanes.svg ;;
+  docs/5_*) test -s reports/out/chapter-5/charts/predicted.svg ;;
 esac
 [ "$page" = drawn ] || exit 0
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The step that bench foretells beside the step that it measures: DataParallel on this machine, DDP
-# on emulated hosts and slow links. README's table is made of its rows. As root, 20 minutes, alone.
+# on emulated hosts and slow links. chapter 5's table is made of its rows. As root, 20 minutes, alone.
 #
 #   tests/forecasts.sh [ROWS]     where the rows go; not given: they are only judged
 #
