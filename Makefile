@@ -48,6 +48,11 @@ labs: setup ## grade every lab and make the page build/labs/results/index.html; 
 	cmake --build --preset release --target graders lockstep_precompiled_link program_grades
 	@labs/grade.sh all $(SOLUTION)
 
+labs-release: setup ## pack chapters, labs and graders, without solutions: build/lockstep-labs.tar.gz
+	@$(MAKE) -s --no-print-directory build/labs/flags
+	cmake --build --preset release --target programs graders
+	@labs/release.py build build/lockstep-labs.tar.gz
+
 test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, without CUDA
 	@tests/suite.sh
 

@@ -6,16 +6,6 @@
 
 namespace lockstep::labs {
 
-Registry<StartEqual>& starts() {
-  static Registry<StartEqual> known("start", {});
-  return known;
-}
-
-Registry<BeforeForward>& before_forwards() {
-  static Registry<BeforeForward> known("before_forward", {});
-  return known;
-}
-
 namespace {
 
 StepPlan plan_of(uint64_t seed, int ranks) {

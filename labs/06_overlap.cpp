@@ -154,10 +154,10 @@ grading::Lab lab() {
                misconception("completion_order"), look_at_order},
               {"exposed", "what backward does not hide is no more than the reference's",
                2, misconception("no_overlap"), look_at_exposed},
-              {"unused", "buckets whose gradients do not come are sent all the same", 2,
-               misconception("unused_parameter"), look_at_unused},
               {"accumulation", "of three passes only the last one's hooks launch", 1,
                misconception("communicates_while_accumulating"), look_at_accumulation},
+              {"unused", "buckets whose gradients do not come are sent all the same", 2,
+               misconception("unused_parameter"), look_at_unused},
               {"training", "ddp::train() has one card's losses, five times on threads",
                1, misconception("reads_before_wait"),
                [](uint64_t seed) {

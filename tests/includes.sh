@@ -45,6 +45,7 @@ declare -A may_use=(
   [collectives]="$beneath cases/machine.h"
   [grading]="files launch"
   [simulator]="comm model predict"
+  [gantt]="$beneath ddp predict simulator charts reports"
   [labs]="$beneath $loops predict grading simulator collectives"
 )
 max_file_lines=299

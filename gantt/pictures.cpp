@@ -1,0 +1,160 @@
+#include "gantt/pictures.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "program/formatted.h"
+#include "reports/drawing.h"
+#include "reports/publish.h"
+
+namespace lockstep::gantt {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using program::formatted;
+using simulator::Span;
+
+constexpr double kWidth = 760;    // of the step's picture, in pixels
+constexpr double kOfALetter = 5;  // of a label
+
+double milliseconds(double seconds) { return 1e3 * seconds; }
+
+// The longest of the texts that fits; the last may be empty.
+std::string fitting(const std::vector<std::string>& texts, double pixels) {
+  for (const std::string& text : texts) {
+    if (kOfALetter * static_cast<double>(text.size()) <= pixels - 4) return text;
+  }
+  return "";
+}
+
+std::string mib(int64_t bytes) {
+  return formatted("%.2g MiB", static_cast<double>(bytes) / (1 << 20));
+}
+
+// The bars of one panel.
+class Panel {
+ public:
+  Panel(const TimedStep& step, double longest_s, int lanes)
+      : step_(step), longest_s_(longest_s), lanes_(std::min(lanes, step.cards)) {}
+
+  void add_to(json& records) const {
+    std::map<int, double> computed;  // until when
+    std::map<int, int> collectives;
+    for (const Span& span : step_.spans) {
+      if (span.rank >= lanes_) continue;
+      if (span.lane == Span::Lane::compute) {
+        const bool forward = span.name.starts_with("forward");
+        records.push_back(bar(span.rank, "computes", forward ? "forward" : "backward",
+                              span.begin_s, span.end_s,
+                              {span.name.substr(span.name.rfind(' ') + 1)}));
+        computed[span.rank] = span.end_s;
+        continue;
+      }
+      const std::string size = " · " + mib(span.bytes);
+      const std::string what =
+          span.name.empty() ? "#" + std::to_string(collectives[span.rank]) : span.name;
+      ++collectives[span.rank];
+      json record = bar(span.rank, "communicates", "communication", span.begin_s,
+                        span.end_s, {what + size, what});
+      record["launched_ms"] = milliseconds(span.launched_s);
+      records.push_back(std::move(record));
+    }
+    for (const auto& [rank, until_s] : computed) {
+      if (step_.seconds - until_s < 1e-9) continue;
+      records.push_back(bar(rank, "computes", "exposed communication", until_s,
+                            step_.seconds, {"waits", ""}));
+    }
+  }
+
+ private:
+  json bar(int rank, const char* does, const char* phase, double begin_s, double end_s,
+           const std::vector<std::string>& labels) const {
+    const bool computes = std::string(does) == "computes";
+    const double pixels = kWidth * (end_s - begin_s) / longest_s_;
+    return {{"panel", formatted("%s: a step of %.1f ms, of it %.1f ms exposed",
+                                step_.reducer.c_str(), milliseconds(step_.seconds),
+                                milliseconds(step_.exposed_s))},
+            {"lane", "card " + std::to_string(rank) + " " + does},
+            {"lane_order", 2 * rank + (computes ? 0 : 1)},
+            {"phase", phase},
+            {"from_ms", milliseconds(begin_s)},
+            {"to_ms", milliseconds(end_s)},
+            {"middle_ms", milliseconds((begin_s + end_s) / 2)},
+            {"label", fitting(labels, pixels)}};
+  }
+
+  const TimedStep& step_;
+  const double longest_s_;
+  const int lanes_;
+};
+
+fs::path source_folder() { return LOCKSTEP_SOURCE_FOLDER; }
+
+charts::Chart chart_of(const std::string& name, const json& records,
+                       const std::vector<std::string>& notes) {
+  const fs::path specification = source_folder() / "gantt/specs" / (name + ".vl.json");
+  json spec = json::parse(reports::read_file(specification));
+  spec["config"] =
+      json::parse(reports::read_file(source_folder() / "charts/specs/style.json"));
+  spec["datasets"][name] = records;
+  std::vector<std::string> reducers;
+  for (const json& record : records) {
+    if (!record.contains("reducer")) continue;
+    const std::string reducer = record["reducer"];
+    if (reducers.empty() || reducers.back() != reducer) reducers.push_back(reducer);
+  }
+  charts::fit_scale(spec, "reducer", reducers);
+  for (const std::string& note : notes) spec["title"]["subtitle"].push_back(note);
+  charts::Chart chart;
+  chart.name = name;
+  chart.spec = chart.page_spec = spec.dump();
+  return chart;
+}
+
+}  // namespace
+
+charts::Chart step_chart(const std::vector<TimedStep>& steps, int lanes,
+                         const std::vector<std::string>& notes) {
+  double longest_s = 0;
+  for (const TimedStep& step : steps) longest_s = std::max(longest_s, step.seconds);
+  json records = json::array();
+  for (const TimedStep& step : steps) Panel(step, longest_s, lanes).add_to(records);
+  return chart_of("step", records, notes);
+}
+
+double efficiency_of(const TimedStep& step, const std::vector<TimedStep>& all) {
+  for (const TimedStep& one : all) {
+    if (one.reducer == step.reducer && one.cards == 1)
+      return one.seconds / step.seconds;
+  }
+  return 0;
+}
+
+charts::Chart efficiency_chart(const std::vector<TimedStep>& steps,
+                               const std::vector<std::string>& notes) {
+  json records = json::array();
+  for (const TimedStep& step : steps) {
+    records.push_back({{"reducer", step.reducer},
+                       {"cards", step.cards},
+                       {"efficiency", efficiency_of(step, steps)}});
+  }
+  return chart_of("efficiency", records, notes);
+}
+
+void draw_into(const fs::path& folder, const std::vector<charts::Chart>& charts) {
+  const char* named = std::getenv("LOCKSTEP_PYTHON");
+  const reports::ScratchFolder scratch(folder);
+  reports::draw(charts, source_folder() / "reports",
+                named != nullptr ? named : LOCKSTEP_DRAWING_PYTHON, scratch.path());
+  for (const charts::Chart& chart : charts) {
+    for (const char* kind : {".svg", ".png"}) {
+      reports::move_into_place(scratch.path() / (chart.name + kind),
+                               folder / (chart.name + kind));
+    }
+  }
+}
+
+}  // namespace lockstep::gantt
