@@ -1,13 +1,14 @@
 // The grader of lab 9. Ranks are threads, each with a mapping of its own of the memory
 // that our own all-reduce uses. Points are for being right; how fast it is beside ours
 // is printed.
+#include "grading/grader.h"
+
 #include <sched.h>
 
 #include <random>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
-#include "grading/grader.h"
-#include "labs/shared_ranks.h"
+#include "labs/09_faster/shared_ranks.h"
 
 namespace lockstep::labs {
 

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "ddp/train.h"
-#include "labs/rendezvous_checks.h"
+#include "labs/08_rendezvous/rendezvous_checks.h"
 #include "labs/small_run.h"
 #include "launch/listener.h"
 #include "single_gpu/train.h"
