@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test setup-lint build bench labs labs-release test nightly gpu-check lint format clean
+.PHONY: help setup setup-test setup-lint build bench cells labs labs-release test nightly gpu-check lint format clean
 
 BENCH_ARGS ?=
 
@@ -47,6 +47,16 @@ labs: setup ## grade every lab and make the page build/labs/results/index.html; 
 	@$(MAKE) -s --no-print-directory build/labs/flags
 	cmake --build --preset release --target graders lockstep_precompiled_link program_grades
 	@labs/grade.sh all $(SOLUTION)
+
+labs-release: setup ## pack chapters, labs and graders, without solutions: build/lockstep-labs.tar.gz
+	@$(MAKE) -s --no-print-directory build/labs/flags
+	cmake --build --preset release --target programs graders
+	@labs/release.py build build/lockstep-labs.tar.gz
+
+cells: setup ## hold the formulas of docs/cells/ against what is measured
+	@$(MAKE) --no-print-directory build/build.ninja
+	cmake --build --preset release --target cells
+	@build/labs/cell docs/cells/*.cell
 
 test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, without CUDA
 	@tests/suite.sh

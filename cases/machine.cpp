@@ -14,6 +14,7 @@
 #include "launch/process.h"
 
 namespace lockstep::cases {
+extern const char kSourceFolder[];  // built_from.cpp
 namespace {
 
 // Whether asserts are looked at.
@@ -70,7 +71,7 @@ std::string current_commit() {
   // Programs that were carried to another machine have no repository to ask.
   if (const char* told = std::getenv("LOCKSTEP_COMMIT")) return told;
   launch::Command git;
-  git.argv = {"git", "-C", LOCKSTEP_SOURCE_DIR, "describe", "--always", "--dirty"};
+  git.argv = {"git", "-C", kSourceFolder, "describe", "--always", "--dirty"};
   git.out = git.err = launch::Output::kCapture;
   try {
     launch::Process process(git);

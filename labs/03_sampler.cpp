@@ -184,6 +184,11 @@ void look_at_drop_last(uint64_t seed) {
 
 void look_at_epochs(uint64_t seed) {
   const SamplerJob job = {40, 2, 2, seed % 1000};
+  const Misconception goes_on{
+      "goes_on_shuffling",
+      "an epoch's order follows from seed + epoch alone, not from what was shuffled "
+      "before; else a resumed run deals another one",
+      kEpoch};
   const training::SamplerPtr sampler = job.sampler(1);
   for (int64_t epoch = 0; epoch < 4; ++epoch) {
     sampler->set_epoch(epoch);
@@ -197,19 +202,17 @@ void look_at_epochs(uint64_t seed) {
                      kEpoch},
                     saw + ": epoch 0's");
     }
-    // Resumed here, and asked once more.
-    if (found != job.indices(epoch)[1] || found != sampler->indices()) {
-      throw Refused({"goes_on_shuffling",
-                     "an epoch's order follows from seed + epoch alone, not from what "
-                     "was shuffled before; else a resumed run deals another one",
-                     kEpoch},
-                    saw + "; a sampler made for that epoch takes " +
-                        listed(job.indices(epoch)[1]));
-    }
+    const Indices resumed = job.indices(epoch)[1];
+    if (found != resumed)
+      throw Refused(goes_on, saw + "; resumed there " + listed(resumed));
     if (found == job.wanted(1, epoch)) continue;
     throw Refused({"other_epochs", "the generator's seed is seed + epoch()", kEpoch},
                   saw);
   }
+  const Indices again = sampler->indices();
+  if (again == job.wanted(1, 3)) return;
+  throw Refused(goes_on,
+                "asked again in epoch 3 " + instead(1, again, job.wanted(1, 3)));
 }
 
 // Two machines of two cards, as the real loop runs on them.

@@ -17,7 +17,7 @@ void look_at_edges(uint64_t seed) {
   StepPlan plan = telling_plan(seed, 2);
   plan.reductions = 1;
   plan.parameters[4].sizes = {1};
-  plan.parameters[6].sizes = {701};
+  plan.parameters[8].sizes = {701};
   const int64_t large = 701 * sizeof(double);
   for (const int64_t cap :
        {int64_t{0}, int64_t{1}, large - 8, large, int64_t{1} << 40}) {
@@ -77,10 +77,10 @@ grading::Lab lab() {
                misconception("registration_order"), look_at_assignment},
               {"edges", "no cap, a tiny one, a parameter beyond it, one bucket for all",
                2, misconception("cap_closes_late_or_early"), look_at_edges},
-              {"types", "gradients of another type in buckets of their own", 1,
-               misconception("one_type_a_bucket"), look_at_types},
               {"mean", "2, 3 and 4 ranks hold the mean gradient, the same to the bit",
                3, misconception("bucket_reused"), look_at_mean},
+              {"types", "gradients of another type in buckets of their own", 1,
+               misconception("one_type_a_bucket"), look_at_types},
               {"layout", "a parameter that lies in memory column by column", 1,
                misconception("assumes_rows"), look_at_layout},
               {"unused", "a rank without some gradients sends the same buckets", 2,

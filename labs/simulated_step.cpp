@@ -72,6 +72,9 @@ class StepsOfRank {
     options.accumulate = plan.options.accumulate;
     options.ddp.bucket_cap_mb = options.ddp.first_bucket_cap_mb =
         static_cast<double>(plan.options.bucket_cap_bytes) / (1 << 20);
+    for (const auto& parameter : parameters_) {
+      seen.parameter_memory.push_back(parameter.tensor.const_data_ptr());
+    }
     reducer_ = ddp::reducers().at(plan.reducer)(parameters_, rank.group(), options);
   }
 

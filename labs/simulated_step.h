@@ -60,6 +60,7 @@ struct SeenRank {
   std::vector<std::vector<at::Tensor>> gradients;  // after finalize()
   std::vector<std::vector<at::Tensor>> own;        // what its passes alone add up to
   bool moved_parameters = false;
+  std::vector<const void*> parameter_memory;
 };
 
 struct SeenSteps {

@@ -19,15 +19,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where this program was built from, and with which Python environment: CMake gives
-// both.
-fs::path source_folder() { return LOCKSTEP_REPORTS_SOURCE; }
+// Two folders above this program: the repository, or what it was handed on in.
+fs::path around_program() {
+  return fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path();
+}
+
+// Where this program was built from, and with which Python environment, CMake knows;
+// what was handed on has both within.
+fs::path source_folder() {
+  const fs::path carried = around_program() / "reports";
+  return fs::exists(carried / "render.py") ? carried : LOCKSTEP_REPORTS_SOURCE;
+}
 
 fs::path specifications() { return source_folder().parent_path() / "charts/specs"; }
 
 fs::path python() {
-  const char* named = std::getenv("LOCKSTEP_PYTHON");
-  return named != nullptr ? named : LOCKSTEP_REPORTS_PYTHON;
+  if (const char* named = std::getenv("LOCKSTEP_PYTHON")) return named;
+  const fs::path carried = around_program() / "build/env/bin/python";
+  return fs::exists(carried) ? carried : LOCKSTEP_REPORTS_PYTHON;
 }
 
 std::vector<Row> rows_of(const fs::path& file) {

@@ -11,43 +11,41 @@
 namespace lockstep::labs {
 namespace {
 
-class StudentSampler final : public data::Sampler {
- public:
-  StudentSampler(int64_t size, const TrainOptions& options, const World& world)
-      : size_(size), options_(options), world_(world) {}
+struct StudentSampler final : data::Sampler {
+  int64_t samples;
+  TrainOptions options;
+  World world;
+
+  StudentSampler(int64_t samples, const TrainOptions& options, const World& world)
+      : samples(samples), options(options), world(world) {}
 
   int64_t size() const override {
-    const int64_t ranks = world_.world_size;
-    return options_.drop_last ? size_ / ranks : (size_ + ranks - 1) / ranks;
+    const int64_t ranks = world.world_size;
+    return options.drop_last ? samples / ranks : (samples + ranks - 1) / ranks;
   }
 
   std::vector<int64_t> indices() const override {
-    const uint64_t seed = options_.seed + static_cast<uint64_t>(epoch());
+    const uint64_t seed = options.seed + static_cast<uint64_t>(epoch());
     std::vector<int64_t> order = shuffled(seed);
-    const int64_t total = size() * world_.world_size;
+    const int64_t total = size() * world.world_size;
     // Padded by its own beginning, as often as it takes; or cut.
-    for (int64_t i = 0; i < total - size_; ++i) {
+    for (int64_t i = 0; i < total - samples; ++i) {
       order.push_back(order[static_cast<size_t>(i)]);
     }
     order.resize(static_cast<size_t>(total));
     std::vector<int64_t> mine;
-    for (int64_t i = world_.rank; i < total; i += world_.world_size) {
+    for (int64_t i = world.rank; i < total; i += world.world_size) {
       mine.push_back(order[static_cast<size_t>(i)]);
     }
     return mine;
   }
 
- private:
   std::vector<int64_t> shuffled(uint64_t seed) const {
     const at::Tensor order =
-        at::randperm(size_, at::detail::createCPUGenerator(seed), at::kLong);
+        at::randperm(samples, at::detail::createCPUGenerator(seed), at::kLong);
     const auto* first = order.const_data_ptr<int64_t>();
-    return {first, first + size_};
+    return {first, first + samples};
   }
-
-  int64_t size_;
-  TrainOptions options_;
-  World world_;
 };
 
 const Registered student(training::samplers(), "student",

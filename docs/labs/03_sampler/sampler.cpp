@@ -16,12 +16,13 @@
 namespace lockstep::labs {
 namespace {
 
-class StudentSampler final : public data::Sampler {
- public:
-  // A data set of `size` samples. Of the options count `seed` and `drop_last`; `world`
-  // says who this rank is among how many (launch/world.h).
-  StudentSampler(int64_t size, const TrainOptions& options, const World& world)
-      : size_(size), options_(options), world_(world) {}
+struct StudentSampler final : data::Sampler {
+  int64_t samples;       // in the data set
+  TrainOptions options;  // of these count `seed` and `drop_last`
+  World world;           // who this rank is among how many (launch/world.h)
+
+  StudentSampler(int64_t samples, const TrainOptions& options, const World& world)
+      : samples(samples), options(options), world(world) {}
 
   // How many samples this rank takes in an epoch: the same on every rank.
   int64_t size() const override {
@@ -35,11 +36,6 @@ class StudentSampler final : public data::Sampler {
   std::vector<int64_t> indices() const override {
     throw std::logic_error("lab 03: indices is not written yet");
   }
-
- private:
-  int64_t size_;
-  TrainOptions options_;
-  World world_;
 };
 
 const Registered student(training::samplers(), "student",
