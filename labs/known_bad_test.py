@@ -28,7 +28,7 @@ AT_ONCE = 3  # graders beside each other: on two cores one of them waits most of
 LEAST_KNOWN_BAD = 30
 MOST_STARTER_LINES = 80
 MOST_SECONDS = 8 * 60  # for the whole set, on two cores
-READ = re.compile(r'"(\d_[a-z_]+\.md#[^"]*)"')
+READ = re.compile(r'"(\d_[a-z_]+\.md#[^"]+)"')
 
 complaints = []
 

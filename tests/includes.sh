@@ -43,6 +43,7 @@ declare -A may_use=(
   [cases]="$lowest rows emulation"
   [bench]="$beneath $loops multinode horovod predict cases forecast rows summary"
   [collectives]="$beneath cases/machine.h"
+  [cells]="launch rows comm collectives"
   [grading]="files launch"
   [simulator]="comm model predict"
   [gantt]="$beneath ddp predict simulator charts reports"
