@@ -32,7 +32,7 @@ TrainReport train_all(const TrainOptions& usual, const std::vector<Told>& job,
         options.gpus = worlds[i].local_world_size;
         options.backend = "gloo";
         options.sampler = kSampler + std::to_string(i);
-        options.timeout_s = 2;  // who waits for a rank that is not there
+        options.timeout_s = 3;  // who waits for a rank that is not there
         reports[i] = ddp::train(options, worlds[i]);
       } catch (...) {
         errors[i] = std::current_exception();
