@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "ddp/train.h"
-#include "labs/rendezvous_checks.h"
+#include "labs/08_rendezvous/rendezvous_checks.h"
 #include "labs/small_run.h"
 #include "launch/listener.h"
 #include "single_gpu/train.h"
@@ -32,7 +32,7 @@ TrainReport train_all(const TrainOptions& usual, const std::vector<Told>& job,
         options.gpus = worlds[i].local_world_size;
         options.backend = "gloo";
         options.sampler = kSampler + std::to_string(i);
-        options.timeout_s = 2;  // who waits for a rank that is not there
+        options.timeout_s = 3;  // who waits for a rank that is not there
         reports[i] = ddp::train(options, worlds[i]);
       } catch (...) {
         errors[i] = std::current_exception();
