@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test setup-lint build bench labs labs-release test nightly gpu-check lint format clean
+.PHONY: help setup setup-test setup-lint build bench cells labs labs-release test nightly gpu-check lint format clean
 
 BENCH_ARGS ?=
 
@@ -52,6 +52,11 @@ labs-release: setup ## pack chapters, labs and graders, without solutions: build
 	@$(MAKE) -s --no-print-directory build/labs/flags
 	cmake --build --preset release --target programs graders
 	@labs/release.py build build/lockstep-labs.tar.gz
+
+cells: setup ## hold the formulas of docs/cells/ against what is measured
+	@$(MAKE) --no-print-directory build/build.ninja
+	cmake --build --preset release --target cells
+	@build/labs/cell docs/cells/*.cell
 
 test: setup-test ## all tests: release, AddressSanitizer, ThreadSanitizer, without CUDA
 	@tests/suite.sh

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ddp/reducers.h"
+#include "gantt/carried_layers.h"
 #include "gantt/layers.h"
 #include "gantt/model_layers.h"
 #include "gantt/pictures.h"
@@ -111,6 +112,21 @@ TEST(Gantt, BarsAreNamedByTheLayersWhoseGradientsTravel) {
   EXPECT_EQ(moved, (std::vector<std::string>{"5 · 9.2 MiB", "4 · 4.6 MiB", "3 to 0"}));
   EXPECT_NEAR(waited_ms, 1e3 * step.exposed_s, 1e-9);
   EXPECT_NEAR(forward_ms, 12, 1e-9);
+}
+
+TEST(Gantt, WhatACollectiveCarriesIsToldByItsSizeAndItsPlace) {
+  const auto layers = parse_layers("100:1:1,20:1:1,20:1:1,100:1:1,20:1:1");
+  CarriedLayers backwards(layers);
+  EXPECT_EQ(backwards.next(20), "4") << "an end of the network";
+  EXPECT_EQ(backwards.next(100), "3") << "beside it";
+  EXPECT_EQ(backwards.next(140), "2 to 0");
+  EXPECT_EQ(backwards.next(20), "") << "all have travelled";
+  CarriedLayers forwards(layers);
+  EXPECT_EQ(forwards.next(100), "0");
+  EXPECT_EQ(forwards.next(40), "2 to 1");
+  EXPECT_EQ(forwards.next(7), "") << "no layers' size";
+  CarriedLayers unclear(layers);
+  EXPECT_EQ(unclear.next(120), "") << "1 to 0, or 4 to 3";
 }
 
 // A layer a parameter tensor, first layer first: those of 784 -> 256 -> 10.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "ddp/reducers.h"
+#include "gantt/carried_layers.h"
 #include "model/networks.h"
 
 namespace lockstep::gantt {
@@ -72,23 +73,6 @@ std::vector<TimedLayer> jittered(std::vector<TimedLayer> layers, const Pace& pac
     layer.backward_s = longer(layer.backward_s);
   }
   return layers;
-}
-
-// Whose gradients so many elements are: "5", or "3 to 0" of layers side by side, last
-// one first, as they come. Empty where that cannot be told.
-std::string layers_of(int64_t elements, const std::vector<TimedLayer>& layers) {
-  std::string found;
-  for (size_t last = 0; last < layers.size(); ++last) {
-    int64_t sum = 0;
-    for (size_t first = last + 1; first-- > 0 && sum < elements;) {
-      sum += layers[first].elements;
-      if (sum != elements) continue;
-      if (!found.empty()) return "";  // or others
-      found = std::to_string(last);
-      if (first < last) found += " to " + std::to_string(first);
-    }
-  }
-  return found;
 }
 
 // A card's gradients are in proportion to its input, so their mean is that of the mean
@@ -157,12 +141,14 @@ TimedStep timed_step(const std::string& reducer, int cards, const Pace& pace) {
   const double begin_s = *std::min_element(began.begin(), began.end());
   step.seconds = *std::max_element(ended.begin(), ended.end()) - begin_s;
   std::map<int, double> worked;
+  std::map<int, CarriedLayers> carries;
   for (Span span : simulation.spans()) {
     if (span.begin_s < began[span.rank]) continue;
     if (span.lane == Span::Lane::compute) {
       worked[span.rank] += span.end_s - span.begin_s;
     } else {
-      span.name = layers_of(span.elements, layers);
+      auto carried = carries.try_emplace(span.rank, layers).first;
+      span.name = carried->second.next(span.elements);
     }
     for (double* at_s : {&span.begin_s, &span.end_s, &span.launched_s})
       *at_s -= begin_s;

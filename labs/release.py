@@ -27,6 +27,7 @@ FILES = [
     "reports/render.py",
 ]
 FOLDERS = ["docs/pictures", "docs/labs", "docs/cells", "reports/web", "charts/specs"]
+ASKED = "data_parallel|ddp|collectives|predict"  # rooms whose code the labs and cells ask for
 NOT_FOR_STUDENTS = ["docs/teaching.md", "docs/teaching.zh.md"]
 
 
@@ -73,6 +74,21 @@ def copy_sources(build: pathlib.Path, stage: pathlib.Path) -> None:
             copy(name, stage)
     for file in (ROOT / "labs/release").iterdir():
         shutil.copy2(file, stage / file.name)
+
+
+def hide_code(stage: pathlib.Path) -> None:
+    """The chapters quote the very code that labs and cells ask for."""
+    quoted = re.compile(rf"<!-- generated: code ((?:{ASKED})/\S+) [^\n]*-->\n.*?<!-- end -->\n", re.S)
+    for page in (stage / "docs").glob("*.md"):
+        chinese = page.name.endswith(".zh.md")
+        words = "这里省去 `{}` 的代码：实验要你自己来写。" if chinese else (
+            "(The code of `{}` is left out here: a lab asks you to write it.)")
+
+        def hidden(block: re.Match) -> str:
+            return block[0] if (stage / block[1]).exists() else words.format(block[1]) + "\n"
+
+        text = page.read_text(encoding="utf-8")
+        page.write_text(quoted.sub(hidden, text), encoding="utf-8")
 
 
 def cut_links(stage: pathlib.Path) -> None:
@@ -132,6 +148,7 @@ def main() -> None:
         copy_sources(build, stage)
         options = flags(build, "--release", "build/torch")
         (stage / "build/labs/flags").write_text("".join(shlex.quote(o) + "\n" for o in options))
+        hide_code(stage)
         cut_links(stage)
         complaints = leaks.look(stage, here)
         if complaints:

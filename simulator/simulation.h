@@ -26,7 +26,8 @@ namespace lockstep::simulator {
 struct Deadlock : std::runtime_error {
   using runtime_error::runtime_error;
 };
-// Two ranks' collectives of one number differ in kind, size or type: who, and how.
+// Two ranks' collectives of one number differ in kind, size or type, or some ranks
+// ended without one that others launched: who, and how.
 struct Mismatch : std::runtime_error {
   using runtime_error::runtime_error;
 };
@@ -55,7 +56,8 @@ class Rank {
   int rank() const { return rank_; }
   int size() const;
   // Over the simulated links: all_reduce, broadcast, all_gather, reduce_scatter,
-  // send, recv, barrier.
+  // send, recv, barrier. A send is over when the other rank has received it: ranks that
+  // all send first and wait are in a deadlock. On this rank's thread alone.
   comm::ProcessGroup& group() { return *group_; }
   const std::shared_ptr<comm::ProcessGroup>& shared_group() const { return group_; }
   double now_s() const;
@@ -75,7 +77,8 @@ class Simulation {
   ~Simulation();
 
   // `work` once on each rank's thread; returns when all have ended. The first error of
-  // a rank ends the others and is rethrown; Deadlock and Mismatch are such errors.
+  // a rank ends the others and is rethrown; Deadlock and Mismatch are such errors, also
+  // where a rank catches what its wait then throws.
   void run(const std::function<void(Rank&)>& work);
 
   // Of all runs so far, by begin.

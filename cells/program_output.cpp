@@ -1,0 +1,85 @@
+#include "cells/program_output.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "launch/process.h"
+
+namespace lockstep::cells {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Programs lie in folders of build/, this one as well.
+fs::path build_folder() {
+  return fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+}
+
+// Gone when its owner is.
+class Scratch {
+ public:
+  Scratch() {
+    std::string name = (fs::temp_directory_path() / "lockstep-cell-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) {
+      throw std::runtime_error(name + " cannot be made; is the disk full?");
+    }
+    path_ = name;
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  fs::path path_;
+};
+
+std::string last_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
+}  // namespace
+
+std::string output_of(const std::string& program, const Words& arguments) {
+  launch::Command command;
+  command.argv = {(build_folder() / program).string()};
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  command.extra_env = {{"OMP_WAIT_POLICY", "PASSIVE"}};
+  command.out = command.err = launch::Output::kCapture;
+  launch::Process process(command);
+  constexpr std::chrono::seconds kPatience{60};
+  const auto status = process.wait_for(kPatience);
+  if (!status.has_value()) {
+    throw std::runtime_error(program + " did not end within 60 s");
+  }
+  if (status->code != 0) {
+    throw std::runtime_error(program + " " + launch::describe(*status) + ": " +
+                             last_line(process.err()));
+  }
+  return process.out();
+}
+
+nlohmann::json left_by(const std::string& program, Words arguments,
+                       const std::string& option) {
+  const Scratch scratch;
+  arguments.insert(arguments.end(), {option, scratch.file("left.json")});
+  output_of(program, arguments);
+  std::ifstream file(scratch.file("left.json"));
+  return nlohmann::json::parse(file);
+}
+
+nlohmann::json report_of(const std::string& program, Words arguments) {
+  arguments.insert(arguments.end(),
+                   {"--threads-per-card", "1", "--device", "cpu", "--quiet"});
+  return left_by(program, arguments, "--report-file");
+}
+
+}  // namespace lockstep::cells

@@ -1,0 +1,174 @@
+// Lab 04: replicas that start equal, and the naive reducer: one all_reduce a gradient.
+#include "grading/grader.h"
+
+#include "labs/naive_ddp.h"
+#include "labs/reducers/reducer_checks.h"
+#include "simulator/simulation.h"
+
+namespace lockstep::labs {
+
+namespace {
+
+StepPlan plan_of(uint64_t seed, int ranks) {
+  StepPlan plan;
+  plan.seed = seed;
+  plan.ranks = ranks;
+  plan.parameters = odd_parameters(seed, 5);
+  return plan;
+}
+
+// What a rank has, different from what the others have.
+Tensors tensors_of_rank(uint64_t seed, int rank, size_t count) {
+  torch::manual_seed(seed + 100 * static_cast<uint64_t>(rank));
+  Tensors tensors;
+  for (const PlannedParameter& planned : odd_parameters(seed, count)) {
+    tensors.push_back(at::randn(planned.sizes, at::kDouble));
+  }
+  tensors.push_back(at::full({}, rank, at::kLong));  // batch norm counts its batches
+  return tensors;
+}
+
+// The tensors that are not rank 0's, in words; empty: they are.
+std::string not_of_rank_0(const Tensors& tensors, const Tensors& of_rank_0) {
+  std::vector<int64_t> differ;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!at::equal(tensors[i], of_rank_0[i])) differ.push_back(int64_t(i));
+  }
+  if (differ.empty()) return "";
+  return text_of(differ) + " of " + std::to_string(tensors.size());
+}
+
+void look_at_start(uint64_t seed) {
+  for (const int ranks : {2, 3, 4}) {
+    simulator::Simulation simulation(ranks, slow_links(), seed);
+    simulation.run([&](simulator::Rank& rank) {
+      Tensors parameters = tensors_of_rank(seed, rank.rank(), 4);
+      parameters.pop_back();
+      for (at::Tensor& parameter : parameters) parameter.requires_grad_();
+      const Tensors buffers = tensors_of_rank(seed + 1, rank.rank(), 2);
+      starts().at("student")(parameters, buffers, rank.group());
+      const std::string who = "rank " + std::to_string(rank.rank()) + " of " +
+                              std::to_string(ranks) + " begins with other ";
+      Tensors wanted = tensors_of_rank(seed, 0, 4);
+      wanted.pop_back();
+      std::string which = not_of_rank_0(parameters, wanted);
+      if (!which.empty()) {
+        refuse("no_initial_broadcast", who + "parameters than rank 0: " + which);
+      }
+      which = not_of_rank_0(buffers, tensors_of_rank(seed + 1, 0, 2));
+      if (!which.empty()) {
+        refuse("no_buffer_broadcast", who + "buffers than rank 0: " + which);
+      }
+    });
+  }
+}
+
+// Each rank's forward changes its buffers; rank 0's change is what all begin the next
+// forward with.
+void look_at_buffers(uint64_t seed) {
+  for (const int ranks : {2, 3}) {
+    simulator::Simulation simulation(ranks, slow_links(), seed);
+    simulation.run([&](simulator::Rank& rank) {
+      const Tensors buffers = tensors_of_rank(seed, 0, 3);
+      Tensors of_rank_0 = tensors_of_rank(seed, 0, 3);
+      for (int step = 0; step < 3; ++step) {
+        before_forwards().at("student")(buffers, rank.group());
+        const std::string which = not_of_rank_0(buffers, of_rank_0);
+        if (!which.empty()) {
+          refuse("no_buffer_broadcast", "at forward " + std::to_string(step) +
+                                            " rank " + std::to_string(rank.rank()) +
+                                            " has other buffers than rank 0: " + which);
+        }
+        for (size_t i = 0; i < buffers.size(); ++i) {
+          buffers[i].add_(rank.rank() + 1);
+          of_rank_0[i].add_(1);
+        }
+      }
+    });
+  }
+}
+
+void look_at_mean(uint64_t seed) {
+  for (const int ranks : {2, 3, 4}) {
+    expect_means(
+        seen_steps(plan_of(seed, ranks), ranks == 2 ? "not_reduced" : "two_ranks_only"),
+        "not_reduced");
+  }
+}
+
+void look_at_messages(uint64_t seed) {
+  const SeenSteps seen = seen_steps(plan_of(seed, 2), "one_message_a_gradient");
+  std::vector<int64_t> wanted;
+  for (const at::Tensor& sum : seen.sum[0]) wanted.push_back(sum.numel());
+  for (int reduction = 0; reduction < seen.plan.reductions; ++reduction) {
+    for (int rank = 0; rank < seen.plan.ranks; ++rank) {
+      const SeenPass& pass = seen.reducing(rank, reduction);
+      const std::vector<int64_t> sent = messages_of(pass);
+      if (sent != wanted) {
+        refuse("one_message_a_gradient", "rank " + std::to_string(rank) + " sends " +
+                                             text_of(sent) + " elements, not " +
+                                             text_of(wanted));
+      }
+      for (const simulator::Span& one : pass.launches) {
+        if (one.name != "all_reduce") {
+          refuse("one_message_a_gradient",
+                 "a gradient travels by " + one.name + ", not by all_reduce");
+        }
+        if (one.end_s > pass.end_s) {
+          refuse("reads_before_wait",
+                 "finalize() returns while a collective is under way");
+        }
+      }
+    }
+  }
+}
+
+void look_at_unused(uint64_t seed) {
+  StepPlan plan = plan_of(seed, 3);
+  plan.reductions = 3;
+  plan.uses = [](int rank, int64_t pass, size_t p) {
+    return p != 2 || (rank + pass) % 3 != 0;
+  };
+  expect_means(seen_steps(plan, "unused_parameter"), "unused_parameter");
+}
+
+void look_at_accumulation(uint64_t seed) {
+  StepPlan plan = plan_of(seed, 2);
+  plan.options.accumulate = 3;
+  const SeenSteps seen = seen_steps(plan, "communicates_while_accumulating");
+  expect_silence_while_accumulating(seen);
+  expect_means(seen, "clears_while_accumulating");
+}
+
+grading::Lab lab() {
+  using std::chrono::seconds;
+  return {4,
+          "naive_ddp",
+          "Naive DDP",
+          {
+              {"start", "every rank begins with rank 0's parameters and buffers", 2,
+               misconception("no_initial_broadcast"), look_at_start},
+              {"buffers", "every forward pass begins with rank 0's buffers", 1,
+               misconception("no_buffer_broadcast"), look_at_buffers},
+              {"mean", "2, 3 and 4 ranks hold the mean gradient, the same to the bit",
+               3, misconception("not_reduced"), look_at_mean},
+              {"messages", "one all_reduce a gradient, in order, awaited", 1,
+               misconception("one_message_a_gradient"), look_at_messages},
+              {"unused", "a rank without a gradient takes part", 1,
+               misconception("unused_parameter"), look_at_unused},
+              {"accumulation", "of three passes the last one's sum is sent", 1,
+               misconception("communicates_while_accumulating"), look_at_accumulation},
+              {"training", "ddp::train() has one card's losses, five times on threads",
+               1, misconception("reads_before_wait"),
+               [](uint64_t seed) {
+                 expect_training_as_on_one_card(seed, {/*accumulate=*/2});
+               }},
+          }};
+}
+
+}  // namespace
+}  // namespace lockstep::labs
+
+int main(int argc, char** argv) {
+  return lockstep::grading::run_grader(lockstep::labs::lab(), argc, argv);
+}
