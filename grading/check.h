@@ -51,6 +51,7 @@ struct Lab {
   std::string name;   // "buckets"
   std::string title;  // "Buckets"
   std::vector<Check> checks;
+  bool bonus = false;  // its points come on top of the course's
 
   int points() const {
     int sum = 0;

@@ -90,12 +90,26 @@ int Grade::earned() const {
   return sum;
 }
 
+std::string together(const std::vector<Grade>& grades) {
+  int earned[2] = {0, 0};
+  int points[2] = {0, 0};
+  for (const Grade& grade : grades) {
+    earned[grade.bonus] += grade.earned();
+    points[grade.bonus] += grade.points();
+  }
+  const auto of = [&](bool bonus) {
+    return std::to_string(earned[bonus]) + " of " + std::to_string(points[bonus]);
+  };
+  return of(false) + " points" + (points[true] > 0 ? ", " + of(true) + " on top" : "");
+}
+
 std::string to_json(const Grade& grade) {
   json checks = json::array();
   for (const Outcome& outcome : grade.outcomes) checks.push_back(object_of(outcome));
   const json object = {{"schema", 1},
                        {"lab", grade.lab},
                        {"title", grade.title},
+                       {"bonus", grade.bonus},
                        {"points", grade.points()},
                        {"earned", grade.earned()},
                        {"checks", std::move(checks)},
@@ -114,6 +128,7 @@ Grade grade_from_json(const std::string& text) {
     Grade grade;
     grade.lab = points_of(object.at("lab"));
     grade.title = object.at("title").get<std::string>();
+    grade.bonus = object.at("bonus").get<bool>();
     for (const json& check : object.at("checks")) {
       grade.outcomes.push_back(outcome_of(check));
     }

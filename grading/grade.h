@@ -33,12 +33,16 @@ struct Outcome {
 struct Grade {
   int lab = 0;
   std::string title;
+  bool bonus = false;             // its points come on top of the course's
   std::vector<Outcome> outcomes;  // in the order of the lab's checks
   std::string printed;            // what the solution printed meanwhile
 
   int points() const;
   int earned() const;
 };
+
+// "57 of 100 points", and "3 of 5 on top" where a lab has such ones.
+std::string together(const std::vector<Grade>& grades);
 
 // As one JSON object, and back. Throws std::invalid_argument for another text.
 std::string to_json(const Grade& grade);

@@ -13,6 +13,7 @@ Grade sample_grade() {
   Grade grade;
   grade.lab = 5;
   grade.title = "Buckets";
+  grade.bonus = true;
   grade.outcomes = {
       {"mean", "every rank holds the mean", 4, Verdict::passed, "", {}},
       {"count",
@@ -30,11 +31,19 @@ TEST(GradeTest, PointsAreThoseOfWhatPassed) {
   EXPECT_EQ(sample_grade().earned(), 4);
 }
 
+TEST(GradeTest, TogetherTellsWhatComesOnTop) {
+  Grade other = sample_grade();
+  other.bonus = false;
+  EXPECT_EQ(together({other, other}), "8 of 14 points");
+  EXPECT_EQ(together({other, sample_grade()}), "4 of 7 points, 4 of 7 on top");
+}
+
 TEST(GradeTest, ComesBackFromJson) {
   const std::string text = to_json(sample_grade());
   EXPECT_EQ(text.find('\n'), std::string::npos);
   const Grade grade = grade_from_json(text);
   EXPECT_EQ(grade.lab, 5);
+  EXPECT_TRUE(grade.bonus);
   ASSERT_EQ(grade.outcomes.size(), 2);
   EXPECT_EQ(grade.outcomes[0].verdict, Verdict::passed);
   EXPECT_EQ(grade.outcomes[1].verdict, Verdict::refused);

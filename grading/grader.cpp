@@ -57,6 +57,7 @@ Grade not_compiled(const Lab& lab, const std::string& file) {
   Grade grade;
   grade.lab = lab.number;
   grade.title = lab.title;
+  grade.bonus = lab.bonus;
   grade.printed = said.str();
   std::string error = "it does not compile";
   std::istringstream lines(grade.printed);

@@ -172,7 +172,7 @@ TEST(OutputsTest, PageHoldsAllLabsAndNeedsNothingElse) {
   other.outcomes = {{"first", "before the end", 5, Verdict::passed, "", {}}};
   const std::string page = as_page({graded(), other}, "../docs");
   EXPECT_NE(page.find("<a href=\"../docs/3_ddp.md#buckets\">"), std::string::npos);
-  EXPECT_NE(page.find("<th>Together</th><th>9 of 15</th>"), std::string::npos);
+  EXPECT_NE(page.find("<th>Together</th><th>9 of 15 points</th>"), std::string::npos);
   EXPECT_NE(page.find("<section id=\"lab-5\">"), std::string::npos);
   EXPECT_NE(page.find("<section id=\"lab-6\">"), std::string::npos);
   EXPECT_NE(page.find("prefers-color-scheme: dark"), std::string::npos);

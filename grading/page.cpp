@@ -130,13 +130,9 @@ std::string section_of(const Grade& grade, const std::string& docs) {
 }  // namespace
 
 std::string as_page(const std::vector<Grade>& grades, const std::string& docs) {
-  int earned = 0;
-  int points = 0;
   std::string rows;
   std::string sections;
   for (const Grade& grade : grades) {
-    earned += grade.earned();
-    points += grade.points();
     rows += "<tr><td><a href=\"#" + anchor_of(grade) + "\">" +
             std::to_string(grade.lab) + ". " + escaped(one_line(grade.title)) +
             "</a></td><td>" + points_words(grade.earned(), grade.points()) +
@@ -144,8 +140,8 @@ std::string as_page(const std::vector<Grade>& grades, const std::string& docs) {
     sections += section_of(grade, docs);
   }
   return kHead + ("<table>\n<tr><th>Lab</th><th>Points</th></tr>\n" + rows) +
-         "<tr><th>Together</th><th>" + points_words(earned, points) +
-         "</th></tr>\n</table>\n" + sections + "</body>\n</html>\n";
+         "<tr><th>Together</th><th>" + together(grades) + "</th></tr>\n</table>\n" +
+         sections + "</body>\n</html>\n";
 }
 
 }  // namespace lockstep::grading

@@ -35,15 +35,11 @@ int page_main(int argc, char** argv) {
   try {
     std::vector<Grade> grades;
     for (const std::string& file : files) grades.push_back(read_grade(file));
-    int earned = 0;
-    int points = 0;
     for (const Grade& grade : grades) {
-      earned += grade.earned();
-      points += grade.points();
       std::printf("lab %d: %2d of %2d points  %s\n", grade.lab, grade.earned(),
                   grade.points(), one_line(grade.title).c_str());
     }
-    std::printf("together %d of %d points: %s\n", earned, points, page.c_str());
+    std::printf("together %s: %s\n", together(grades).c_str(), page.c_str());
     files::write_whole(as_page(grades, docs), page);
     return 0;
   } catch (const std::exception& error) {

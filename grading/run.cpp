@@ -170,6 +170,7 @@ Grade grade(const Lab& lab, const std::string& self, const std::string& solution
   Grade grade;
   grade.lab = lab.number;
   grade.title = lab.title;
+  grade.bonus = lab.bonus;
   size_t next = 0;
   while (next < lab.checks.size()) {
     next = Child(lab, self, solution, next, grade).next();
