@@ -50,7 +50,7 @@ labs: setup ## grade every lab and make the page build/labs/results/index.html; 
 
 labs-release: setup ## pack chapters, labs and graders, without solutions: build/lockstep-labs.tar.gz
 	@$(MAKE) -s --no-print-directory build/labs/flags
-	cmake --build --preset release --target programs graders
+	cmake --build --preset release --target labs_release
 	@labs/release.py build build/lockstep-labs.tar.gz
 
 cells: setup ## hold the formulas of docs/cells/ against what is measured

@@ -48,8 +48,8 @@ std::vector<MeasuredCase> step_over_a_cable() {
   constexpr double kGradients = 23298088;  // mlp-wide's, in fp32
   constexpr double kLatency = 0.03,
                    kEthernet = 0.94 / 8;  // ms; what TCP leaves, as bytes
-  const std::string kept = LOCKSTEP_SOURCE_DIR
-      "/reports/results/amd-epyc-2-cores-forecasts-2026-11-22.jsonl";
+  const std::string kept =
+      file_of_tree("reports/results/amd-epyc-2-cores-forecasts-2026-11-22.jsonl");
   std::vector<double> alone;
   std::map<std::pair<std::string, int>, std::vector<double>> steps;
   for (const rows::Row& row : rows::read_rows(kept)) {

@@ -82,4 +82,9 @@ nlohmann::json report_of(const std::string& program, Words arguments) {
   return left_by(program, arguments, "--report-file");
 }
 
+std::string file_of_tree(const std::string& path) {
+  const fs::path around = build_folder().parent_path() / path;
+  return (fs::exists(around) ? around : fs::path(LOCKSTEP_SOURCE_DIR) / path).string();
+}
+
 }  // namespace lockstep::cells

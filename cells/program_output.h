@@ -21,4 +21,8 @@ nlohmann::json left_by(const std::string& program, Words arguments,
 // The same of a training run of emulated cards of one thread.
 nlohmann::json report_of(const std::string& program, Words arguments);
 
+// A file that is no program, by its path in the repository or in what students get:
+// around build/, else where this was built from.
+std::string file_of_tree(const std::string& path);
+
 }  // namespace lockstep::cells

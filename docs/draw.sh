@@ -4,7 +4,7 @@
 #   docs/draw.sh reports/results/{MAIN,TRANSFORMER,CABLE,FORECASTS}.jsonl
 #
 # The first gives chapters 1 to 3 their pictures, the second chapter 2 those of memory, the third
-# chapter 4 and the fourth chapter 5 theirs.
+# chapter 4 and the fourth chapter 5 theirs. Chapter 3's simulated step needs no run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 main=${1:?which kept run, reports/results/FILE.jsonl}
@@ -25,4 +25,6 @@ for chart in memory timeline; do
 done
 cp "$scratch/$(basename "$cable" .jsonl)/charts/lanes.svg" docs/pictures/cable_lanes.svg
 cp "$scratch/$(basename "$forecasts" .jsonl)/charts/predicted.svg" docs/pictures/
+build/bin/simulate --out "$scratch/simulated" >/dev/null
+cp "$scratch/simulated/step.svg" docs/pictures/simulated_step.svg
 sha256sum "$@" docs/pictures/*.svg >docs/pictures/SOURCE

@@ -15,6 +15,8 @@ A block stands between two comments and says what belongs in it:
     <!-- generated: said PROGRAM ARGUMENTS -->         what a program of the build prints
     <!-- generated: code FILE FIRST LINES -->          so many lines of FILE from the first that
                                                        holds FIRST, with the place they stand at
+    <!-- generated: labs -->                           the labs, their time and points
+    <!-- generated: checks -->                         the points of each lab, check by check
     <!-- end -->
 """
 
@@ -25,6 +27,7 @@ import subprocess
 import sys
 
 from kept_tables import forecasts, memory, ratios, table
+from lab_tables import checks, labs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- generated: (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -68,6 +71,8 @@ MAKERS = {
     "memory": memory,
     "forecasts": forecasts,
     "code": code,
+    "labs": labs,
+    "checks": checks,
 }
 
 
@@ -84,7 +89,8 @@ def main() -> None:
     check = sys.argv[1:] == ["--check"]
     stale = []
     blocks = 0
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/labs/README.md"]
+    for path in pages:
         text = path.read_text(encoding="utf-8")
         blocks += len(BLOCK.findall(text))
         wanted = filled(text)

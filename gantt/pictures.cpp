@@ -41,16 +41,17 @@ class Panel {
       : step_(step), longest_s_(longest_s), lanes_(std::min(lanes, step.cards)) {}
 
   void add_to(json& records) const {
-    std::map<int, double> computed;  // until when
+    std::map<int, double> free_s;  // since then a card computes nothing
     std::map<int, int> collectives;
     for (const Span& span : step_.spans) {
       if (span.rank >= lanes_) continue;
       if (span.lane == Span::Lane::compute) {
+        add_wait(records, span.rank, free_s[span.rank], span.begin_s);
         const bool forward = span.name.starts_with("forward");
         records.push_back(bar(span.rank, "computes", forward ? "forward" : "backward",
                               span.begin_s, span.end_s,
                               {span.name.substr(span.name.rfind(' ') + 1)}));
-        computed[span.rank] = span.end_s;
+        free_s[span.rank] = span.end_s;
         continue;
       }
       const std::string size = " · " + mib(span.bytes);
@@ -62,14 +63,19 @@ class Panel {
       record["launched_ms"] = milliseconds(span.launched_s);
       records.push_back(std::move(record));
     }
-    for (const auto& [rank, until_s] : computed) {
-      if (step_.seconds - until_s < 1e-9) continue;
-      records.push_back(bar(rank, "computes", "exposed communication", until_s,
-                            step_.seconds, {"waits", ""}));
+    for (const auto& [rank, since_s] : free_s) {
+      add_wait(records, rank, since_s, step_.seconds);
     }
   }
 
  private:
+  // At the end, or where a hook holds up the backward pass.
+  void add_wait(json& records, int rank, double begin_s, double end_s) const {
+    if (end_s - begin_s < 1e-9) return;
+    records.push_back(
+        bar(rank, "computes", "exposed communication", begin_s, end_s, {"waits"}));
+  }
+
   json bar(int rank, const char* does, const char* phase, double begin_s, double end_s,
            const std::vector<std::string>& labels) const {
     const bool computes = std::string(does) == "computes";
@@ -136,10 +142,10 @@ double efficiency_of(const TimedStep& step, const std::vector<TimedStep>& all) {
 charts::Chart efficiency_chart(const std::vector<TimedStep>& steps,
                                const std::vector<std::string>& notes) {
   json records = json::array();
-  for (const TimedStep& step : steps) {
-    records.push_back({{"reducer", step.reducer},
-                       {"cards", step.cards},
-                       {"efficiency", efficiency_of(step, steps)}});
+  for (size_t i = steps.size(); i-- > 0;) {  // the first reducer on top
+    records.push_back({{"reducer", steps[i].reducer},
+                       {"cards", steps[i].cards},
+                       {"efficiency", efficiency_of(steps[i], steps)}});
   }
   return chart_of("efficiency", records, notes);
 }

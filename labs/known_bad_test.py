@@ -126,7 +126,7 @@ def anchors(page: pathlib.Path) -> set[str]:
 
 def judge_reads(grades: list[dict]) -> int:
     reads = {check["misconception"]["read"] for grade in grades for check in not_passed(grade)}
-    for source in [*(ROOT / "labs").glob("*.cpp"), *(ROOT / "labs").glob("*.h")]:
+    for source in [*(ROOT / "labs").rglob("*.cpp"), *(ROOT / "labs").rglob("*.h")]:
         reads |= set(READ.findall(source.read_text(encoding="utf-8")))
     for read in sorted(reads):
         name, _, anchor = read.partition("#")

@@ -4,7 +4,8 @@ what they say and not by their names, and paths of the machine that made it.
 
     labs/leaks.py FOLDER [PATH...]    fails and says where; PATHs are this machine's folders
 
-A solution is found by any three of its lines, one after the other, that are not the starter's.
+A solution is found by any three of its lines, one after the other, that are not the starter's; a
+cell's by its formula.
 Blank lines, comments, includes and lines of punctuation alone do not count.
 """
 
@@ -61,8 +62,17 @@ def secrets() -> dict[tuple[str, ...], str]:
     return found
 
 
+def formulas() -> dict[str, str]:
+    found = {}
+    for cell in (ROOT / "labs" / "solutions" / "cells").glob("*.cell"):
+        for line in telling_lines(cell.read_text(encoding="utf-8")):
+            if line.startswith("formula="):
+                found[line] = str(cell.relative_to(ROOT))
+    return found
+
+
 def look(folder: pathlib.Path, paths: list[str]) -> list[str]:
-    secret = secrets()
+    secret, formula = secrets(), formulas()
     if not secret:
         raise SystemExit("leaks: there is no solution to look for in labs/solutions")
     complaints = []
@@ -82,6 +92,8 @@ def look(folder: pathlib.Path, paths: list[str]) -> list[str]:
             if window in secret:
                 complaints.append(f"{name} holds three lines of {secret[window]}: {window[0]}")
                 break
+        for line in set(lines) & set(formula):
+            complaints.append(f"{name} holds the formula of {formula[line]}: {line}")
         if re.search(rb"^refused: \w+ \w+$", content, re.M):
             complaints.append(f"{name} holds the first line of a known-bad solution")
     return complaints

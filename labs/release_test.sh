@@ -67,6 +67,8 @@ for left in "$lab.json" "$lab.results.json" index.html; do
   [ -s "build/labs/results/$left" ] || fail "build/labs/results/$left is not there"
 done
 run "make lab-%" make help
+cp "$root"/labs/solutions/cells/{4_rank,5_cable_step}.cell "$scratch"
+run "^4 of 4 points" build/labs/cell "$scratch"/{4_rank,5_cable_step}.cell
 run "samples/s" build/bin/single_gpu --model mlp --dataset synthetic --steps 3
 run "report: |index.html" build/bin/bench --mode single --model mlp --dataset synthetic --steps 2 \
   --warmup 1 --repetitions 1 --out out
@@ -86,6 +88,9 @@ plant() {
 plant
 sed -n '/namespace/,$p' "$scratch/solved.cpp" | sed 's/^ */> \t/; s|;$|;  // so|' >"$scratch/planted/docs/page.md"
 found "holds three lines of labs/solutions/"
+plant
+sed 's/ \* /*/' "$root/labs/solutions/cells/5_cable_step.cell" >"$scratch/planted/docs/5.cell"
+found "holds the formula of labs/solutions/cells/5_cable_step.cell"
 plant
 patch=$(find "$root/labs/known_bad" -name '*.patch' | sort | head -n 1)
 cp "$patch" "$scratch/planted/docs/notes.txt"

@@ -116,7 +116,9 @@ TEST(Simulation, ACardSendsOneMessageAfterTheOtherAndReceivesSo) {
     EXPECT_EQ(other[7].item<float>(), last);
     EXPECT_DOUBLE_EQ(rank.now_s(), 2e-3) << "a ring: all of them at once";
     if (rank.rank() != 0) return group.send(tensor, 0).wait();
-    for (const int from : {2, 1}) group.recv(other, from).wait();
+    comm::Work one = group.recv(other, 2), two = group.recv(tensor, 1);
+    one.wait();
+    two.wait();
     EXPECT_DOUBLE_EQ(rank.now_s(), 6e-3) << "a star: one after the other";
   });
 }
@@ -216,6 +218,22 @@ TEST(Simulation, TheFirstErrorEndsTheOthersAndStays) {
   simulation.run([](Rank& rank) { rank.group().barrier(); });
   EXPECT_GT(simulation.seconds(), 1) << "and it can go on";
   EXPECT_THROW(Simulation(65, slow_link()), std::invalid_argument);
+}
+
+struct WaitsAtItsEnd {
+  comm::Work work;
+  ~WaitsAtItsEnd() { work.wait(); }
+};
+
+TEST(Simulation, ADestructorThatWaitsDoesNotHideTheError) {
+  EXPECT_EQ(ended_by(2,
+                     [](Rank& rank) {
+                       if (rank.rank() == 0) return;
+                       const at::Tensor tensor = filled(5, 1);
+                       const WaitsAtItsEnd waits{rank.group().all_reduce(tensor)};
+                       throw std::out_of_range("rank 1 breaks");
+                     }),
+            "rank 1 breaks");
 }
 
 std::vector<Span> spans_of(int ranks, uint64_t seed) {

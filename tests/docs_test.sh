@@ -66,7 +66,7 @@ esac
 (cd "$root" && sha256sum --check --quiet docs/pictures/SOURCE)
 
 # Links and pictures lead somewhere.
-for file in "$root"/README.md "$root"/docs/*.md; do
+for file in "$root"/README.md "$root"/docs/*.md "$root"/docs/labs/README.md "$root"/docs/labs/*/README.md; do
   while IFS= read -r link; do
     case $link in
       http*) continue ;;

@@ -1,4 +1,6 @@
 // Lab 1's grader.
+#include "grading/grader.h"
+
 #include <ATen/ATen.h>
 
 #include <random>
@@ -6,7 +8,6 @@
 
 #include "data_parallel/train.h"
 #include "device/ledger_allocator.h"
-#include "grading/grader.h"
 #include "labs/ledger_watch.h"
 #include "labs/scatter_gather.h"
 #include "labs/small_run.h"

@@ -1,10 +1,11 @@
+#include "data_parallel/steps.h"
+
 #include <ATen/core/grad_mode.h>
 
 #include <stdexcept>
 
 #include "data_parallel/reduce.h"
 #include "data_parallel/replicas.h"
-#include "data_parallel/steps.h"
 #include "labs/scatter_gather.h"
 
 namespace lockstep::labs {

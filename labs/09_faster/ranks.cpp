@@ -7,7 +7,7 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
-#include "labs/shared_ranks.h"
+#include "labs/09_faster/shared_ranks.h"
 #include "shm/shared_memory.h"
 #include "shm/shm.h"
 

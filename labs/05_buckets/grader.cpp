@@ -1,7 +1,8 @@
 // Lab 05: the gradients of several parameters in one message.
 #include "grading/grader.h"
-#include "labs/planned_buckets.h"
-#include "labs/reducer_checks.h"
+
+#include "labs/reducers/planned_buckets.h"
+#include "labs/reducers/reducer_checks.h"
 
 namespace lockstep::labs {
 namespace {

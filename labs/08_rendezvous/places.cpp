@@ -3,7 +3,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "labs/rendezvous_checks.h"
+#include "labs/08_rendezvous/rendezvous_checks.h"
 
 namespace lockstep::labs {
 

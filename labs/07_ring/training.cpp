@@ -6,8 +6,8 @@
 
 #include "comm/gloo.h"
 #include "ddp/train.h"
+#include "labs/07_ring/ring_checks.h"
 #include "labs/ring.h"
-#include "labs/ring_checks.h"
 #include "labs/small_run.h"
 #include "single_gpu/train.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "grading/check.h"
-#include "labs/simulated_step.h"
+#include "labs/reducers/simulated_step.h"
 
 namespace lockstep::labs {
 

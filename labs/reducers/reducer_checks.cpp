@@ -1,4 +1,4 @@
-#include "labs/reducer_checks.h"
+#include "labs/reducers/reducer_checks.h"
 
 #include <array>
 #include <stdexcept>
@@ -9,93 +9,96 @@ namespace {
 using grading::Misconception;
 using grading::Refused;
 
-// The chapter's anchor is 3_ddp.md's.
 struct Known {
   const char* id;
   const char* says;
-  const char* anchor;
+  const char* read;
 };
 constexpr std::array kKnown = {
     Known{"no_initial_broadcast",
           "replicas do not start equal by themselves: rank 0's parameters go to all",
-          "start-equal"},
+          "3_ddp.md#start-equal"},
     Known{
         "no_buffer_broadcast",
         "buffers are part of the model: no gradient brings them together, so rank 0's "
         "are sent at the start and before every forward",
-        "buffers"},
+        "3_ddp.md#buffers"},
     Known{"sum_for_mean", "all_reduce adds up; the mean is the sum over world_size",
-          "the-mean"},
+          "3_ddp.md#the-mean"},
     Known{"divided_twice",
           "the sum is divided by world_size once, before or after, not both",
-          "the-mean"},
+          "3_ddp.md#the-mean"},
     Known{"reduces_the_parameter",
           "what is averaged is the gradient; the parameters are the optimizer's",
-          "gradients-not-parameters"},
+          "3_ddp.md#gradients-not-parameters"},
     Known{"not_reduced", "every gradient is to become the mean, on every rank",
-          "the-mean"},
-    Known{"low_precision", "gradients are added up in their own type", "precision"},
+          "3_ddp.md#the-mean"},
+    Known{"low_precision", "gradients are added up in their own type",
+          "3_ddp.md#precision"},
     Known{"ranks_differ",
           "ranks that add up in orders of their own round differently and drift apart",
-          "any-number-of-ranks"},
+          "3_ddp.md#any-number-of-ranks"},
     Known{"two_ranks_only", "a collective is for any number of ranks, not for a pair",
-          "any-number-of-ranks"},
+          "3_ddp.md#any-number-of-ranks"},
     Known{
         "reads_before_wait",
         "a collective that was launched is not done: wait() before its tensor is read "
         "or written",
-        "wait"},
+        "3_ddp.md#wait"},
     Known{"bucket_reused",
           "each gradient has a place of its own until its bucket's wait() returned",
-          "wait"},
+          "3_ddp.md#wait"},
     Known{"unused_parameter",
           "a rank that has no gradient sends zeros, or the others wait for ever",
-          "unused"},
+          "3_ddp.md#unused"},
     Known{"stale_bucket",
           "a bucket still holds the last step's values where nothing new was written",
-          "unused"},
+          "3_ddp.md#unused"},
     Known{"rank_dependent_buckets",
           "buckets are the same on all ranks, whichever gradients came on this one",
-          "same-order"},
+          "3_ddp.md#same-order"},
     Known{"communicates_while_accumulating",
           "passes that accumulate stay local; only the last one's sum is sent",
-          "accumulation"},
+          "3_ddp.md#accumulation"},
     Known{
         "clears_while_accumulating",
         "gradients are forgotten before the first pass of a reduction, not before each",
-        "accumulation"},
+        "3_ddp.md#accumulation"},
     Known{"one_message_a_gradient",
           "the naive reducer sends each gradient by itself, in the parameters' order",
-          "messages"},
+          "3_ddp.md#messages"},
     Known{"one_message_a_bucket",
           "a bucket is sent as one message, however many gradients lie in it",
-          "messages"},
+          "3_ddp.md#messages"},
     Known{"registration_order",
           "backward makes the last layer's gradients first, so they fill the first "
           "bucket",
-          "reverse-order"},
+          "3_ddp.md#reverse-order"},
     Known{"cap_closes_late_or_early",
           "the parameter that brings a bucket to the cap is in it and closes it",
-          "the-cap"},
+          "3_ddp.md#the-cap"},
     Known{"last_bucket_forgotten", "the last bucket is sent though it is not full",
-          "the-cap"},
+          "3_ddp.md#the-cap"},
     Known{"one_type_a_bucket",
           "a message has one type: gradients of another one get a bucket of their own",
-          "types"},
+          "3_ddp.md#types"},
     Known{"assumes_rows",
-          "a gradient may lie in memory in another order than its rows'", "layout"},
+          "a gradient may lie in memory in another order than its rows'",
+          "3_ddp.md#layout"},
     Known{"no_overlap",
           "a bucket is launched by the hook that completes it, while backward goes on",
-          "overlap"},
-    Known{"blocking_hook", "hooks launch and return; only finalize() waits", "overlap"},
+          "3_ddp.md#overlap"},
+    Known{"blocking_hook", "hooks launch and return; only finalize() waits",
+          "3_ddp.md#overlap"},
     Known{"launches_too_early",
           "a bucket is launched when its last gradient has come, not before",
-          "overlap"},
-    Known{"counts_not_reset", "each pass counts its gradients anew", "overlap"},
+          "3_ddp.md#overlap"},
+    Known{"counts_not_reset", "each pass counts its gradients anew",
+          "3_ddp.md#overlap"},
     Known{
         "completion_order",
         "buckets are launched in index order, for ranks complete them in other orders",
-        "same-order"},
+        "3_ddp.md#same-order"},
 };
 
 // Norms, relative to the larger one's.
@@ -183,8 +186,7 @@ void expect_memory_of_their_own(const SeenSteps& seen) {
 
 Misconception misconception(const std::string& id) {
   for (const Known& known : kKnown) {
-    if (known.id == id)
-      return {id, known.says, "3_ddp.md#" + std::string(known.anchor)};
+    if (known.id == id) return {id, known.says, known.read};
   }
   throw std::logic_error("no misconception is called " + id);
 }

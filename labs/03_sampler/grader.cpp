@@ -1,11 +1,12 @@
 // Lab 3's grader.
+#include "grading/grader.h"
+
 #include <map>
 #include <random>
 #include <set>
 
 #include "ddp/train.h"
-#include "grading/grader.h"
-#include "labs/sampler_job.h"
+#include "labs/03_sampler/sampler_job.h"
 #include "labs/small_run.h"
 #include "simulator/simulation.h"
 #include "single_gpu/train.h"

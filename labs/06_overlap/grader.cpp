@@ -1,12 +1,13 @@
 // Lab 06: buckets that are sent while backward goes on, by the virtual clock: what is
 // asked for to the microsecond is the same on every machine.
+#include "grading/grader.h"
+
 #include <algorithm>
 #include <cmath>
 #include <random>
 
-#include "grading/grader.h"
-#include "labs/planned_buckets.h"
-#include "labs/reducer_checks.h"
+#include "labs/reducers/planned_buckets.h"
+#include "labs/reducers/reducer_checks.h"
 
 namespace lockstep::labs {
 namespace {

@@ -1,4 +1,4 @@
-#include "labs/simulated_step.h"
+#include "labs/reducers/simulated_step.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/csrc/autograd/custom_function.h>

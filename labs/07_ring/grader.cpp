@@ -1,14 +1,15 @@
 // The grader of lab 7. Rank r brings 64^r, so that each digit of a sum says how often a
 // rank is in it; the messages are those that the ranks really sent, the time is the
 // virtual clock's.
+#include "grading/grader.h"
+
 #include <ATen/ATen.h>
 
 #include <cmath>
 #include <random>
 
-#include "grading/grader.h"
+#include "labs/07_ring/ring_checks.h"
 #include "labs/ring.h"
-#include "labs/ring_checks.h"
 #include "simulator/simulation.h"
 
 namespace lockstep::labs {

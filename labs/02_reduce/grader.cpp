@@ -1,4 +1,6 @@
 // Lab 2's grader.
+#include "grading/grader.h"
+
 #include <ATen/ATen.h>
 
 #include <numeric>
@@ -7,9 +9,8 @@
 
 #include "data_parallel/train.h"
 #include "device/ledger_allocator.h"
-#include "grading/grader.h"
+#include "labs/02_reduce/numbered_gradients.h"
 #include "labs/ledger_watch.h"
-#include "labs/numbered_gradients.h"
 #include "labs/reduce_to_primary.h"
 #include "labs/small_run.h"
 #include "single_gpu/train.h"

@@ -4,7 +4,7 @@
 
 #include "comm/gloo.h"
 #include "ddp/train.h"
-#include "labs/reducer_checks.h"
+#include "labs/reducers/reducer_checks.h"
 #include "labs/small_run.h"
 #include "single_gpu/train.h"
 #include "training/catalog.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "labs/simulated_step.h"
+#include "labs/reducers/simulated_step.h"
 
 namespace lockstep::labs {
 

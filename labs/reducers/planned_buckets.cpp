@@ -1,9 +1,9 @@
-#include "labs/planned_buckets.h"
+#include "labs/reducers/planned_buckets.h"
 
 #include <algorithm>
 #include <map>
 
-#include "labs/reducer_checks.h"
+#include "labs/reducers/reducer_checks.h"
 
 namespace lockstep::labs {
 namespace {

@@ -1,10 +1,11 @@
 // The grader of lab 8: the numbers that a rank computes, compared with those that the
 // tutorials' mistakes come to.
+#include "grading/grader.h"
+
 #include <numeric>
 #include <random>
 
-#include "grading/grader.h"
-#include "labs/rendezvous_checks.h"
+#include "labs/08_rendezvous/rendezvous_checks.h"
 
 namespace lockstep::labs {
 
