@@ -28,37 +28,37 @@ Tensors tensors_of_rank(uint64_t seed, int rank, size_t count) {
   return tensors;
 }
 
-// The tensors that are not rank 0's, in words; empty: they are.
-std::string not_of_rank_0(const Tensors& tensors, const Tensors& of_rank_0) {
+// `when`: "at the start".
+void expect_rank_0s(const Tensors& found, const Tensors& of_rank_0,
+                    const std::string& what, const std::string& when,
+                    const simulator::Rank& rank) {
   std::vector<int64_t> differ;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!at::equal(tensors[i], of_rank_0[i])) differ.push_back(int64_t(i));
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!at::equal(found[i], of_rank_0[i])) differ.push_back(static_cast<int64_t>(i));
   }
-  if (differ.empty()) return "";
-  return text_of(differ) + " of " + std::to_string(tensors.size());
+  if (differ.empty()) return;
+  refuse(what == "buffers" ? "no_buffer_broadcast" : "no_initial_broadcast",
+         when + " rank " + std::to_string(rank.rank()) + " of " +
+             std::to_string(rank.size()) + " has other " + what + " than rank 0: " +
+             text_of(differ) + " of " + std::to_string(found.size()));
 }
 
 void look_at_start(uint64_t seed) {
+  const auto parameters_of = [seed](int rank) {
+    Tensors parameters = tensors_of_rank(seed, rank, 4);
+    parameters.pop_back();  // a count has no gradient
+    for (at::Tensor& parameter : parameters) parameter.requires_grad_();
+    return parameters;
+  };
   for (const int ranks : {2, 3, 4}) {
     simulator::Simulation simulation(ranks, slow_links(), seed);
     simulation.run([&](simulator::Rank& rank) {
-      Tensors parameters = tensors_of_rank(seed, rank.rank(), 4);
-      parameters.pop_back();
-      for (at::Tensor& parameter : parameters) parameter.requires_grad_();
+      const Tensors parameters = parameters_of(rank.rank());
       const Tensors buffers = tensors_of_rank(seed + 1, rank.rank(), 2);
       starts().at("student")(parameters, buffers, rank.group());
-      const std::string who = "rank " + std::to_string(rank.rank()) + " of " +
-                              std::to_string(ranks) + " begins with other ";
-      Tensors wanted = tensors_of_rank(seed, 0, 4);
-      wanted.pop_back();
-      std::string which = not_of_rank_0(parameters, wanted);
-      if (!which.empty()) {
-        refuse("no_initial_broadcast", who + "parameters than rank 0: " + which);
-      }
-      which = not_of_rank_0(buffers, tensors_of_rank(seed + 1, 0, 2));
-      if (!which.empty()) {
-        refuse("no_buffer_broadcast", who + "buffers than rank 0: " + which);
-      }
+      expect_rank_0s(parameters, parameters_of(0), "parameters", "at the start", rank);
+      expect_rank_0s(buffers, tensors_of_rank(seed + 1, 0, 2), "buffers",
+                     "at the start", rank);
     });
   }
 }
@@ -70,15 +70,11 @@ void look_at_buffers(uint64_t seed) {
     simulator::Simulation simulation(ranks, slow_links(), seed);
     simulation.run([&](simulator::Rank& rank) {
       const Tensors buffers = tensors_of_rank(seed, 0, 3);
-      Tensors of_rank_0 = tensors_of_rank(seed, 0, 3);
+      const Tensors of_rank_0 = tensors_of_rank(seed, 0, 3);
       for (int step = 0; step < 3; ++step) {
         before_forwards().at("student")(buffers, rank.group());
-        const std::string which = not_of_rank_0(buffers, of_rank_0);
-        if (!which.empty()) {
-          refuse("no_buffer_broadcast", "at forward " + std::to_string(step) +
-                                            " rank " + std::to_string(rank.rank()) +
-                                            " has other buffers than rank 0: " + which);
-        }
+        expect_rank_0s(buffers, of_rank_0, "buffers",
+                       "at forward " + std::to_string(step), rank);
         for (size_t i = 0; i < buffers.size(); ++i) {
           buffers[i].add_(rank.rank() + 1);
           of_rank_0[i].add_(1);

@@ -14,6 +14,7 @@ int64_t elements_of(const PlannedParameter& parameter) {
 
 std::vector<int64_t> sizes_of(const std::vector<PlannedBucket>& buckets) {
   std::vector<int64_t> sizes;
+  sizes.reserve(buckets.size());
   for (const PlannedBucket& bucket : buckets) sizes.push_back(bucket.elements);
   return sizes;
 }
