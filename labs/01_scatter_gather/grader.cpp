@@ -1,14 +1,15 @@
-// Lab 1's grader.
+// Lab 1: batches of numbered rows over emulated cards, and what each card's ledger says
+// of the pieces.
 #include "grading/grader.h"
 
 #include <ATen/ATen.h>
 
 #include <random>
-#include <sstream>
 
 #include "data_parallel/train.h"
 #include "device/ledger_allocator.h"
 #include "labs/ledger_watch.h"
+#include "labs/listed.h"
 #include "labs/scatter_gather.h"
 #include "labs/small_run.h"
 #include "single_gpu/train.h"
@@ -37,12 +38,6 @@ std::vector<int64_t> rows_of(const Tensors& pieces) {
   std::vector<int64_t> rows;
   for (const at::Tensor& piece : pieces) rows.push_back(piece.size(0));
   return rows;
-}
-
-std::string listed(const std::vector<int64_t>& numbers) {
-  std::ostringstream text;
-  for (const int64_t number : numbers) text << (text.tellp() > 0 ? " " : "") << number;
-  return text.tellp() > 0 ? text.str() : "none";
 }
 
 // Of a tensor whose rows begin with their own numbers.
@@ -184,12 +179,11 @@ void look_at_rows(uint64_t seed) {
     const at::Tensor found = gather(pieces, cards.front());
     const std::string of = "pieces of " + listed(rows_of(pieces)) + " rows became ";
     if (found.sizes() != wanted.sizes()) {
-      throw Refused(
-          {"equal_pieces",
-           "pieces differ in their rows; there is room for the sum of them, "
-           "and each begins where the one before ends",
-           kGather},
-          of + listed(found.sizes().vec()) + ", not " + listed(wanted.sizes().vec()));
+      throw Refused({"equal_pieces",
+                     "pieces differ in their rows; there is room for the sum of them, "
+                     "and each begins where the one before ends",
+                     kGather},
+                    of + listed(found.sizes()) + ", not " + listed(wanted.sizes()));
     }
     if (found.scalar_type() != wanted.scalar_type() || !found.equal(wanted)) {
       throw Refused(

@@ -1,3 +1,5 @@
+// The student's scatter and gather as a step of DataParallel: the rest is the
+// product's.
 #include "data_parallel/steps.h"
 
 #include <ATen/core/grad_mode.h>

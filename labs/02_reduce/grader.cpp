@@ -1,4 +1,5 @@
-// Lab 2's grader.
+// Lab 2: replicas whose gradients tell which of them are in a sum, and what arrives on
+// each card meanwhile.
 #include "grading/grader.h"
 
 #include <ATen/ATen.h>
@@ -11,6 +12,7 @@
 #include "device/ledger_allocator.h"
 #include "labs/02_reduce/numbered_gradients.h"
 #include "labs/ledger_watch.h"
+#include "labs/listed.h"
 #include "labs/reduce_to_primary.h"
 #include "labs/small_run.h"
 #include "single_gpu/train.h"
@@ -211,12 +213,6 @@ std::vector<size_t> turns_of(size_t count) {
   return turns;
 }
 
-std::string listed(const std::vector<size_t>& numbers) {
-  std::string text;
-  for (const size_t number : numbers) text += " " + std::to_string(number);
-  return text;
-}
-
 void look_at_tree(uint64_t /*seed*/) {
   for (const int count : {2, 4, 8, 1, 3, 5, 6, 7}) {
     const std::vector<Card> cards = device::make_cards("cpu", count, 1);
@@ -243,8 +239,8 @@ void look_at_tree(uint64_t /*seed*/) {
                    "side by side; "
                    "N - 1 additions that wait for each other are none",
                    kTree},
-                  std::to_string(count) + " cards received" + listed(turns) +
-                      " times, not" + listed(turns_of(cards.size())));
+                  std::to_string(count) + " cards received " + listed(turns) +
+                      " times, not " + listed(turns_of(cards.size())));
   }
 }
 

@@ -1,4 +1,4 @@
-// Lab 3's grader.
+// Lab 3: the samples that ranks take, beside those that PyTorch's sampler deals them.
 #include "grading/grader.h"
 
 #include <map>
@@ -7,6 +7,7 @@
 
 #include "ddp/train.h"
 #include "labs/03_sampler/sampler_job.h"
+#include "labs/listed.h"
 #include "labs/small_run.h"
 #include "simulator/simulation.h"
 #include "single_gpu/train.h"
@@ -21,19 +22,11 @@ constexpr char kSampler[] = "3_ddp.md#sampler";
 constexpr char kRank[] = "3_ddp.md#rank";
 constexpr char kEpoch[] = "3_ddp.md#set-epoch";
 constexpr char kPadding[] = "3_ddp.md#padding";
-
-// The first ones.
-std::string listed(const Indices& numbers) {
-  std::string text;
-  for (size_t i = 0; i < numbers.size() && i < 6; ++i) {
-    text += (i > 0 ? " " : "") + std::to_string(numbers[i]);
-  }
-  return numbers.empty() ? "nothing" : text + (numbers.size() > 6 ? " ..." : "");
-}
+constexpr size_t kShown = 6;  // of a rank's samples
 
 std::string instead(int rank, const Indices& found, const Indices& wanted) {
-  return "rank " + std::to_string(rank) + " takes " + listed(found) + ", not " +
-         listed(wanted);
+  return "rank " + std::to_string(rank) + " takes " + listed(found, kShown) + ", not " +
+         listed(wanted, kShown);
 }
 
 // In a job whose ranks divide its samples.
@@ -205,7 +198,7 @@ void look_at_epochs(uint64_t seed) {
     }
     const Indices resumed = job.indices(epoch)[1];
     if (found != resumed)
-      throw Refused(goes_on, saw + "; resumed there " + listed(resumed));
+      throw Refused(goes_on, saw + "; resumed there " + listed(resumed, kShown));
     if (found == job.wanted(1, epoch)) continue;
     throw Refused({"other_epochs", "the generator's seed is seed + epoch()", kEpoch},
                   saw);

@@ -1,6 +1,7 @@
 // Lab 04: replicas that start equal, and the naive reducer: one all_reduce a gradient.
 #include "grading/grader.h"
 
+#include "labs/listed.h"
 #include "labs/naive_ddp.h"
 #include "labs/reducers/reducer_checks.h"
 #include "simulator/simulation.h"
@@ -39,8 +40,8 @@ void expect_rank_0s(const Tensors& found, const Tensors& of_rank_0,
   if (differ.empty()) return;
   refuse(what == "buffers" ? "no_buffer_broadcast" : "no_initial_broadcast",
          when + " rank " + std::to_string(rank.rank()) + " of " +
-             std::to_string(rank.size()) + " has other " + what + " than rank 0: " +
-             text_of(differ) + " of " + std::to_string(found.size()));
+             std::to_string(rank.size()) + " has other " + what +
+             " than rank 0: " + listed(differ) + " of " + std::to_string(found.size()));
 }
 
 void look_at_start(uint64_t seed) {
@@ -102,8 +103,8 @@ void look_at_messages(uint64_t seed) {
       const std::vector<int64_t> sent = messages_of(pass);
       if (sent != wanted) {
         refuse("one_message_a_gradient", "rank " + std::to_string(rank) + " sends " +
-                                             text_of(sent) + " elements, not " +
-                                             text_of(wanted));
+                                             listed(sent) + " elements, not " +
+                                             listed(wanted));
       }
       for (const simulator::Span& one : pass.launches) {
         if (one.name != "all_reduce") {

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "labs/07_ring/ring_checks.h"
+#include "labs/listed.h"
 #include "labs/ring.h"
 #include "simulator/simulation.h"
 
@@ -98,16 +99,6 @@ int times(double sum, int rank) {
   return static_cast<int>(std::fmod(std::floor(sum / std::pow(64, rank)), 64));
 }
 
-// "ranks 0, 0, 2"
-std::string list(const std::vector<int>& ranks) {
-  std::string text;
-  for (const int rank : ranks) {
-    text += (text.empty() ? "ranks " : ", ") + std::to_string(rank);
-    if (text.size() > 40) return text + " and more";
-  }
-  return text.empty() ? "no rank" : text;
-}
-
 std::string head(int ranks, int64_t elements) {
   return std::to_string(ranks) + " ranks, " + std::to_string(elements) + " elements: ";
 }
@@ -169,7 +160,7 @@ void expect_sums(int ranks, int64_t elements, uint64_t seed,
       }
       if (whole) continue;
       throw Refused(diagnosis(counts.results, otherwise),
-                    which + " is the sum of " + list(held) + "; each of " +
+                    which + " is the sum of ranks " + listed(held) + "; each of " +
                         std::to_string(ranks) + " should be in it once");
     }
   }

@@ -1,7 +1,5 @@
 // The student's ring as what a real training adds its gradients up by: a backend of
 // its own, whose all-reduce sends messages over gloo.
-#include <exception>
-#include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 #include "comm/gloo.h"
@@ -9,6 +7,7 @@
 #include "labs/07_ring/ring_checks.h"
 #include "labs/ring.h"
 #include "labs/small_run.h"
+#include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {
@@ -82,23 +81,11 @@ TrainReport train_all(TrainOptions options) {
   options.gpus = kRanks;
   options.backend = "student";
   std::vector<TrainReport> reports(kRanks);
-  std::vector<std::exception_ptr> errors(kRanks);
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < kRanks; ++rank) {
-    threads.emplace_back([&, rank] {
-      World world = launch::on_one_machine(kRanks);
-      world.rank = world.local_rank = rank;
-      try {
-        reports[static_cast<size_t>(rank)] = ddp::train(options, world);
-      } catch (...) {
-        errors[static_cast<size_t>(rank)] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  shm::on_threads(kRanks, [&](int rank) {
+    World world = launch::on_one_machine(kRanks);
+    world.rank = world.local_rank = rank;
+    reports[static_cast<size_t>(rank)] = ddp::train(options, world);
+  });
   return reports[0];
 }
 

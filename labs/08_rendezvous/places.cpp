@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "labs/08_rendezvous/rendezvous_checks.h"
+#include "labs/listed.h"
 
 namespace lockstep::labs {
 
@@ -20,13 +21,8 @@ Misconception writer(const char* id, const char* says) {
 }
 
 // Which ranks say yes: "rank 0, 4".
-std::string list(const std::set<int>& ranks) {
-  std::string text;
-  for (const int rank : ranks) {
-    text += (text.empty() ? "rank " : ", ") + std::to_string(rank);
-    if (text.size() > 20) return text + " and more";
-  }
-  return text.empty() ? "nobody" : text;
+std::string named(const std::set<int>& ranks) {
+  return ranks.empty() ? "nobody" : "rank " + listed(ranks, 6);
 }
 
 std::set<int> who(const std::vector<Told>& job,
@@ -65,7 +61,7 @@ void check_meeting(uint64_t seed) {
             ? store("each_node_hosts",
                     "local rank 0 is on every node; one process of the job hosts")
             : store("rank_0_hosts", "rank 0 hosts the store, and nobody else"),
-        list(hosts) + " of " + std::to_string(job.size()) +
+        named(hosts) + " of " + std::to_string(job.size()) +
             " would host the store, not rank 0 alone");
   }
   std::set<int> ports;
@@ -140,7 +136,7 @@ void check_share(uint64_t seed) {
           ? writer("each_node_writes",
                    "nodes share the folder: one rank of the job writes")
           : writer("rank_0_writes", "rank 0 writes the checkpoint, and nobody else"),
-      list(writers) + " of " + std::to_string(job.size()) +
+      named(writers) + " of " + std::to_string(job.size()) +
           " would write the checkpoint, not rank 0 alone");
 }
 

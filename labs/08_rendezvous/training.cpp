@@ -1,14 +1,13 @@
 // Two nodes of two cards, pretended: four ranks on threads, each with the world that
 // the student computed for it, meet over a real store, and train.
 #include <cstdlib>
-#include <exception>
 #include <optional>
-#include <thread>
 
 #include "ddp/train.h"
 #include "labs/08_rendezvous/rendezvous_checks.h"
 #include "labs/small_run.h"
 #include "launch/listener.h"
+#include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 #include "training/catalog.h"
 
@@ -22,27 +21,16 @@ const std::string kSampler = "lab 08, told to rank ";
 TrainReport train_all(const TrainOptions& usual, const std::vector<Told>& job,
                       const std::vector<World>& worlds) {
   std::vector<TrainReport> reports(job.size());
-  std::vector<std::exception_ptr> errors(job.size());
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < job.size(); ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        TrainOptions options = usual;
-        options.batch_size = student().share(job[i]).local_batch;
-        options.gpus = worlds[i].local_world_size;
-        options.backend = "gloo";
-        options.sampler = kSampler + std::to_string(i);
-        options.timeout_s = 3;  // who waits for a rank that is not there
-        reports[i] = ddp::train(options, worlds[i]);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  shm::on_threads(static_cast<int>(job.size()), [&](int thread) {
+    const auto i = static_cast<size_t>(thread);
+    TrainOptions options = usual;
+    options.batch_size = student().share(job[i]).local_batch;
+    options.gpus = worlds[i].local_world_size;
+    options.backend = "gloo";
+    options.sampler = kSampler + std::to_string(i);
+    options.timeout_s = 3;  // who waits for a rank that is not there
+    reports[i] = ddp::train(options, worlds[i]);
+  });
   return reports[0];
 }
 

@@ -2,14 +2,13 @@
 #include <barrier>
 #include <chrono>
 #include <cstdio>
-#include <exception>
-#include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
 #include "labs/09_faster/shared_ranks.h"
 #include "shm/shared_memory.h"
 #include "shm/shm.h"
+#include "shm/thread_groups.h"
 
 namespace lockstep::labs {
 namespace {
@@ -17,31 +16,13 @@ namespace {
 constexpr size_t kBoardBytes = 1 << 20;
 constexpr std::chrono::seconds kTimeout{5};
 
-void on_threads(int count, const std::function<void(int)>& work) {
-  std::vector<std::exception_ptr> errors(static_cast<size_t>(count));
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        work(i);
-      } catch (...) {
-        errors[static_cast<size_t>(i)] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
-}
-
 }  // namespace
 
 std::string on_ranks(int ranks,
                      const std::function<std::string(SharedNumbers&)>& work) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::string> said(static_cast<size_t>(ranks));
-  on_threads(ranks, [&](int rank) {
+  shm::on_threads(ranks, [&](int rank) {
     const shm::SharedMemory memory(*store, rank, ranks, kBoardBytes, kTimeout);
     std::vector<float*> numbers;
     for (int r = 0; r < ranks; ++r) {

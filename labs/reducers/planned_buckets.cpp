@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "labs/listed.h"
 #include "labs/reducers/reducer_checks.h"
 
 namespace lockstep::labs {
@@ -114,7 +115,7 @@ void expect_buckets(const SeenSteps& seen, const std::string& otherwise) {
       if (sent != wanted) {
         refuse(
             what_is_sent(seen.plan, sent, wanted, otherwise),
-            who + "messages of " + text_of(sent) + " elements, not " + text_of(wanted));
+            who + "messages of " + listed(sent) + " elements, not " + listed(wanted));
       }
       for (size_t i = 0; i < sent.size(); ++i) {
         if (pass.launches[i].type != c10::toString(buckets[i].type)) {

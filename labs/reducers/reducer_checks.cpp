@@ -262,13 +262,4 @@ void expect_silence_while_accumulating(const SeenSteps& seen) {
   }
 }
 
-std::string text_of(const std::vector<int64_t>& numbers) {
-  std::string text;
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    if (i > 0) text += i + 1 == numbers.size() ? " and " : ", ";
-    text += std::to_string(numbers[i]);
-  }
-  return text.empty() ? "none" : text;
-}
-
 }  // namespace lockstep::labs

@@ -29,8 +29,6 @@ void expect_means(const SeenSteps& seen, const std::string& otherwise);
 std::vector<int64_t> messages_of(const SeenPass& pass);
 void expect_silence_while_accumulating(const SeenSteps& seen);
 
-std::string text_of(const std::vector<int64_t>& numbers);  // "3, 4 and 5"
-
 // Whole runs of ddp::train() under the student's reducer against one card, fp64: over
 // the simulated links, then on threads over gloo, where what races may lose.
 void expect_training_as_on_one_card(uint64_t seed, const ReducerOptions& options);

@@ -1,11 +1,12 @@
-#include <exception>
-#include <thread>
+// Real training on a student's reducer: where every run is the same, and where races
+// show.
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 #include "comm/gloo.h"
 #include "ddp/train.h"
 #include "labs/reducers/reducer_checks.h"
 #include "labs/small_run.h"
+#include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 #include "training/catalog.h"
 
@@ -55,21 +56,8 @@ TrainReport train_on_threads(TrainOptions run) {
                            std::chrono::seconds(3));
   });
   std::vector<TrainReport> reports(kRanks);
-  std::vector<std::exception_ptr> errors(kRanks);
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < kRanks; ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        reports[rank] = ddp::train(run, world_of(rank));
-      } catch (...) {
-        errors[rank] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  shm::on_threads(kRanks,
+                  [&](int rank) { reports[rank] = ddp::train(run, world_of(rank)); });
   return training::merge(reports);
 }
 
