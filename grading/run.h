@@ -1,7 +1,7 @@
 // Runs a lab's checks on a solution. Checks run in a child process, so that a solution
 // that hangs or crashes costs that check's points and nothing else: those after it run
-// in another child. A child dies with the grader, whatever ends it, and what a child
-// has started with the child.
+// in another child. A child dies with the grader, whatever ends it; what a child has
+// started ends with the child, unless a signal has ended the grader before.
 //
 // Not a sandbox: who wants to cheat a grader that runs in his process can.
 #pragma once
