@@ -3,9 +3,9 @@
 #include "grading/run.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 
 namespace lockstep::grading {
