@@ -41,12 +41,12 @@ lab-%: setup ## grade a lab's file, as in make lab-05; SOLUTION=FILE grades anot
 	@[ -d docs/labs/$*_* ] || labs/grade.sh $*
 	@$(MAKE) -s --no-print-directory build/labs/flags
 	cmake --build --preset release --target lab_$* lockstep_precompiled_link program_grades
-	@labs/grade.sh $* $(SOLUTION)
+	@labs/grade.sh $* "$$SOLUTION"
 
 labs: setup ## grade every lab and make the page build/labs/results/index.html; SOLUTION=FOLDER
 	@$(MAKE) -s --no-print-directory build/labs/flags
 	cmake --build --preset release --target graders lockstep_precompiled_link program_grades
-	@labs/grade.sh all $(SOLUTION)
+	@labs/grade.sh all "$$SOLUTION"
 
 labs-release: setup ## pack chapters, labs and graders, without solutions: build/lockstep-labs.tar.gz
 	@$(MAKE) -s --no-print-directory build/labs/flags

@@ -1,12 +1,11 @@
 #include "cells/program_output.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
+#include "files/temporary_folder.h"
 #include "launch/process.h"
 
 namespace lockstep::cells {
@@ -18,28 +17,6 @@ namespace fs = std::filesystem;
 fs::path build_folder() {
   return fs::read_symlink("/proc/self/exe").parent_path().parent_path();
 }
-
-// Gone when its owner is.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "lockstep-cell-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) {
-      throw std::runtime_error(name + " cannot be made; is the disk full?");
-    }
-    path_ = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
 
 std::string last_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -54,6 +31,7 @@ std::string output_of(const std::string& program, const Words& arguments) {
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   command.extra_env = {{"OMP_WAIT_POLICY", "PASSIVE"}};
   command.out = command.err = launch::Output::kCapture;
+  command.dies_with_parent = true;
   launch::Process process(command);
   constexpr std::chrono::seconds kPatience{60};
   const auto status = process.wait_for(kPatience);
@@ -69,10 +47,11 @@ std::string output_of(const std::string& program, const Words& arguments) {
 
 nlohmann::json left_by(const std::string& program, Words arguments,
                        const std::string& option) {
-  const Scratch scratch;
-  arguments.insert(arguments.end(), {option, scratch.file("left.json")});
+  // A folder, for some options leave a file of each rank.
+  const files::TemporaryFolder folder(files::temporary_place(option), option);
+  arguments.insert(arguments.end(), {option, folder.file("left.json")});
   output_of(program, arguments);
-  std::ifstream file(scratch.file("left.json"));
+  std::ifstream file(folder.file("left.json"));
   return nlohmann::json::parse(file);
 }
 

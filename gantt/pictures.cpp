@@ -1,7 +1,6 @@
 #include "gantt/pictures.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -97,14 +96,12 @@ class Panel {
   const int lanes_;
 };
 
-fs::path source_folder() { return LOCKSTEP_SOURCE_FOLDER; }
-
 charts::Chart chart_of(const std::string& name, const json& records,
                        const std::vector<std::string>& notes) {
-  const fs::path specification = source_folder() / "gantt/specs" / (name + ".vl.json");
+  const fs::path tree = reports::source_tree();
+  const fs::path specification = tree / "gantt/specs" / (name + ".vl.json");
   json spec = json::parse(reports::read_file(specification));
-  spec["config"] =
-      json::parse(reports::read_file(source_folder() / "charts/specs/style.json"));
+  spec["config"] = json::parse(reports::read_file(tree / "charts/specs/style.json"));
   spec["datasets"][name] = records;
   std::vector<std::string> reducers;
   for (const json& record : records) {
@@ -151,10 +148,8 @@ charts::Chart efficiency_chart(const std::vector<TimedStep>& steps,
 }
 
 void draw_into(const fs::path& folder, const std::vector<charts::Chart>& charts) {
-  const char* named = std::getenv("LOCKSTEP_PYTHON");
   const reports::ScratchFolder scratch(folder);
-  reports::draw(charts, source_folder() / "reports",
-                named != nullptr ? named : LOCKSTEP_DRAWING_PYTHON, scratch.path());
+  reports::draw(charts, scratch.path());
   for (const charts::Chart& chart : charts) {
     for (const char* kind : {".svg", ".png"}) {
       reports::move_into_place(scratch.path() / (chart.name + kind),

@@ -2,65 +2,26 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "agent/descendants.h"
+#include "grading/listening.h"
 #include "launch/process.h"
 
 namespace lockstep::grading {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
 // Of an exception's text: LibTorch's have a stack below.
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
-
-// Lines that the child tells, each within some patience.
-class Lines {
- public:
-  explicit Lines(int fd) : fd_(fd) {}
-
-  enum class End { none, closed, late };
-  // nullopt: end() says why there is none.
-  std::optional<json> next(std::chrono::milliseconds patience) {
-    const auto deadline = Clock::now() + patience;
-    while (true) {
-      const size_t newline = text_.find('\n');
-      if (newline != std::string::npos) {
-        json line = json::parse(text_.substr(0, newline));
-        text_.erase(0, newline + 1);
-        return line;
-      }
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-      pollfd event{fd_, POLLIN, 0};
-      if (left.count() <= 0 || poll(&event, 1, static_cast<int>(left.count())) == 0) {
-        end_ = End::late;
-        return std::nullopt;
-      }
-      char buffer[4096];
-      const ssize_t count = read(fd_, buffer, sizeof buffer);
-      if (count <= 0) {
-        end_ = End::closed;
-        return std::nullopt;
-      }
-      text_.append(buffer, static_cast<size_t>(count));
-    }
-  }
-  End end() const { return end_; }
-
- private:
-  int fd_;
-  std::string text_;
-  End end_ = End::none;
-};
 
 // One child: from check number `first` to the last, or to the one that ends it. Adds
 // the outcomes to the grade; returns the number of the check to go on with.
@@ -69,31 +30,31 @@ class Child {
   Child(const Lab& lab, const std::string& self, const std::string& solution,
         size_t first, Grade& grade)
       : lab_(lab), grade_(grade), next_(first) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe for the checks");
-    const launch::Fd read_end(ends[0]);
-    launch::Fd write_end(ends[1]);
+    Listening listening;
     launch::Command command;
     command.argv = {self,      solution,
                     kLookFrom, std::to_string(first),
-                    kTell,     std::to_string(write_end.get())};
-    command.inherit_fds = {write_end.get()};
-    command.out = command.err = launch::Output::kCapture;
+                    kTell,     std::to_string(listening.tell_fd())};
+    command.inherit_fds = {listening.tell_fd()};
+    command.out_fd = command.err_fd = listening.print_fd();
     command.dies_with_parent = true;
-    launch::Process process(command);
-    write_end = launch::Fd();
-    listen(read_end.get(), process);
-    grade_.printed += process.out() + process.err();
+    {
+      launch::Process process(command);
+      listening.child_is(process.pidfd());
+      hear(listening, process);
+    }
+    // What the solution has started does not outlive the checks.
+    agent::end_descendants(std::chrono::milliseconds(0));
+    grade_.printed += listening.printed();
   }
   size_t next() const { return next_; }
 
  private:
-  void listen(int fd, launch::Process& process) {
-    Lines lines(fd);
-    const std::optional<json> loaded = lines.next(kPatienceToLoad);
+  void hear(Listening& listening, launch::Process& process) {
+    const std::optional<json> loaded = next_line(listening, kPatienceToLoad);
     if (!loaded || loaded->contains("error")) {
       const std::string why = loaded ? loaded->at("error").get<std::string>()
-                              : lines.end() == Lines::End::late
+                              : listening.end() == Listening::End::late
                                   ? "it hangs while it is loaded"
                                   : "it ends the process while it is loaded";
       while (next_ < lab_.checks.size()) add(Verdict::not_run, why);
@@ -101,9 +62,9 @@ class Child {
     }
     while (next_ < lab_.checks.size()) {
       const Check& check = lab_.checks[next_];
-      const std::optional<json> line = lines.next(check.patience);
+      const std::optional<json> line = next_line(listening, check.patience);
       if (!line) {
-        if (lines.end() == Lines::End::late) {
+        if (listening.end() == Listening::End::late) {
           add(Verdict::timed_out, "it does not end within " +
                                       std::to_string(check.patience.count()) + " s");
         } else {
@@ -118,6 +79,12 @@ class Child {
       misconception.says = line->at("says").get<std::string>();
       misconception.read = line->at("read").get<std::string>();
     }
+  }
+
+  static std::optional<json> next_line(Listening& listening,
+                                       std::chrono::milliseconds patience) {
+    const std::optional<std::string> line = listening.next(patience);
+    return line ? std::optional<json>(json::parse(*line)) : std::nullopt;
   }
 
   void add(Verdict verdict, const std::string& saw) {
@@ -171,6 +138,7 @@ Grade grade(const Lab& lab, const std::string& self, const std::string& solution
   grade.lab = lab.number;
   grade.title = lab.title;
   grade.bonus = lab.bonus;
+  agent::adopt_orphans();
   size_t next = 0;
   while (next < lab.checks.size()) {
     next = Child(lab, self, solution, next, grade).next();
@@ -182,7 +150,9 @@ int look_from(const Lab& lab, const std::string& solution, size_t first, int fd)
   launch::die_with_parent();
   // What the solution starts does not get to tell outcomes.
   fcntl(fd, F_SETFD, FD_CLOEXEC);
-  if (dlopen(solution.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+  // A name without a slash would be looked for among the system's libraries.
+  const std::string file = std::filesystem::absolute(solution).string();
+  if (dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
     tell(fd, {{"error", std::string("it cannot be loaded: ") + dlerror()}});
     return 1;
   }

@@ -1,6 +1,7 @@
 // Runs a lab's checks on a solution. Checks run in a child process, so that a solution
 // that hangs or crashes costs that check's points and nothing else: those after it run
-// in another child.
+// in another child. A child dies with the grader, whatever ends it, and what a child
+// has started with the child.
 //
 // Not a sandbox: who wants to cheat a grader that runs in his process can.
 #pragma once
@@ -15,7 +16,8 @@ namespace lockstep::grading {
 
 // Seen from the grader's own process, which never opens the solution. `self` is the
 // program whose main() calls run_grader(); `solution` a shared object that registers
-// the student's functions as "student" when it is loaded.
+// the student's functions as "student" when it is loaded. Ends and reaps whatever else
+// this process has started: it should have started nothing.
 Grade grade(const Lab& lab, const std::string& self, const std::string& solution);
 
 // The child's part: opens the solution and runs the checks from number `first` on,

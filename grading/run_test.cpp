@@ -3,7 +3,9 @@
 #include "grading/run.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <cerrno>
 #include <cstdlib>
 
 namespace lockstep::grading {
@@ -15,16 +17,23 @@ const std::string kFolder = LOCKSTEP_TRIAL_FOLDER;
 Lab trial() {
   Lab lab{99, "trial", "Trial", {}};
   for (const char* id : {"passes", "refused", "throws", "throws_a_number", "crashes",
-                         "exits", "hangs", "seeds"}) {
+                         "exits", "hangs", "leaves", "prints", "seeds"}) {
     lab.checks.push_back(
         {id, "it comes out so", 1, {"usual", "", ""}, {}, 1, std::chrono::seconds(1)});
   }
   return lab;
 }
 
-TEST(Run, EveryWayToComeOut) {
-  const Grade graded =
-      grade(trial(), kFolder + "/trial", kFolder + "/trial_solution.so");
+class Run : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    graded_ = grade(trial(), kFolder + "/trial", kFolder + "/trial_solution.so");
+  }
+  static inline Grade graded_;
+};
+
+TEST_F(Run, EveryWayToComeOut) {
+  const Grade& graded = graded_;
   auto expect = [&, i = size_t{0}](Verdict verdict, const std::string& saw,
                                    const std::string& misconception) mutable {
     ASSERT_LT(i, graded.outcomes.size());
@@ -41,15 +50,31 @@ TEST(Run, EveryWayToComeOut) {
   expect(Verdict::crashed, "its process was killed by SIGSEGV", "usual");
   expect(Verdict::crashed, "its process exited with status 0", "usual");
   expect(Verdict::timed_out, "it does not end within 1 s", "usual");
+  expect(Verdict::crashed, "its process was killed by SIGSEGV", "usual");
+  expect(Verdict::timed_out, "it does not end within 1 s", "usual");
   expect(Verdict::passed, "", "");
-  EXPECT_EQ(graded.points(), 8);
+  EXPECT_EQ(graded.points(), 10);
   EXPECT_EQ(graded.earned(), 2);
   EXPECT_NE(graded.printed.find("said by the solution"), std::string::npos);
 }
 
-TEST(Run, WhatCannotBeLoadedEarnsNothing) {
+TEST_F(Run, WhatIsPrintedForEverIsKeptInPart) {
+  EXPECT_LT(graded_.printed.size(), size_t{1} << 20);
+  EXPECT_NE(graded_.printed.find(" bytes more are not kept)"), std::string::npos);
+}
+
+TEST_F(Run, WhatASolutionStartsEndsWithIt) {
+  const size_t at = graded_.printed.find("left ");
+  ASSERT_NE(at, std::string::npos);
+  const pid_t left = std::atoi(graded_.printed.c_str() + at + 5);
+  ASSERT_GT(left, 0);
+  EXPECT_EQ(kill(left, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+TEST_F(Run, WhatCannotBeLoadedEarnsNothing) {
   const Grade graded = grade(trial(), kFolder + "/trial", kFolder + "/no_such.so");
-  ASSERT_EQ(graded.outcomes.size(), 8u);
+  ASSERT_EQ(graded.outcomes.size(), 10u);
   for (const Outcome& outcome : graded.outcomes) {
     EXPECT_STREQ(to_string(outcome.verdict), "not run");
     EXPECT_EQ(outcome.saw.rfind("it cannot be loaded: ", 0), 0u) << outcome.saw;

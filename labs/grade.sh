@@ -5,7 +5,9 @@
 #
 #   labs/grade.sh 05            docs/labs/05_*/*.cpp
 #   labs/grade.sh 05 FILE       another file than the student's
-#   labs/grade.sh all [FOLDER]  every lab; of files NN_name.cpp or name.cpp in that folder
+#   labs/grade.sh 05 FOLDER     of what was handed in there 05_buckets.cpp or buckets.cpp; if it is
+#                               neither, that is told, and earns nothing
+#   labs/grade.sh all [FOLDER]  every lab
 #
 # Needs the graders in build/labs and what the compiler is told, build/labs/flags. Exit status 0:
 # graded, whatever the points, also where the file does not compile; else what stands in the way
@@ -40,37 +42,56 @@ compile() {
   return $status
 }
 
+# grade_object NN OBJECT | grade_object NN --does-not-compile ERRORS
+grade_object() {
+  local number=$1 status=0
+  shift
+  mkdir -p $results
+  # What stands there is of this run or not at all.
+  rm -f $results/"$number".*
+  "build/labs/lab_$number" "$@" --json "$results/$number.json" \
+    --gradescope "$results/$number.results.json" || status=$?
+  [ $status = 0 ] || give_up "the grader of lab $number ended with status $status"
+}
+
 page() {
   build/bin/grades $results/index.html $results/[0-9][0-9].json
 }
 
-# grade NN [FILE]
+# grade NN [FILE|FOLDER]
 grade() {
-  local number=$1 file=${2:-} folder status=0
+  local number=$1 file=${2:-} folder name
   folder=$(echo docs/labs/"${number}"_*)
   [ -d "$folder" ] || give_up "there is no lab $number; there are $(known)"
-  [ -n "$file" ] || file=$folder/$(basename "$folder" | cut -c4-).cpp
-  [ -f "$file" ] || give_up "there is no file $file to grade; name one: make lab-$number SOLUTION=FILE"
+  name=$(basename "$folder")
+  [ -n "$file" ] || file=$folder/${name:3}.cpp
   [ -x "build/labs/lab_$number" ] || give_up "build/labs/lab_$number is not there; run make lab-$number"
   [ -f build/labs/flags ] || give_up "build/labs/flags is not there; run make lab-$number"
-  mkdir -p $results build/labs/student
-  # What stands there is of this run or not at all.
-  rm -f $results/"$number".*
   local object=build/labs/student/$number.so errors=build/labs/student/$number.errors
-  local outputs=(--json "$results/$number.json" --gradescope "$results/$number.results.json")
-  export OMP_WAIT_POLICY=PASSIVE
+  mkdir -p build/labs/student
+  if [ -d "$file" ]; then
+    local handed_in=$file
+    file=$handed_in/$name.cpp
+    [ -f "$file" ] || file=$handed_in/${name:3}.cpp
+    if [ ! -f "$file" ]; then
+      echo "error: neither $name.cpp nor ${name:3}.cpp is in $handed_in" >"$errors"
+      grade_object "$number" --does-not-compile "$errors"
+      return
+    fi
+  fi
+  [ -f "$file" ] || give_up "there is no file $file to grade; name one: make lab-$number SOLUTION=FILE"
   if compile "$file" "$object" "$errors"; then
     head -n $most_errors "$errors" >&2 # warnings
-    "build/labs/lab_$number" "$object" "${outputs[@]}" || status=$?
+    grade_object "$number" "$object"
   else
     echo "$file does not compile:"
     # A file that says nothing of why (the compiler was killed) is told so.
     [ -s "$errors" ] || echo "error: ${CXX:-clang++} ended without a word" >"$errors"
-    "build/labs/lab_$number" --does-not-compile "$errors" "${outputs[@]}" || status=$?
+    grade_object "$number" --does-not-compile "$errors"
   fi
-  [ $status = 0 ] || give_up "the grader of lab $number ended with status $status"
 }
 
+export OMP_WAIT_POLICY=PASSIVE
 [ $# -ge 1 ] || give_up "which lab? make lab-NN; there are $(known)"
 if [ "$1" != all ]; then
   grade "$1" "${2:-}"
@@ -78,14 +99,10 @@ if [ "$1" != all ]; then
   echo "the page: $results/index.html"
   exit 0
 fi
+[ -z "${2:-}" ] || [ -d "$2" ] || give_up "there is no folder $2 to grade; name one: make labs SOLUTION=FOLDER"
 for lab in docs/labs/[0-9][0-9]_*; do
-  name=$(basename "$lab")
-  file=
-  if [ -n "${2:-}" ]; then
-    file=$2/$name.cpp
-    [ -f "$file" ] || file=$2/${name:3}.cpp
-  fi
-  grade "${name:0:2}" "$file"
+  lab=$(basename "$lab")
+  grade "${lab:0:2}" "${2:-}"
   echo
 done
 page

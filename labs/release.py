@@ -8,6 +8,7 @@ It holds no source of the rooms, which would be solutions: of them only headers 
 file includes, and the loops that the chapters compare.
 """
 
+import gzip
 import pathlib
 import re
 import shlex
@@ -27,7 +28,7 @@ FILES = [
     "reports/render.py",
     "reports/results/amd-epyc-2-cores-forecasts-2026-11-22.jsonl",  # what a cell is held against
 ]
-FOLDERS = ["docs/pictures", "docs/labs", "docs/cells", "reports/web", "charts/specs"]
+FOLDERS = ["docs/pictures", "docs/labs", "docs/cells", "reports/web", "charts/specs", "gantt/specs"]
 ASKED = "data_parallel|ddp|collectives|predict"  # rooms whose code the labs and cells ask for
 NOT_FOR_STUDENTS = ["docs/teaching.md", "docs/teaching.zh.md"]
 
@@ -131,7 +132,11 @@ def pack(stage: pathlib.Path, archive: pathlib.Path) -> None:
         return entry
 
     beside = archive.with_name(archive.name + ".new")
-    with tarfile.open(beside, "w:gz", compresslevel=6) as tar:
+    with (
+        open(beside, "wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as whole,
+        tarfile.open(fileobj=whole, mode="w") as tar,
+    ):
         tar.add(stage, arcname=NAME, filter=anonymous)
     beside.rename(archive)
 

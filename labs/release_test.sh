@@ -1,12 +1,12 @@
 #!/bin/bash
 # What students get works in an empty folder, with neither the repository nor its build in reach,
-# and holds no solution: a planted one is found.
+# set up and run by the very scripts that docs/teaching.md gives a teacher for Gradescope; and it
+# holds no solution: a planted one is found.
 #
-#   labs/release_test.sh BUILD [LAB]    LAB: the one that is graded there, 03
+#   labs/release_test.sh BUILD
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$(cd "$1" && pwd)
-lab=${2:-03}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -15,33 +15,20 @@ fail() {
   exit 1
 }
 
-cd "$scratch"
-"$root/labs/release.py" "$build" "$scratch/labs.tar.gz"
-tar xzf labs.tar.gz
-cd lockstep-labs
+autograder=$scratch/autograder
+mkdir -p "$autograder"/{source,submission,results}
+"$root/labs/release.py" "$build" "$autograder/source/lockstep-labs.tar.gz"
+awk -v folder="$autograder" '/^```/ { script = ""; if ($0 == "```bash") script = folder (++count == 1 ? "/setup.sh" : "/run_autograder"); next }
+  script { print >script }' "$root/docs/teaching.md"
+sed -i "s|/autograder|$autograder|g" "$autograder/setup.sh" "$autograder/run_autograder"
+cp "$root"/labs/solutions/05_*.cpp "$scratch/solved.cpp"
 
-for binary in build/bin/* build/labs/lab_*; do
-  runpath=$(readelf -d "$binary" | sed -n 's/.*R[UN]*PATH.*\[\(.*\)\]/\1/p')
-  # shellcheck disable=SC2016 # the loader's own word
-  [ "$runpath" = '$ORIGIN/../torch/lib' ] || fail "$binary looks for libraries in '$runpath'"
-done
-
-# Links and pictures lead somewhere.
-while IFS= read -r page; do
-  while IFS= read -r link; do
-    case $link in
-      http*) continue ;;
-      /*) target=.$link ;;
-      *) target=$(dirname "$page")/$link ;;
-    esac
-    [ -e "${target%%#*}" ] || [ -z "${link%%#*}" ] || fail "$page: $link leads nowhere"
-  done < <(grep -oE '\]\([^) ]+\)' "$page" | sed -E 's/^\]\((.*)\)$/\1/' | sort -u)
-done < <(find . -name '*.md')
-
-# A student: first the starter as it is, then a file that solves it. The repository is hidden where
-# we may hide it; an environment of one's own is all that is handed down.
-cp "$root/labs/solutions/${lab}"_*.cpp "$scratch/solved.cpp"
-student=(env -i "HOME=$HOME" PATH=/usr/bin:/bin)
+# The repository is hidden where we may hide it; an environment of one's own is all that is handed
+# down, and every package is there.
+mkdir "$scratch/bin"
+printf '#!/bin/sh\n' >"$scratch/bin/apt-get"
+chmod +x "$scratch/bin/apt-get"
+student=(env -i "HOME=$HOME" "PATH=$scratch/bin:/usr/bin:/bin")
 [ -z "${XDG_CACHE_HOME:-}" ] || student+=("XDG_CACHE_HOME=$XDG_CACHE_HOME")
 hidden=()
 # shellcheck disable=SC2016 # for the inner shell
@@ -61,12 +48,37 @@ run() {
   grep -qE -- "$words" <<<"$output" || fail "no '$words' in what $* says: $output"
   echo "ok: $*"
 }
-run "lab $((10#$lab)): 0 of [1-9][0-9]* points" make "lab-$lab"
-run "lab $((10#$lab)): ([1-9][0-9]*) of \1 points" make "lab-$lab" SOLUTION="$scratch/solved.cpp"
-for left in "$lab.json" "$lab.results.json" index.html; do
+
+# The teacher's machine: nothing handed in, then a file that solves the lab.
+graded() {
+  rm -f "$autograder/results/results.json"
+  run "lab 5: $1 of 15 points" bash "$autograder/run_autograder"
+  grep -q "^  \"score\": $1,$" "$autograder/results/results.json" || fail "results.json has not $1 points"
+}
+run "" bash "$autograder/setup.sh"
+graded 0
+grep -q "neither 05_buckets.cpp nor buckets.cpp" "$autograder/results/results.json" || fail "it is not told what is missing"
+cp "$scratch/solved.cpp" "$autograder/submission/buckets.cpp"
+graded 15
+
+# The student's: the starter as it is, what the README tells of, and programs that read or draw what
+# must have come along.
+cd "$autograder/lockstep-labs"
+for binary in build/bin/* build/labs/lab_*; do
+  runpath=$(readelf -d "$binary" | sed -n 's/.*R[UN]*PATH.*\[\(.*\)\]/\1/p')
+  # shellcheck disable=SC2016 # the loader's own word
+  [ "$runpath" = '$ORIGIN/../torch/lib' ] || fail "$binary looks for libraries in '$runpath'"
+done
+find . -name '*.md' -print0 | xargs -0 "$root/tests/links.sh" .
+run "^[|] student [|] 2 [|]" build/bin/simulate --load build/labs/student/05.so --cards 2 --out out/simulated
+[ -s out/simulated/step.svg ] || fail "simulate drew no step"
+run "lab 5: 0 of 15 points" make lab-05
+for left in 05.json 05.results.json index.html; do
   [ -s "build/labs/results/$left" ] || fail "build/labs/results/$left is not there"
 done
 run "make lab-%" make help
+# A folder in which one lab of nine is solved.
+run "together 15 of 100 points, 0 of 5 on top" make labs "SOLUTION=$autograder/submission"
 cp "$root"/labs/solutions/cells/{4_rank,5_cable_step}.cell "$scratch"
 run "^4 of 4 points" build/labs/cell "$scratch"/{4_rank,5_cable_step}.cell
 run "samples/s" build/bin/single_gpu --model mlp --dataset synthetic --steps 3

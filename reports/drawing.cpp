@@ -1,6 +1,7 @@
 #include "reports/drawing.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "reports/publish.h"
@@ -9,6 +10,17 @@ namespace lockstep::reports {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Two folders above this program: the repository, or what it was handed on in.
+fs::path around_program() {
+  return fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path();
+}
+
+fs::path python() {
+  if (const char* named = std::getenv("LOCKSTEP_PYTHON")) return named;
+  const fs::path carried = around_program() / "build/env/bin/python";
+  return fs::exists(carried) ? carried : LOCKSTEP_REPORTS_PYTHON;
+}
 
 // What stands in web/, in the order of its names.
 std::vector<fs::path> web_files(const fs::path& sources, const std::string& kind) {
@@ -20,13 +32,14 @@ std::vector<fs::path> web_files(const fs::path& sources, const std::string& kind
   return files;
 }
 
-void render(const fs::path& sources, const fs::path& python, const fs::path& scratch) {
-  if (!fs::exists(python)) {
-    throw std::runtime_error(python.string() +
+void render(const fs::path& sources, const fs::path& scratch) {
+  const fs::path with = python();
+  if (!fs::exists(with)) {
+    throw std::runtime_error(with.string() +
                              ": the Python that draws the charts is not there; run "
                              "`make setup`, or name one in LOCKSTEP_PYTHON");
   }
-  std::vector<std::string> command = {python.string(), (sources / "render.py").string(),
+  std::vector<std::string> command = {with.string(), (sources / "render.py").string(),
                                       scratch.string()};
   for (const fs::path& file : web_files(sources, ".js")) {
     command.push_back(file.string());
@@ -36,22 +49,27 @@ void render(const fs::path& sources, const fs::path& python, const fs::path& scr
   std::string why =
       finished.errors.substr(0, finished.errors.find_last_not_of('\n') + 1);
   why = why.substr(why.rfind('\n') + 1);  // the last line is the one that says it
-  throw std::runtime_error(python.string() +
-                           " could not draw the charts (exit status " +
+  throw std::runtime_error(with.string() + " could not draw the charts (exit status " +
                            std::to_string(finished.status) + ": " + why +
                            "); `make setup` installs what it needs");
 }
 
 }  // namespace
 
-Drawn draw(const std::vector<charts::Chart>& charts, const fs::path& sources,
-           const fs::path& python, const fs::path& scratch) {
+fs::path source_tree() {
+  const fs::path carried = around_program();
+  return fs::exists(carried / "reports/render.py") ? carried
+                                                   : LOCKSTEP_REPORTS_SOURCE_TREE;
+}
+
+Drawn draw(const std::vector<charts::Chart>& charts, const fs::path& scratch) {
+  const fs::path sources = source_tree() / "reports";
   for (const charts::Chart& chart : charts) {
     if (chart.empty) continue;
     write_file(scratch / (chart.name + ".vl.json"), chart.spec);
     write_file(scratch / (chart.name + ".page.json"), chart.page_spec);
   }
-  render(sources, python, scratch);
+  render(sources, scratch);
   Drawn drawn;
   for (const charts::Chart& chart : charts) {
     drawn.pictures.push_back(

@@ -18,10 +18,13 @@ struct Drawn {
   Assets assets;
 };
 
-// `sources`: the folder of this room in the source tree. Leaves NAME.svg and NAME.png
-// of every chart in `scratch`. Throws std::runtime_error with a way out.
+// The tree that specifications and scripts are read from: where this program was built
+// from, or what it was handed on in, if that has them.
+std::filesystem::path source_tree();
+
+// Leaves NAME.svg and NAME.png of every chart in `scratch`. Throws std::runtime_error
+// with a way out.
 Drawn draw(const std::vector<charts::Chart>& charts,
-           const std::filesystem::path& sources, const std::filesystem::path& python,
            const std::filesystem::path& scratch);
 
 }  // namespace lockstep::reports

@@ -1,7 +1,6 @@
 // `report`: from DIR/runs.jsonl to the page and the charts.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <stdexcept>
@@ -19,25 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Two folders above this program: the repository, or what it was handed on in.
-fs::path around_program() {
-  return fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path();
-}
-
-// Where this program was built from, and with which Python environment, CMake knows;
-// what was handed on has both within.
-fs::path source_folder() {
-  const fs::path carried = around_program() / "reports";
-  return fs::exists(carried / "render.py") ? carried : LOCKSTEP_REPORTS_SOURCE;
-}
-
-fs::path specifications() { return source_folder().parent_path() / "charts/specs"; }
-
-fs::path python() {
-  if (const char* named = std::getenv("LOCKSTEP_PYTHON")) return named;
-  const fs::path carried = around_program() / "build/env/bin/python";
-  return fs::exists(carried) ? carried : LOCKSTEP_REPORTS_PYTHON;
-}
+fs::path specifications() { return source_tree() / "charts/specs"; }
 
 std::vector<Row> rows_of(const fs::path& file) {
   if (!fs::exists(file)) {
@@ -71,7 +52,7 @@ void report(const fs::path& in, const fs::path& out, const fs::path& collectives
   const std::vector<Chart> charts = make_charts(
       run_chart_data(cases, collectives_of(in, collectives)), cases, specifications());
   const ScratchFolder scratch(out);
-  const Drawn drawn = draw(charts, source_folder(), python(), scratch.path());
+  const Drawn drawn = draw(charts, scratch.path());
   write_file(scratch.path() / "index.html",
              document("Lockstep: one model, one loop, several ways",
                       make_page(rows, cases, charts, drawn.pictures), drawn.assets));
@@ -106,7 +87,7 @@ void report_two(const fs::path& then, const fs::path& now, const fs::path& out) 
                    {"compare_rates", rates_data(compared)}},
                   charts::gather_cases(all), specifications());
   const ScratchFolder scratch(out);
-  const Drawn drawn = draw(charts, source_folder(), python(), scratch.path());
+  const Drawn drawn = draw(charts, scratch.path());
   write_file(scratch.path() / "compare.html",
              document("Lockstep: two runs compared",
                       make_comparison(before, after, compared, charts, drawn.pictures),

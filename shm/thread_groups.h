@@ -1,5 +1,5 @@
-// Ranks as threads of one process, each with a process group of its own, for tests
-// alone: quick, and the sanitizers see all of them.
+// Ranks as threads of one process, each with a process group of its own, for tests and
+// for graders of coursework: quick, and the sanitizers see all of them.
 #pragma once
 
 #include <ATen/Parallel.h>

@@ -3,9 +3,10 @@
 # generated or drawn in the pages to its source. It works in a folder of its own, so that nothing
 # of the reader's own results is touched.
 #
-#   tests/docs_test.sh README.md | docs/1_one_card.md | ... | drawn
+#   tests/docs_test.sh README.md | docs/1_one_card.md | ... | labs | drawn
 #
-# `make` commands are what brought us here; of them only the target's existence is checked.
+# `make` commands are what brought us here; of them only the target's existence is checked. `labs` are
+# the labs' pages and what a teacher reads; the student is one who solves them.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 scratch=$(mktemp -d)
@@ -16,18 +17,23 @@ for entry in "$root"/*; do
   [ "$name" = reports ] || ln -s "$entry" "$name"
 done
 if [ -n "${LOCKSTEP_BIN:-}" ]; then
-  rm -f build && mkdir build && ln -s "$LOCKSTEP_BIN" build/bin
+  rm -f build && mkdir -p build/labs && ln -s "$LOCKSTEP_BIN" build/bin
+  ln -s "$(dirname "$LOCKSTEP_BIN")/labs/solutions" build/labs/student
 fi
 
 # run_commands FILE LEAST: the lines of all its ```sh blocks, of which there are so many.
 run_commands() {
   local commands command count=0
-  commands=$(sed -n '/^```sh$/,/^```$/{/^```/!p}' "$1")
+  # shellcheck disable=SC2016 # sed's own words
+  commands=$(sed -n '/^ *```sh$/,/^ *```$/{/^ *```/!{s/^ *//;p}}' "$1")
   while IFS= read -r command; do
     [ -n "$command" ] || continue
     echo "+ $command"
     case "$command" in
-      make\ *) grep -q "^${command#make }:" "$root/Makefile" || { echo "no such target"; exit 1; } ;;
+      make\ *)
+        read -r _ target _ <<<"$command"
+        grep -qE "^($target|${target%%-*}-%):" "$makefile" || { echo "no such target"; exit 1; }
+        ;;
       *) bash -euo pipefail -c "$command" </dev/null ;;
     esac
     count=$((count + 1))
@@ -40,8 +46,16 @@ run_commands() {
 }
 
 page=$1
+makefile=$root/Makefile
 case $page in
   drawn) ;;
+  labs)
+    for lab in "$root"/docs/labs/README.md "$root"/docs/labs/*/README.md "$root"/docs/teaching.md; do
+      run_commands "$lab" 1
+    done
+    makefile=$root/labs/release/Makefile
+    run_commands "$root/labs/release/README.md" 2
+    ;;
   README.md) run_commands "$root/$page" 10 ;;
   *) run_commands "$root/$page" 2 ;;
 esac
@@ -58,6 +72,7 @@ case $page in
   docs/3_*) test -s reports/out/chapter-3/charts/throughput.svg ;;
   docs/4_*) test -s reports/out/chapter-4/charts/lanes.svg ;;
   docs/5_*) test -s reports/out/chapter-5/charts/predicted.svg ;;
+  labs) test -s reports/out/lab-06/step.svg ;;
 esac
 [ "$page" = drawn ] || exit 0
 
@@ -65,14 +80,5 @@ esac
 "$root/docs/generate.py" --check
 (cd "$root" && sha256sum --check --quiet docs/pictures/SOURCE)
 
-# Links and pictures lead somewhere.
-for file in "$root"/README.md "$root"/docs/*.md "$root"/docs/labs/README.md "$root"/docs/labs/*/README.md; do
-  while IFS= read -r link; do
-    case $link in
-      http*) continue ;;
-      /*) target=$root$link ;;
-      *) target=$(dirname "$file")/$link ;;
-    esac
-    [ -e "${target%%#*}" ] || { echo "$file: $link leads nowhere"; exit 1; }
-  done < <(grep -oE '\]\([^) ]+\)' "$file" | sed -E 's/^\]\((.*)\)$/\1/' | sort -u)
-done
+"$root/tests/links.sh" "$root" "$root"/README.md "$root"/docs/*.md "$root"/docs/labs/README.md \
+  "$root"/docs/labs/*/README.md

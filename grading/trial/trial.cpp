@@ -27,6 +27,21 @@ int main(int argc, char** argv) {
   check("hangs", [](uint64_t) {
     while (true) std::this_thread::sleep_for(std::chrono::seconds(1));
   });
+  // What it has forked is still there when it dies, and holds all its pipes.
+  check("leaves", [](uint64_t) {
+    std::fflush(stdout);
+    const pid_t left = fork();
+    if (left == 0) {
+      setsid();
+      while (true) pause();
+    }
+    std::printf("left %d\n", left);
+    std::fflush(stdout);
+    raise(SIGSEGV);
+  });
+  check("prints", [](uint64_t) {
+    while (true) std::puts("and so on");
+  });
   check("seeds", [&, seen = uint64_t{0}](uint64_t seed) mutable {
     if (seed == seen) throw Refused(other, "the same seed twice");
     seen = seed;
