@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/time.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "tests/equality/run.h"
 
@@ -21,10 +22,17 @@ TEST_P(Accuracy, OfThreeEpochsOnFashionMnistIs88PercentOrMore) {
   EXPECT_GE(percent, 88);
 }
 
-INSTANTIATE_TEST_SUITE_P(Programs, Accuracy,
-                         testing::Values("single_gpu --batch-size 128",
-                                         "data_parallel --gpus 2 --batch-size 64",
-                                         "ddp --gpus 2 --batch-size 64"));
+// One of them where time is short: equality_test holds the others to its losses.
+std::vector<std::string> programs() {
+  std::vector<std::string> programs = {"ddp --gpus 2 --batch-size 64"};
+  if (std::getenv("LOCKSTEP_EVERY_PROGRAM") != nullptr) {
+    programs.emplace_back("single_gpu --batch-size 128");
+    programs.emplace_back("data_parallel --gpus 2 --batch-size 64");
+  }
+  return programs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Programs, Accuracy, testing::ValuesIn(programs()));
 
 }  // namespace
 }  // namespace lockstep::equality

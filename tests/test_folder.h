@@ -1,9 +1,8 @@
 // A folder for a test's files, which goes with the test. For the tests of all rooms.
 #pragma once
 
-#include <stdlib.h>
-
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>

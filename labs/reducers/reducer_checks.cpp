@@ -107,14 +107,16 @@ bool close(const at::Tensor& a, const at::Tensor& b, double bar) {
   return error <= bar * b.to(at::kDouble).norm().item<double>();
 }
 
-std::string values(const at::Tensor& tensor) {
+// Where the two differ most: "element 3 is 2, not the mean 1".
+std::string where_they_differ(const at::Tensor& got, const at::Tensor& mean) {
+  const at::Tensor found = got.flatten().to(at::kDouble);
+  const at::Tensor wanted = mean.flatten().to(at::kDouble);
+  const auto most = (found - wanted).abs().argmax().item<int64_t>();
   std::ostringstream text;
-  text.precision(6);
-  const at::Tensor flat = tensor.flatten().to(at::kDouble);
-  for (int64_t i = 0; i < std::min<int64_t>(3, flat.numel()); ++i) {
-    text << (i > 0 ? ", " : "") << flat[i].item<double>();
-  }
-  return text.str() + (flat.numel() > 3 ? ", ..." : "");
+  text.precision(8);
+  text << "element " << most << " of its gradient is " << found[most].item<double>()
+       << ", not the mean " << wanted[most].item<double>();
+  return text.str();
 }
 
 // One gradient that is not the mean: what is it instead?
@@ -220,15 +222,14 @@ void expect_means(const SeenSteps& seen, const std::string& otherwise) {
             " of " + std::to_string(plan.ranks) + ", parameter " + std::to_string(p) +
             " of " + std::to_string(plan.parameters.size()) + ": ";
         if (!got.defined()) {
-          refuse(otherwise, where + "no gradient, not the mean " + values(mean));
+          refuse(otherwise, where + "it has no gradient, not the mean");
         }
         if (got.sizes() != mean.sizes() || got.scalar_type() != mean.scalar_type()) {
           refuse(otherwise, where + "the gradient is of another shape or type");
         }
         if (!close(got, mean, bar)) {
           refuse(what_it_is(seen, rank, reduction, p, otherwise),
-                 where + "the gradient is " + values(got) + ", not the mean " +
-                     values(mean));
+                 where + where_they_differ(got, mean));
         }
         if (!at::equal(got, seen.ranks[0].gradients[reduction][p])) {
           refuse("ranks_differ",
