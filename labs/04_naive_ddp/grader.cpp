@@ -39,7 +39,7 @@ void expect_rank_0s(const Tensors& found, const Tensors& of_rank_0,
   if (differ.empty()) return;
   refuse(what == "buffers" ? "no_buffer_broadcast" : "no_initial_broadcast",
          when + " rank " + std::to_string(rank.rank()) + " of " +
-             std::to_string(rank.size()) + " has other " + what + " than rank 0: " +
+             std::to_string(rank.size()) + " has other " + what + " than rank 0 had: " +
              text_of(differ) + " of " + std::to_string(found.size()));
 }
 
@@ -101,13 +101,14 @@ void look_at_messages(uint64_t seed) {
       const SeenPass& pass = seen.reducing(rank, reduction);
       const std::vector<int64_t> sent = messages_of(pass);
       if (sent != wanted) {
-        refuse("one_message_a_gradient", "rank " + std::to_string(rank) + " sends " +
-                                             text_of(sent) + " elements, not " +
-                                             text_of(wanted));
+        refuse("one_message_a_gradient",
+               "rank " + std::to_string(rank) + " sends " +
+                   (sent.empty() ? "no message" : text_of(sent) + " elements") +
+                   ", not " + text_of(wanted));
       }
       for (const simulator::Span& one : pass.launches) {
         if (one.name != "all_reduce") {
-          refuse("one_message_a_gradient",
+          refuse("another_collective",
                  "a gradient travels by " + one.name + ", not by all_reduce");
         }
         if (one.end_s > pass.end_s) {
