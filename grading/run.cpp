@@ -1,11 +1,16 @@
 #include "grading/run.h"
 
+#include <cxxabi.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -22,21 +27,33 @@ std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
+// Of what a solution prints, bytes that are kept of each child: nobody reads more.
+constexpr size_t kMostKept = size_t{1} << 16;
+
+std::string kept(const std::string& printed) {
+  if (printed.size() <= kMostKept) return printed;
+  return printed.substr(0, kMostKept) + "\n(and " +
+         std::to_string(printed.size() - kMostKept) + " bytes more)\n";
+}
+
 // Lines that the child tells, each within some patience.
 class Lines {
  public:
   explicit Lines(int fd) : fd_(fd) {}
 
-  enum class End { none, closed, late };
+  enum class End { none, closed, late, garbled };
   // nullopt: end() says why there is none.
   std::optional<json> next(std::chrono::milliseconds patience) {
     const auto deadline = Clock::now() + patience;
     while (true) {
       const size_t newline = text_.find('\n');
       if (newline != std::string::npos) {
-        json line = json::parse(text_.substr(0, newline));
+        json line = json::parse(text_.substr(0, newline), nullptr,
+                                /*allow_exceptions=*/false);
         text_.erase(0, newline + 1);
-        return line;
+        if (line.is_object()) return line;
+        end_ = End::garbled;
+        return std::nullopt;
       }
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
@@ -83,7 +100,7 @@ class Child {
     launch::Process process(command);
     write_end = launch::Fd();
     listen(read_end.get(), process);
-    grade_.printed += process.out() + process.err();
+    grade_.printed += kept(process.out()) + kept(process.err());
   }
   size_t next() const { return next_; }
 
@@ -106,6 +123,9 @@ class Child {
         if (lines.end() == Lines::End::late) {
           add(Verdict::timed_out, "it does not end within " +
                                       std::to_string(check.patience.count()) + " s");
+        } else if (lines.end() == Lines::End::garbled) {
+          add(Verdict::crashed,
+              "it writes to a file that it did not open, the grader's");
         } else {
           add(Verdict::crashed, "its process " + launch::describe(process.wait()));
         }
@@ -131,6 +151,19 @@ class Child {
   Grade& grade_;
   size_t next_;
 };
+
+// The loader's words, with names as the file spells them.
+std::string readable(const std::string& error) {
+  const std::string missing = "undefined symbol: ";
+  const size_t found = error.find(missing);
+  if (found == std::string::npos) return error;
+  const std::string symbol = error.substr(found + missing.size());
+  int status = 0;
+  char* const spelled = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
+  const std::string name = status == 0 ? spelled : symbol;
+  std::free(spelled);
+  return name + " is declared and nowhere defined; or is this another lab's file?";
+}
 
 // A check's outcome, as one line.
 json look(const Check& check, uint64_t lab_seed) {
@@ -164,6 +197,25 @@ void tell(int fd, const json& line) {
   }
 }
 
+// So many checks that hang, and the others are not run: a minute is over.
+constexpr std::ptrdiff_t kMostHung = 3;
+
+std::ptrdiff_t hung(const Grade& grade) {
+  return std::count_if(
+      grade.outcomes.begin(), grade.outcomes.end(),
+      [](const Outcome& one) { return one.verdict == Verdict::timed_out; });
+}
+
+// A disk's or a memory's worth of output is cut off: what is written beyond is lost.
+void limit_output() {
+  constexpr rlim_t kMostWritten = rlim_t{1} << 28;
+  rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur <= kMostWritten) return;
+  limit.rlim_cur = kMostWritten;
+  setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
 }  // namespace
 
 Grade grade(const Lab& lab, const std::string& self, const std::string& solution) {
@@ -174,6 +226,17 @@ Grade grade(const Lab& lab, const std::string& self, const std::string& solution
   size_t next = 0;
   while (next < lab.checks.size()) {
     next = Child(lab, self, solution, next, grade).next();
+    if (hung(grade) < kMostHung) continue;
+    for (; next < lab.checks.size(); ++next) {
+      const Check& check = lab.checks[next];
+      grade.outcomes.push_back(
+          {check.id,
+           check.asks,
+           check.points,
+           Verdict::not_run,
+           std::to_string(kMostHung) + " checks before it hung; mend the first of them",
+           {}});
+    }
   }
   return grade;
 }
@@ -182,8 +245,9 @@ int look_from(const Lab& lab, const std::string& solution, size_t first, int fd)
   launch::die_with_parent();
   // What the solution starts does not get to tell outcomes.
   fcntl(fd, F_SETFD, FD_CLOEXEC);
+  limit_output();
   if (dlopen(solution.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
-    tell(fd, {{"error", std::string("it cannot be loaded: ") + dlerror()}});
+    tell(fd, {{"error", "it cannot be loaded: " + readable(dlerror())}});
     return 1;
   }
   tell(fd, {{"loaded", true}});
