@@ -100,6 +100,8 @@ class Child {
     launch::Process process(command);
     write_end = launch::Fd();
     listen(read_end.get(), process);
+    // With it goes what the solution has started.
+    kill(-process.pid(), SIGKILL);
     grade_.printed += kept(process.out()) + kept(process.err());
   }
   size_t next() const { return next_; }
@@ -246,6 +248,7 @@ int look_from(const Lab& lab, const std::string& solution, size_t first, int fd)
   // What the solution starts does not get to tell outcomes.
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   limit_output();
+  setpgid(0, 0);  // a group of its own, with whatever it starts
   if (dlopen(solution.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
     tell(fd, {{"error", "it cannot be loaded: " + readable(dlerror())}});
     return 1;

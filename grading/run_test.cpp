@@ -3,8 +3,10 @@
 #include "grading/run.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 
 namespace lockstep::grading {
 namespace {
@@ -14,13 +16,20 @@ const std::string kFolder = LOCKSTEP_TRIAL_FOLDER;
 // The checks as trial/trial.cpp has them; what they look at runs over there.
 Lab trial() {
   Lab lab{99, "trial", "Trial", {}};
-  for (const char* id :
-       {"passes", "refused", "throws", "throws_a_number", "crashes", "exits", "hangs",
-        "seeds", "prints", "garbles", "hangs_again", "hangs_ever", "comes_too_late"}) {
+  for (const char* id : {"passes", "refused", "throws", "throws_a_number", "crashes",
+                         "exits", "hangs", "seeds", "prints", "garbles", "forks",
+                         "hangs_again", "hangs_ever", "comes_too_late"}) {
     lab.checks.push_back(
         {id, "it comes out so", 1, {"usual", "", ""}, {}, 1, std::chrono::seconds(1)});
   }
   return lab;
+}
+
+// 'Z': killed, and perhaps not yet fetched by whoever inherited it.
+bool runs(const std::string& pid) {
+  std::ifstream in("/proc/" + pid + "/stat");
+  std::string number, name, state;
+  return in >> number >> name >> state && state != "Z";
 }
 
 TEST(Run, EveryWayToComeOut) {
@@ -46,15 +55,21 @@ TEST(Run, EveryWayToComeOut) {
   expect(Verdict::passed, "", "");
   expect(Verdict::crashed, "it writes to a file that it did not open, the grader's",
          "usual");
+  expect(Verdict::passed, "", "");
   expect(Verdict::timed_out, "it does not end within 1 s", "usual");
   expect(Verdict::timed_out, "it does not end within 1 s", "usual");
   expect(Verdict::not_run, "3 checks before it hung; mend the first of them", "");
-  EXPECT_EQ(graded.points(), 13);
-  EXPECT_EQ(graded.earned(), 3);
+  EXPECT_EQ(graded.points(), 14);
+  EXPECT_EQ(graded.earned(), 4);
   EXPECT_NE(graded.printed.find("said by the solution"), std::string::npos);
   // Of the ten million bytes that one check prints.
   EXPECT_LT(graded.printed.size(), 200'000u);
   EXPECT_NE(graded.printed.find(" bytes more)\n"), std::string::npos);
+  // What it forked was killed with it.
+  const size_t at = graded.printed.find("forked ");
+  ASSERT_NE(at, std::string::npos);
+  const std::string pid = std::to_string(std::stoi(graded.printed.substr(at + 7)));
+  while (runs(pid)) usleep(1000);  // for ever, where it was not
 }
 
 TEST(Run, WhatCannotBeLoadedEarnsNothing) {

@@ -53,7 +53,8 @@ grade() {
   [ -f "$file" ] || give_up "there is no file $file to grade; name one: make lab-$number SOLUTION=FILE"
   [ -x "build/labs/lab_$number" ] || give_up "build/labs/lab_$number is not there; run make lab-$number"
   [ -f build/labs/flags ] || give_up "build/labs/flags is not there; run make lab-$number"
-  mkdir -p $results build/labs/student
+  mkdir -p $results build/labs/student 2>/dev/null ||
+    give_up "cannot make the folders $results and build/labs/student; is build/labs yours to write?"
   # What stands there is of this run or not at all.
   rm -f $results/"$number".*
   local object=build/labs/student/$number.so errors=build/labs/student/$number.errors

@@ -40,6 +40,11 @@ int main(int argc, char** argv) {
   check("garbles", [](uint64_t) {
     for (int fd = 3; fd < 30; ++fd) (void)!write(fd, "hello\n", 6);
   });
+  check("forks", [](uint64_t) {
+    const pid_t child = fork();
+    while (child == 0) pause();
+    std::printf("forked %d\n", child);
+  });
   const auto hang = lab.checks[6].look;
   check("hangs_again", hang);
   check("hangs_ever", hang);
