@@ -46,7 +46,7 @@ class GraderTest : public ::testing::Test {
 
 TEST_F(GraderTest, LeavesEveryOutput) {
   EXPECT_EQ(ended_->status, 0);
-  EXPECT_NE(ended_->out.find("lab 99: 2 of 10 points\n"), std::string::npos);
+  EXPECT_NE(ended_->out.find("lab 99: 2 of 13 points\n"), std::string::npos);
   EXPECT_NE(ended_->out.find("  | said by the solution\n"), std::string::npos);
   const Grade grade = grade_from_json(read_text(at("99.json")));
   EXPECT_EQ(grade.earned(), 2);
@@ -58,8 +58,8 @@ TEST_F(GraderTest, PageOfSeveral) {
   const std::string grades = program_path("grades");
   const Ended page = run({grades, at("index.html"), at("99.json"), at("99.json")});
   EXPECT_EQ(page.status, 0) << page.err;
-  EXPECT_NE(page.out.find("together 4 of 20 points"), std::string::npos) << page.out;
-  EXPECT_NE(read_text(at("index.html")).find("4 of 20"), std::string::npos);
+  EXPECT_NE(page.out.find("together 4 of 26 points"), std::string::npos) << page.out;
+  EXPECT_NE(read_text(at("index.html")).find("4 of 26"), std::string::npos);
 
   write_text(at("half.json"), read_text(at("99.json")).substr(0, 200));
   const Ended half = run({grades, at("none.html"), at("99.json"), at("half.json")});
@@ -75,10 +75,10 @@ TEST_F(GraderTest, WhatDoesNotCompileIsGradedToo) {
   const Ended ended = run({kTrial, "--does-not-compile", at("errors"), "--gradescope",
                            at("refused.json"), "--json", at("refused")});
   EXPECT_EQ(ended.status, 0) << ended.err;
-  EXPECT_NE(ended.out.find("lab 99: 0 of 10 points\n"), std::string::npos);
+  EXPECT_NE(ended.out.find("lab 99: 0 of 13 points\n"), std::string::npos);
   const auto results = nlohmann::json::parse(read_text(at("refused.json")));
   EXPECT_EQ(results.at("score"), 0);
-  ASSERT_EQ(results.at("tests").size(), 10u);
+  ASSERT_EQ(results.at("tests").size(), 13u);
   EXPECT_EQ(results.at("tests")[0].at("output"),
             "saw: it does not compile: buckets.cpp:9:3: error: no member named "
             "'alreduce'\n");
@@ -89,9 +89,9 @@ TEST_F(GraderTest, WhatDoesNotCompileIsGradedToo) {
 TEST_F(GraderTest, PrintsItsPoints) {
   const Ended ended = run({kTrial, "--points"});
   EXPECT_EQ(ended.status, 0);
-  EXPECT_EQ(ended.out.rfind("99\tTrial\t10\npasses\tit comes out so\t1\n", 0), 0u)
+  EXPECT_EQ(ended.out.rfind("99\tTrial\t13\npasses\tit comes out so\t1\n", 0), 0u)
       << ended.out;
-  EXPECT_EQ(lines_of(ended.out).size(), 11u);
+  EXPECT_EQ(lines_of(ended.out).size(), 14u);
 }
 
 TEST_F(GraderTest, RefusesWhatItCannotDo) {

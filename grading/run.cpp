@@ -1,10 +1,13 @@
 #include "grading/run.h"
 
+#include <cxxabi.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -67,6 +70,9 @@ class Child {
         if (listening.end() == Listening::End::late) {
           add(Verdict::timed_out, "it does not end within " +
                                       std::to_string(check.patience.count()) + " s");
+        } else if (listening.end() == Listening::End::none) {
+          add(Verdict::crashed,
+              "it writes to a file that it did not open, the grader's");
         } else {
           add(Verdict::crashed, "its process " + launch::describe(process.wait()));
         }
@@ -81,10 +87,13 @@ class Child {
     }
   }
 
+  // nullopt where listening has not come to an end: the line is none of ours.
   static std::optional<json> next_line(Listening& listening,
                                        std::chrono::milliseconds patience) {
     const std::optional<std::string> line = listening.next(patience);
-    return line ? std::optional<json>(json::parse(*line)) : std::nullopt;
+    if (!line) return std::nullopt;
+    json told = json::parse(*line, nullptr, /*allow_exceptions=*/false);
+    return told.is_object() ? std::optional<json>(std::move(told)) : std::nullopt;
   }
 
   void add(Verdict verdict, const std::string& saw) {
@@ -98,6 +107,19 @@ class Child {
   Grade& grade_;
   size_t next_;
 };
+
+// The loader's words, with names as the file spells them.
+std::string readable(const std::string& error) {
+  const std::string missing = "undefined symbol: ";
+  const size_t found = error.find(missing);
+  if (found == std::string::npos) return error;
+  const std::string symbol = error.substr(found + missing.size());
+  int status = 0;
+  char* const spelled = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
+  const std::string name = status == 0 ? spelled : symbol;
+  std::free(spelled);
+  return name + " is declared and nowhere defined; or is this another lab's file?";
+}
 
 // A check's outcome, as one line.
 json look(const Check& check, uint64_t lab_seed) {
@@ -131,6 +153,15 @@ void tell(int fd, const json& line) {
   }
 }
 
+// So many checks that hang, and the others are not run: a minute is over.
+constexpr std::ptrdiff_t kMostHung = 3;
+
+std::ptrdiff_t hung(const Grade& grade) {
+  return std::count_if(
+      grade.outcomes.begin(), grade.outcomes.end(),
+      [](const Outcome& one) { return one.verdict == Verdict::timed_out; });
+}
+
 }  // namespace
 
 Grade grade(const Lab& lab, const std::string& self, const std::string& solution) {
@@ -142,6 +173,17 @@ Grade grade(const Lab& lab, const std::string& self, const std::string& solution
   size_t next = 0;
   while (next < lab.checks.size()) {
     next = Child(lab, self, solution, next, grade).next();
+    if (hung(grade) < kMostHung) continue;
+    for (; next < lab.checks.size(); ++next) {
+      const Check& check = lab.checks[next];
+      grade.outcomes.push_back(
+          {check.id,
+           check.asks,
+           check.points,
+           Verdict::not_run,
+           std::to_string(kMostHung) + " checks before it hung; mend the first of them",
+           {}});
+    }
   }
   return grade;
 }
@@ -153,7 +195,7 @@ int look_from(const Lab& lab, const std::string& solution, size_t first, int fd)
   // A name without a slash would be looked for among the system's libraries.
   const std::string file = std::filesystem::absolute(solution).string();
   if (dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
-    tell(fd, {{"error", std::string("it cannot be loaded: ") + dlerror()}});
+    tell(fd, {{"error", "it cannot be loaded: " + readable(dlerror())}});
     return 1;
   }
   tell(fd, {{"loaded", true}});

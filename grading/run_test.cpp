@@ -16,8 +16,9 @@ const std::string kFolder = LOCKSTEP_TRIAL_FOLDER;
 // The checks as trial/trial.cpp has them; what they look at runs over there.
 Lab trial() {
   Lab lab{99, "trial", "Trial", {}};
-  for (const char* id : {"passes", "refused", "throws", "throws_a_number", "crashes",
-                         "exits", "hangs", "leaves", "prints", "seeds"}) {
+  for (const char* id :
+       {"passes", "refused", "throws", "throws_a_number", "crashes", "exits", "hangs",
+        "leaves", "prints", "seeds", "garbles", "hangs_again", "comes_too_late"}) {
     lab.checks.push_back(
         {id, "it comes out so", 1, {"usual", "", ""}, {}, 1, std::chrono::seconds(1)});
   }
@@ -53,7 +54,11 @@ TEST_F(Run, EveryWayToComeOut) {
   expect(Verdict::crashed, "its process was killed by SIGSEGV", "usual");
   expect(Verdict::timed_out, "it does not end within 1 s", "usual");
   expect(Verdict::passed, "", "");
-  EXPECT_EQ(graded.points(), 10);
+  expect(Verdict::crashed, "it writes to a file that it did not open, the grader's",
+         "usual");
+  expect(Verdict::timed_out, "it does not end within 1 s", "usual");
+  expect(Verdict::not_run, "3 checks before it hung; mend the first of them", "");
+  EXPECT_EQ(graded.points(), 13);
   EXPECT_EQ(graded.earned(), 2);
   EXPECT_NE(graded.printed.find("said by the solution"), std::string::npos);
 }
@@ -74,7 +79,7 @@ TEST_F(Run, WhatASolutionStartsEndsWithIt) {
 
 TEST_F(Run, WhatCannotBeLoadedEarnsNothing) {
   const Grade graded = grade(trial(), kFolder + "/trial", kFolder + "/no_such.so");
-  ASSERT_EQ(graded.outcomes.size(), 10u);
+  ASSERT_EQ(graded.outcomes.size(), trial().checks.size());
   for (const Outcome& outcome : graded.outcomes) {
     EXPECT_STREQ(to_string(outcome.verdict), "not run");
     EXPECT_EQ(outcome.saw.rfind("it cannot be loaded: ", 0), 0u) << outcome.saw;

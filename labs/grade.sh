@@ -46,7 +46,6 @@ compile() {
 grade_object() {
   local number=$1 status=0
   shift
-  mkdir -p $results
   # What stands there is of this run or not at all.
   rm -f $results/"$number".*
   "build/labs/lab_$number" "$@" --json "$results/$number.json" \
@@ -67,8 +66,9 @@ grade() {
   [ -n "$file" ] || file=$folder/${name:3}.cpp
   [ -x "build/labs/lab_$number" ] || give_up "build/labs/lab_$number is not there; run make lab-$number"
   [ -f build/labs/flags ] || give_up "build/labs/flags is not there; run make lab-$number"
+  mkdir -p $results build/labs/student 2>/dev/null ||
+    give_up "cannot make the folders $results and build/labs/student; is build/labs yours to write?"
   local object=build/labs/student/$number.so errors=build/labs/student/$number.errors
-  mkdir -p build/labs/student
   if [ -d "$file" ]; then
     local handed_in=$file
     file=$handed_in/$name.cpp

@@ -29,17 +29,19 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 void throw_unknown_name(const std::string& kind, const std::string& name,
                         const std::vector<std::string>& known) {
+  if (known.empty()) {
+    throw std::invalid_argument("unknown " + kind + " '" + name +
+                                "': none is registered");
+  }
   std::string list;
   for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
   std::string message = "unknown " + kind + " '" + name + "'";
-  if (!known.empty()) {
-    const auto nearest =
-        std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
-          return edit_distance(name, a) < edit_distance(name, b);
-        });
-    message += "; did you mean '" + *nearest + "'?";
-  }
-  throw std::invalid_argument(message + " Known: " + list);
+  const auto nearest =
+      std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+        return edit_distance(name, a) < edit_distance(name, b);
+      });
+  throw std::invalid_argument(message + "; did you mean '" + *nearest +
+                              "'? Known: " + list);
 }
 
 }  // namespace lockstep

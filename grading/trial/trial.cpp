@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 #include "grading/grader.h"
@@ -47,5 +48,11 @@ int main(int argc, char** argv) {
     seen = seed;
   });
   lab.checks.back().runs = 5;
+  check("garbles", [](uint64_t) {
+    for (int fd = 3; fd < 30; ++fd) (void)!write(fd, "hello\n", 6);
+  });
+  const auto hang = lab.checks[6].look;
+  check("hangs_again", hang);
+  check("comes_too_late", [](uint64_t) {});
   return run_grader(lab, argc, argv);
 }

@@ -14,7 +14,9 @@ std::function<data_parallel::Reduction> when_all_are_there(
       if (!all.threads.await(replica)) return;
     }
     const device::HostScope no_card;
-    reduce(all.parameters, all.cards);
+    // A batch of few rows keeps fewer cards busy: as many cards as there are replicas.
+    const auto busy = static_cast<ptrdiff_t>(all.parameters.size());
+    reduce(all.parameters, {all.cards.begin(), all.cards.begin() + busy});
   };
 }
 

@@ -24,9 +24,15 @@ constexpr char kEpoch[] = "3_ddp.md#set-epoch";
 constexpr char kPadding[] = "3_ddp.md#padding";
 constexpr size_t kShown = 6;  // of a rank's samples
 
+// From where they differ.
 std::string instead(int rank, const Indices& found, const Indices& wanted) {
-  return "rank " + std::to_string(rank) + " takes " + listed(found, kShown) + ", not " +
-         listed(wanted, kShown);
+  const auto [at, of_wanted] =
+      std::mismatch(found.begin(), found.end(), wanted.begin(), wanted.end());
+  const auto same = at - found.begin();
+  std::string text = "rank " + std::to_string(rank) + " takes ";
+  if (same > 0) text += "after " + std::to_string(same) + " right ones ";
+  return text + listed(Indices(at, found.end()), kShown) + ", not " +
+         listed(Indices(of_wanted, wanted.end()), kShown);
 }
 
 // In a job whose ranks divide its samples.
@@ -47,6 +53,20 @@ void look_at_whole(const SamplerJob& job) {
   if (lost == 0 && twice == 0) return;
   const std::string saw = job.text() + std::to_string(lost) + " are taken by nobody, " +
                           std::to_string(twice) + " more than once";
+  if (std::ssize(all[0]) > job.each()) {
+    throw Refused(
+        {"more_than_a_share",
+         "where world_size divides the samples each rank takes samples / world_size",
+         kPadding},
+        saw + "; rank 0 takes " + std::to_string(all[0].size()) + ", not " +
+            std::to_string(job.each()));
+  }
+  if (all[0] == all[1]) {
+    throw Refused(
+        {"every_ranks_are_the_same",
+         "each rank takes a share of its own: which one, its rank says", kRank},
+        saw + "; ranks 0 and 1 take the same");
+  }
   const auto step = static_cast<size_t>(job.cards_of_machine);
   if (step < all.size() && all[0] == all[step]) {
     throw Refused({"local_rank_for_rank",

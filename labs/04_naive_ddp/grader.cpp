@@ -40,8 +40,8 @@ void expect_rank_0s(const Tensors& found, const Tensors& of_rank_0,
   if (differ.empty()) return;
   refuse(what == "buffers" ? "no_buffer_broadcast" : "no_initial_broadcast",
          when + " rank " + std::to_string(rank.rank()) + " of " +
-             std::to_string(rank.size()) + " has other " + what +
-             " than rank 0: " + listed(differ) + " of " + std::to_string(found.size()));
+             std::to_string(rank.size()) + " has other " + what + " than rank 0 had: " +
+             listed(differ) + " of " + std::to_string(found.size()));
 }
 
 void look_at_start(uint64_t seed) {
@@ -102,13 +102,14 @@ void look_at_messages(uint64_t seed) {
       const SeenPass& pass = seen.reducing(rank, reduction);
       const std::vector<int64_t> sent = messages_of(pass);
       if (sent != wanted) {
-        refuse("one_message_a_gradient", "rank " + std::to_string(rank) + " sends " +
-                                             listed(sent) + " elements, not " +
-                                             listed(wanted));
+        refuse("one_message_a_gradient",
+               "rank " + std::to_string(rank) + " sends " +
+                   (sent.empty() ? "no message" : listed(sent) + " elements") +
+                   ", not " + listed(wanted));
       }
       for (const simulator::Span& one : pass.launches) {
         if (one.name != "all_reduce") {
-          refuse("one_message_a_gradient",
+          refuse("another_collective",
                  "a gradient travels by " + one.name + ", not by all_reduce");
         }
         if (one.end_s > pass.end_s) {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <random>
 
+#include "labs/07_ring/diagnosis.h"
 #include "labs/07_ring/ring_checks.h"
 #include "labs/listed.h"
 #include "labs/ring.h"
@@ -33,6 +34,11 @@ const Misconception kSendFirst = {"send_before_receive",
                                   "3_ddp.md#send-and-receive"};
 const Misconception kWait = {
     "not_waited", "what a recv brings is there after its wait()", "3_ddp.md#wait"};
+const Misconception kSendWait = {
+    "send_not_waited",
+    "a send reads its piece until its wait() returned; who leaves before may send "
+    "nothing, or something else",
+    "3_ddp.md#wait"};
 const Misconception kNeighbour = {
     "wrong_neighbour", "a rank receives from the one before it, not from the next",
     "3_ddp.md#ring-neighbours"};
@@ -62,6 +68,7 @@ struct Run {
   std::vector<at::Tensor> results;  // of each rank
   std::vector<std::vector<MessagesOnly::Message>> sent;
   double seconds = 0;
+  int sends_not_waited_for = 0;
 };
 
 using Brings = std::function<at::Tensor(int rank)>;
@@ -82,6 +89,7 @@ Run run_ring(int ranks, uint64_t seed, const Brings& brings) {
       run.results[self] = brings(rank.rank());
       ring_all_reduces().at("student")(run.results[self], group);
       run.sent[self] = messages->sent();
+      run.sends_not_waited_for += messages->not_waited_for();
     });
   } catch (const simulator::Deadlock& error) {
     // With two ranks the next one is the one before.
@@ -94,49 +102,8 @@ Run run_ring(int ranks, uint64_t seed, const Brings& brings) {
   return run;
 }
 
-// How often a rank is in a sum.
-int times(double sum, int rank) {
-  return static_cast<int>(std::fmod(std::floor(sum / std::pow(64, rank)), 64));
-}
-
 std::string head(int ranks, int64_t elements) {
   return std::to_string(ranks) + " ranks, " + std::to_string(elements) + " elements: ";
-}
-
-// What sums that are not whole mostly come from.
-Misconception diagnosis(const std::vector<at::Tensor>& results,
-                        const Misconception& otherwise) {
-  const int ranks = static_cast<int>(results.size());
-  const double whole = (std::pow(64, ranks) - 1) / 63;
-  bool untouched = true, twice = false, each_has_its_own = true;
-  at::Tensor somewhere = at::zeros_like(results[0], at::kBool);
-  for (int rank = 0; rank < ranks; ++rank) {
-    const at::Tensor& result = results[static_cast<size_t>(rank)];
-    untouched = untouched && result.eq(std::pow(64, rank)).all().item<bool>();
-    for (int r = 0; r < ranks; ++r) {
-      twice =
-          twice ||
-          result.div(std::pow(64, r)).floor().remainder(64).gt(1).any().item<bool>();
-    }
-    const at::Tensor complete = result.eq(whole);
-    each_has_its_own =
-        each_has_its_own && !complete.logical_and(somewhere).any().item<bool>();
-    somewhere.logical_or_(complete);
-  }
-  if (untouched) {
-    return {"not_in_place", "the tensor that came in is where the sum must be",
-            "3_ddp.md#the-ring"};
-  }
-  if (twice) {
-    return {"counted_twice", "finished pieces are copied on their way round, not added",
-            "3_ddp.md#the-ring"};
-  }
-  if (each_has_its_own && somewhere.all().item<bool>()) {
-    return {"no_all_gather",
-            "after the first round each piece is whole on one rank only",
-            "3_ddp.md#the-ring"};
-  }
-  return otherwise;
 }
 
 void expect_sums(int ranks, int64_t elements, uint64_t seed,
@@ -163,6 +130,11 @@ void expect_sums(int ranks, int64_t elements, uint64_t seed,
                     which + " is the sum of ranks " + listed(held) + "; each of " +
                         std::to_string(ranks) + " should be in it once");
     }
+  }
+  if (counts.sends_not_waited_for > 0) {
+    throw Refused(kSendWait, head(ranks, elements) +
+                                 std::to_string(counts.sends_not_waited_for) +
+                                 " sends were started and not waited for");
   }
   // The right numbers of ranks, and in their places?
   const auto numbers = [&](int rank) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <vector>
@@ -23,12 +24,14 @@ class MessagesOnly final : public c10d::Backend {
       : Backend(backend->getRank(), backend->getSize()), backend_(std::move(backend)) {}
 
   const std::vector<Message>& sent() const { return sent_; }
+  // Sends whose wait() was not called.
+  int not_waited_for() const { return *open_; }
 
   const std::string getBackendName() const override { return "messages only"; }
   c10::intrusive_ptr<c10d::Work> send(std::vector<at::Tensor>& tensors, int to,
                                       int tag) override {
     sent_.push_back({to, static_cast<int64_t>(tensors.at(0).nbytes())});
-    return backend_->send(tensors, to, tag);
+    return c10::make_intrusive<Awaited>(backend_->send(tensors, to, tag), open_);
   }
   c10::intrusive_ptr<c10d::Work> recv(std::vector<at::Tensor>& tensors, int from,
                                       int tag) override {
@@ -46,7 +49,31 @@ class MessagesOnly final : public c10d::Backend {
   }
 
  private:
+  // A send that says when it was waited for.
+  class Awaited final : public c10d::Work {
+   public:
+    Awaited(c10::intrusive_ptr<c10d::Work> work, std::shared_ptr<int> open)
+        : Work(-1, c10d::OpType::SEND), work_(std::move(work)), open_(std::move(open)) {
+      ++*open_;
+    }
+    bool isCompleted() override { return work_->isCompleted(); }
+    bool isSuccess() const override { return work_->isSuccess(); }
+    bool wait(std::chrono::milliseconds timeout) override {
+      if (open_) --*open_;
+      open_.reset();
+      return work_->wait(timeout);
+    }
+    c10::intrusive_ptr<c10::ivalue::Future> getFuture() override {
+      return work_->getFuture();
+    }
+
+   private:
+    c10::intrusive_ptr<c10d::Work> work_;
+    std::shared_ptr<int> open_;
+  };
+
   c10::intrusive_ptr<c10d::Backend> backend_;
+  std::shared_ptr<int> open_ = std::make_shared<int>(0);
   std::vector<Message> sent_;
 };
 

@@ -87,8 +87,23 @@ void check_meeting(uint64_t seed) {
   Told alone = all_ranks({2}, 64)[1];
   alone.master_addr.clear();
   alone.master_port = 0;
-  expect_place(alone, "127.0.0.1:29500",
-               store("no_default", "one node meets on its own loopback unless told"));
+  const Misconception defaults =
+      store("no_default",
+            "where nobody says anything one node meets on its own "
+            "loopback, and the port is 29500");
+  expect_place(alone, "127.0.0.1:29500", defaults);
+  alone.master_addr = "10.1.1.20";
+  expect_place(alone, "10.1.1.20:29500", defaults);
+  Told unnumbered = job.back();
+  unnumbered.master_port = 0;
+  expect_place(unnumbered, "10.1.1.20:29500", defaults);
+  // Somebody may set them who is no launcher.
+  Told exported = job.back();
+  exported.environment = {{"MASTER_ADDR", "node-0"}, {"MASTER_PORT", "29400"}};
+  expect_place(exported, "node-0:29400",
+               store("environment_not_asked",
+                     "MASTER_ADDR and MASTER_PORT go before the command line, "
+                     "whoever set them"));
 }
 
 void check_share(uint64_t seed) {
@@ -178,6 +193,14 @@ void check_launcher(uint64_t /*seed*/) {
     }
   }
   told.environment["RANK"] = "0";
+  told.environment["TORCHELASTIC_USE_AGENT_STORE"] = "False";
+  if (!student().meeting(told).hosts_store) {
+    throw Refused({"no_store_at_all",
+                   "the agent hosts the store where the variable says True; where it "
+                   "says False rank 0 does",
+                   "4_many_machines.md#launcher"},
+                  "TORCHELASTIC_USE_AGENT_STORE=False: no rank hosts a store");
+  }
   told.environment["TORCHELASTIC_USE_AGENT_STORE"] = "True";
   if (!student().meeting(told).hosts_store) return;
   throw Refused(
@@ -197,6 +220,12 @@ void check_refusals(uint64_t /*seed*/) {
       got += ", local batch " + std::to_string(student().share(told).local_batch);
     } catch (const std::invalid_argument&) {
       return;
+    } catch (const std::exception& other) {
+      throw Refused({"another_exception",
+                     "what cannot be is refused on purpose, by a std::invalid_argument "
+                     "that says why, and not by whatever fails first",
+                     "4_many_machines.md#contradictions"},
+                    what + " ends in another exception: " + other.what());
     }
     throw Refused(
         {"takes_contradictions", "what cannot be is refused at the start, in one line",
@@ -221,6 +250,8 @@ void check_refusals(uint64_t /*seed*/) {
   refuses("RANK=8 of WORLD_SIZE=8", told);
   told.environment.erase("WORLD_SIZE");
   refuses("RANK without WORLD_SIZE", told);
+  told.environment = {{"WORLD_SIZE", "8"}, {"LOCAL_RANK", "0"}};
+  refuses("WORLD_SIZE without RANK", told);
 }
 
 }  // namespace lockstep::labs

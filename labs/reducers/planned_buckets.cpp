@@ -20,6 +20,15 @@ std::vector<int64_t> sizes_of(const std::vector<PlannedBucket>& buckets) {
   return sizes;
 }
 
+std::vector<int64_t> in_bytes(const std::vector<PlannedBucket>& buckets) {
+  std::vector<int64_t> bytes;
+  for (const PlannedBucket& bucket : buckets) {
+    bytes.push_back(bucket.elements *
+                    static_cast<int64_t>(c10::elementSize(bucket.type)));
+  }
+  return bytes;
+}
+
 std::vector<int64_t> one_each(const StepPlan& plan) {
   std::vector<int64_t> sizes;
   for (const PlannedParameter& parameter : plan.parameters) {
@@ -42,6 +51,11 @@ std::string what_is_sent(const StepPlan& plan, const std::vector<int64_t>& sent,
                          const std::vector<int64_t>& wanted,
                          const std::string& otherwise) {
   if (sent == without_last(wanted)) return "last_bucket_forgotten";
+  if (sorted(sent) == sorted(wanted) && otherwise != "completion_order" &&
+      sent != sizes_of(planned_buckets(plan, true))) {
+    return "buckets_out_of_order";
+  }
+  if (sent == in_bytes(planned_buckets(plan))) return "bytes_for_elements";
   if (sorted(sent) == sorted(one_each(plan))) return "one_message_a_bucket";
   if (sent == sizes_of(planned_buckets(plan, true))) return "registration_order";
   if (sent == sizes_of(planned_buckets(plan, false, Closes::before_the_cap))) {
@@ -113,9 +127,11 @@ void expect_buckets(const SeenSteps& seen, const std::string& otherwise) {
                               std::to_string(seen.plan.options.bucket_cap_bytes) +
                               " bytes: rank " + std::to_string(rank) + " sends ";
       if (sent != wanted) {
-        refuse(
-            what_is_sent(seen.plan, sent, wanted, otherwise),
-            who + "messages of " + listed(sent) + " elements, not " + listed(wanted));
+        refuse(what_is_sent(seen.plan, sent, wanted, otherwise),
+               who +
+                   (sent.empty() ? "no message"
+                                 : "messages of " + listed(sent) + " elements") +
+                   ", not " + listed(wanted));
       }
       for (size_t i = 0; i < sent.size(); ++i) {
         if (pass.launches[i].type != c10::toString(buckets[i].type)) {
@@ -124,7 +140,7 @@ void expect_buckets(const SeenSteps& seen, const std::string& otherwise) {
                                           c10::toString(buckets[i].type));
         }
         if (pass.launches[i].name != "all_reduce") {
-          refuse(otherwise,
+          refuse("another_collective",
                  who + "a bucket by " + pass.launches[i].name + ", not by all_reduce");
         }
       }

@@ -23,7 +23,8 @@ constexpr std::array kKnown = {
         "buffers are part of the model: no gradient brings them together, so rank 0's "
         "are sent at the start and before every forward",
         "3_ddp.md#buffers"},
-    Known{"sum_for_mean", "all_reduce adds up; the mean is the sum over world_size",
+    Known{"sum_for_mean",
+          "all_reduce adds up; the mean is that sum, after wait(), over world_size",
           "3_ddp.md#the-mean"},
     Known{"divided_twice",
           "the sum is divided by world_size once, before or after, not both",
@@ -49,7 +50,7 @@ constexpr std::array kKnown = {
           "each gradient has a place of its own until its bucket's wait() returned",
           "3_ddp.md#wait"},
     Known{"unused_parameter",
-          "a rank that has no gradient sends zeros, or the others wait for ever",
+          "a rank without a gradient sends zeros, and has the mean; else others wait",
           "3_ddp.md#unused"},
     Known{"stale_bucket",
           "a bucket still holds the last step's values where nothing new was written",
@@ -64,6 +65,15 @@ constexpr std::array kKnown = {
         "clears_while_accumulating",
         "gradients are forgotten before the first pass of a reduction, not before each",
         "3_ddp.md#accumulation"},
+    Known{"not_forgotten",
+          "the gradients of the step before are forgotten before the next one's first "
+          "pass",
+          "3_ddp.md#accumulation"},
+    Known{"mean_over_passes",
+          "the passes of a step add up; the mean is over ranks alone",
+          "3_ddp.md#accumulation"},
+    Known{"another_collective", "a sum that all ranks want is one all_reduce",
+          "3_ddp.md#messages"},
     Known{"one_message_a_gradient",
           "the naive reducer sends each gradient by itself, in the parameters' order",
           "3_ddp.md#messages"},
@@ -79,6 +89,12 @@ constexpr std::array kKnown = {
           "3_ddp.md#the-cap"},
     Known{"last_bucket_forgotten", "the last bucket is sent though it is not full",
           "3_ddp.md#the-cap"},
+    Known{"bytes_for_elements",
+          "the cap counts bytes, a tensor's size the numbers in it",
+          "3_ddp.md#the-cap"},
+    Known{"buckets_out_of_order",
+          "the first bucket is the one that backward fills first, with the last layer",
+          "3_ddp.md#reverse-order"},
     Known{"one_type_a_bucket",
           "a message has one type: gradients of another one get a bucket of their own",
           "3_ddp.md#types"},
@@ -130,6 +146,13 @@ std::string what_it_is(const SeenSteps& seen, int rank, int reduction, size_t p,
   if (close(got, sum, bar)) return "sum_for_mean";
   if (close(got, sum / (n * n), bar)) return "divided_twice";
   if (close(got, own, bar)) return "not_reduced";
+  const int64_t passes = seen.plan.options.accumulate;
+  if (passes > 1 && close(got, sum / (n * passes), bar)) return "mean_over_passes";
+  if (n > 2 && close(got, sum / 2, bar)) return "two_ranks_only";
+  if (reduction > 0) {
+    const at::Tensor& before = seen.ranks[rank].gradients[reduction - 1][p];
+    if (before.defined() && close(got, sum / n + before, bar)) return "not_forgotten";
+  }
   if (close(got, own / n, bar)) return "reads_before_wait";
   if (reduction > 0 && close(got, seen.sum[reduction - 1][p] / n, bar)) {
     return "stale_bucket";
@@ -222,7 +245,8 @@ void expect_means(const SeenSteps& seen, const std::string& otherwise) {
             " of " + std::to_string(plan.ranks) + ", parameter " + std::to_string(p) +
             " of " + std::to_string(plan.parameters.size()) + ": ";
         if (!got.defined()) {
-          refuse(otherwise, where + "it has no gradient, not the mean");
+          refuse(plan.uses ? "unused_parameter" : otherwise,
+                 where + "it has no gradient, not the mean");
         }
         if (got.sizes() != mean.sizes() || got.scalar_type() != mean.scalar_type()) {
           refuse(otherwise, where + "the gradient is of another shape or type");
