@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -208,16 +207,6 @@ std::ptrdiff_t hung(const Grade& grade) {
       [](const Outcome& one) { return one.verdict == Verdict::timed_out; });
 }
 
-// A disk's or a memory's worth of output is cut off: what is written beyond is lost.
-void limit_output() {
-  constexpr rlim_t kMostWritten = rlim_t{1} << 28;
-  rlimit limit;
-  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur <= kMostWritten) return;
-  limit.rlim_cur = kMostWritten;
-  setrlimit(RLIMIT_FSIZE, &limit);
-  std::signal(SIGXFSZ, SIG_IGN);
-}
-
 }  // namespace
 
 Grade grade(const Lab& lab, const std::string& self, const std::string& solution) {
@@ -247,7 +236,6 @@ int look_from(const Lab& lab, const std::string& solution, size_t first, int fd)
   launch::die_with_parent();
   // What the solution starts does not get to tell outcomes.
   fcntl(fd, F_SETFD, FD_CLOEXEC);
-  limit_output();
   setpgid(0, 0);  // a group of its own, with whatever it starts
   if (dlopen(solution.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
     tell(fd, {{"error", "it cannot be loaded: " + readable(dlerror())}});
