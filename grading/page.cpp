@@ -35,6 +35,7 @@ li { background: var(--card); border-left: 4px solid var(--bad); border-radius: 
   margin: 0.5rem 0; padding: 0.5rem 0.75rem; }
 li.passed { border-left-color: var(--good); }
 .check { display: flex; flex-wrap: wrap; gap: 0 0.75rem; align-items: baseline; }
+h2 > :last-child { white-space: nowrap; }
 .check .points { margin-left: auto; white-space: nowrap; }
 .verdict { color: var(--bad); font-weight: 600; }
 .passed .verdict { color: var(--good); }
