@@ -73,7 +73,7 @@ gpu-check: setup ## CUDA tests and a short benchmark; without a GPU, the package
 lint: setup-lint ## clang-format and clang-tidy, without changing anything
 	@$(MAKE) --no-print-directory build/build.ninja
 	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format --dry-run -Werror
-	run-clang-tidy -quiet -p build
+	run-clang-tidy -quiet -p build '^(?!.*/labs/known_)' # students' own ways of writing
 
 format: setup-lint ## clang-format every source file in place
 	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format -i

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds the graders of all labs to what they are for.
 
-    labs/known_bad_test.py BUILD             every solution earns all points, every starter none
+    labs/known_bad_test.py BUILD             every solution earns all points, and so does whatever
+                                             else is right; every starter none
                                              and without hanging; every known-bad is refused first
                                              by the check, and for the misconception, that its
                                              patch names; and where those lead to, one can read
@@ -45,7 +46,7 @@ class Module:
         self.label = f"lab {number}, {kind} {name}".rstrip()
         self.grader = build / f"lab_{number}"
         self.file = build / kind / number / f"{name}.so" if name else build / kind / f"{number}.so"
-        self.patch = ROOT / "labs" / "known_bad" / number / f"{name}.patch" if name else None
+        self.patch = ROOT / "labs" / "known_bad" / number / f"{name}.patch"
 
     def grade(self) -> dict:
         with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +66,8 @@ def modules(build: pathlib.Path) -> list[Module]:
     for folder in sorted((ROOT / "docs" / "labs").glob("[0-9][0-9]_*")):
         number = folder.name[:2]
         found += [Module(build, number, kind) for kind in ("solutions", "starters")]
+        others = sorted((ROOT / "labs" / "known_good" / number).glob("*.cpp"))
+        found += [Module(build, number, "known_good", other.stem) for other in others]
         patches = sorted((ROOT / "labs" / "known_bad" / number).glob("*.patch"))
         found += [Module(build, number, "known_bad", patch.stem) for patch in patches]
     return found
@@ -155,7 +158,10 @@ def grade_all(found: list[Module]) -> list[dict]:
 
 def judge_once(found: list[Module], least: int) -> None:
     grades = grade_all(found)
-    judges = {"solutions": judge_solution, "starters": judge_starter, "known_bad": judge_known_bad}
+    judges = {
+        "solutions": judge_solution, "starters": judge_starter,
+        "known_good": judge_solution, "known_bad": judge_known_bad,
+    }
     for module, grade in zip(found, grades):
         judges[module.kind](module, grade)
     for number in sorted({module.number for module in found}):
@@ -163,10 +169,11 @@ def judge_once(found: list[Module], least: int) -> None:
     reads = judge_reads(grades)
     judge_starters_length()
     count = sum(module.kind == "known_bad" for module in found)
+    others = sum(module.kind == "known_good" for module in found)
     if count < least:
         complain(f"only {count} known-bad solutions, of at least {least}")
     labs = len({module.number for module in found})
-    print(f"{labs} labs, {count} known-bad solutions, {reads} places to read")
+    print(f"{labs} labs, {count} known-bad solutions, {others} other right ones, {reads} places to read")
 
 
 def judge_runs(found: list[Module], runs: int) -> None:

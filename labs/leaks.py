@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 AT_LEAST = 3
-FOLDERS = ("solutions", "known_bad")
+FOLDERS = ("solutions", "known_good", "known_bad")
 
 
 def telling(line: str) -> str:
@@ -50,8 +50,9 @@ def public() -> set[tuple[str, ...]]:
 def secrets() -> dict[tuple[str, ...], str]:
     """Three lines, and the file that they are of."""
     texts = {}
-    for solution in (ROOT / "labs" / "solutions").glob("*.cpp"):
-        texts[solution] = solution.read_text(encoding="utf-8")
+    for folder in ("solutions", "known_good"):
+        for solution in (ROOT / "labs" / folder).rglob("*.cpp"):
+            texts[solution] = solution.read_text(encoding="utf-8")
     for patch in (ROOT / "labs" / "known_bad").glob("*/*.patch"):
         texts[patch] = patched(patch.read_text(encoding="utf-8"))
     known = public()
