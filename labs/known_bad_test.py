@@ -176,16 +176,19 @@ def judge_once(found: list[Module], least: int) -> None:
     print(f"{labs} labs, {count} known-bad solutions, {others} other right ones, {reads} places to read")
 
 
+def points_and_reason(grade: dict) -> list:
+    """Each check's points, and what is told of the first that does not pass: those after it may
+    come out of whatever the first mistake has left."""
+    first = [(check["id"], check["misconception"]["id"]) for check in not_passed(grade)[:1]]
+    return [(check["id"], check["earned"]) for check in grade["checks"]] + first
+
+
 def judge_runs(found: list[Module], runs: int) -> None:
-    """Points and misconceptions, check by check, are the same in every run."""
+    """Points, check by check, and the first reason are the same in every run."""
     first = None
     for run in range(runs):
         begun = time.monotonic()
-        now = [
-            [(c["id"], c["verdict"], c["earned"], c.get("misconception", {}).get("id"))
-             for c in grade["checks"]]
-            for grade in grade_all(found)
-        ]
+        now = [points_and_reason(grade) for grade in grade_all(found)]
         print(f"run {run + 1}: {len(found)} graded in {time.monotonic() - begun:.0f} s", flush=True)
         first = first or now
         for module, before, after in zip(found, first, now):

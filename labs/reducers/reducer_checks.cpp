@@ -157,10 +157,11 @@ std::string what_it_is(const SeenSteps& seen, int rank, int reduction, size_t p,
   if (reduction > 0 && close(got, seen.sum[reduction - 1][p] / n, bar)) {
     return "stale_bucket";
   }
-  // As good as right, or too large for the type: garbage is neither everywhere.
+  // As good as right, or too large for the type; memory that nobody wrote is NaN.
   const at::Tensor mean = sum / n;
   const at::Tensor near = (got - mean).abs() <= 0.01 * mean.abs().max();
-  if ((near | ~got.isfinite()).all().item<bool>()) return "low_precision";
+  const at::Tensor lossy = (near | ~got.isfinite()).all() & ~got.isnan().all();
+  if (lossy.item<bool>()) return "low_precision";
   return otherwise;
 }
 

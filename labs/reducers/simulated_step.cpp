@@ -1,6 +1,7 @@
 #include "labs/reducers/simulated_step.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -209,7 +210,22 @@ const SeenPass& SeenSteps::reducing(int rank, int reduction) const {
   return ranks[rank].passes[(reduction + 1) * plan.options.accumulate - 1];
 }
 
+namespace {
+
+// While it lives, memory that at::empty() gives is NaN (LibTorch fills it, where it is
+// to be deterministic): who sends what he has not written is seen to, in every run.
+class UnwrittenIsNaN {
+ public:
+  UnwrittenIsNaN() { at::globalContext().setDeterministicAlgorithms(true, true); }
+  ~UnwrittenIsNaN() { at::globalContext().setDeterministicAlgorithms(false, false); }
+  UnwrittenIsNaN(const UnwrittenIsNaN&) = delete;
+  UnwrittenIsNaN& operator=(const UnwrittenIsNaN&) = delete;
+};
+
+}  // namespace
+
 SeenSteps take_steps(const StepPlan& plan) {
+  const UnwrittenIsNaN unwritten_is_nan;
   SeenSteps seen{plan, std::vector<SeenRank>(static_cast<size_t>(plan.ranks)), {}};
   simulator::Simulation simulation(plan.ranks, slow_links(), plan.seed);
   simulation.run(
