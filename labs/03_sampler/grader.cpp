@@ -5,11 +5,10 @@
 #include <random>
 #include <set>
 
-#include "ddp/train.h"
 #include "labs/03_sampler/sampler_job.h"
 #include "labs/listed.h"
+#include "labs/simulated_training.h"
 #include "labs/small_run.h"
-#include "simulator/simulation.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {
@@ -236,23 +235,15 @@ void look_at_training(uint64_t seed) {
   options.batch_size = 20;
   const TrainReport one_card = single_gpu::train(options, World());
 
-  training::process_groups().add("simulated", [](const TrainOptions&, const World&) {
-    return simulator::this_rank()->shared_group();
-  });
   options.batch_size = 20 / ranks;
   options.sampler = "student";
-  options.backend = "simulated";
   const SamplerJob job = {40, ranks, 2};
   predict::Cluster cluster;
   cluster.cards_per_host = job.cards_of_machine;
   cluster.inside = predict::link_named("pcie");
   cluster.between = predict::link_named("1gbit");
-  TrainReport found;
-  simulator::Simulation simulation(ranks, cluster, seed);
-  simulation.run([&](simulator::Rank& rank) {
-    const TrainReport report = ddp::train(options, job.world(rank.rank()));
-    if (rank.rank() == 0) found = report;
-  });
+  const TrainReport found = train_simulated(options, ranks, cluster,
+                                            [&](int rank) { return job.world(rank); });
   expect_losses(found, one_card,
                 {"not_one_cards_losses",
                  "the local batches of a step are together the batch that one card "

@@ -3,12 +3,11 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 #include "comm/gloo.h"
-#include "ddp/train.h"
 #include "labs/reducers/reducer_checks.h"
+#include "labs/simulated_training.h"
 #include "labs/small_run.h"
 #include "shm/thread_groups.h"
 #include "single_gpu/train.h"
-#include "training/catalog.h"
 
 namespace lockstep::labs {
 namespace {
@@ -34,19 +33,6 @@ TrainOptions run_of(uint64_t seed, const ReducerOptions& reducer) {
   return run;
 }
 
-TrainReport train_simulated(TrainOptions run) {
-  run.backend = "simulated";
-  training::process_groups().add("simulated", [](const auto&, const World&) {
-    return simulator::this_rank()->shared_group();
-  });
-  std::vector<TrainReport> reports(kRanks);
-  simulator::Simulation simulation(kRanks, slow_links(), run.seed);
-  simulation.run([&](simulator::Rank& rank) {
-    reports[rank.rank()] = ddp::train(run, world_of(rank.rank()));
-  });
-  return training::merge(reports);
-}
-
 // Where a collective goes on beside the thread that launched it.
 TrainReport train_on_threads(TrainOptions run) {
   run.backend = "threads";
@@ -69,7 +55,8 @@ void expect_training_as_on_one_card(uint64_t seed, const ReducerOptions& options
   one.gpus = 1;
   one.batch_size = kGlobalBatch / options.accumulate;
   const TrainReport one_card = single_gpu::train(one, {});
-  expect_losses(train_simulated(run), one_card, misconception("not_reduced"));
+  expect_losses(train_simulated(run, kRanks, slow_links(), world_of), one_card,
+                misconception("not_reduced"));
   for (int i = 0; i < kRunsOnThreads; ++i) {
     expect_losses(train_on_threads(run), one_card, misconception("reads_before_wait"));
   }
