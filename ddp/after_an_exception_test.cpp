@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "ddp/bucketed_reducer.h"
-#include "ddp/random_net.h"
-#include "ddp/thread_ranks.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

@@ -37,6 +37,7 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
       find_unused_(options.ddp.find_unused_parameters),
       static_graph_(options.ddp.static_graph),
       as_view_(options.ddp.gradient_as_bucket_view),
+      overlap_(options.ddp.overlap),
       passes_(options.accumulate),
       used_somewhere_(parameters.size(), true),
       hooks_(parameters_, [this](size_t parameter, bool alone) {
@@ -139,7 +140,7 @@ void BucketedReducer::mark_ready(size_t parameter, bool alone) {
   const auto [b, i] = places_[parameter];
   Slot& slot = slots_[b];
   if (slot.bucket->take(i, alone) && as_view_) slot.bucket->lend(i);
-  if (--slot.pending > 0) return;
+  if (--slot.pending > 0 || !overlap_) return;
   // See Note [Buckets launch in index order].
   while (next_to_launch_ < slots_.size() && slots_[next_to_launch_].pending == 0) {
     launch(slots_[next_to_launch_++]);
@@ -179,6 +180,7 @@ void BucketedReducer::finalize() {
     const bool first_static = learns();
     if (first_static) end_first_static_pass();
     check_complete();
+    while (next_to_launch_ < slots_.size()) launch(slots_[next_to_launch_++]);
     if (asks_every_pass()) send_used();
     for (Slot& slot : slots_) slot.work.wait();
     if (used_sent_) receive_used();

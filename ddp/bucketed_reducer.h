@@ -83,6 +83,7 @@ class BucketedReducer final : public Reducer {
   const bool find_unused_;
   const bool static_graph_;
   const bool as_view_;
+  const bool overlap_;  // else buckets are launched by finalize()
 
   BucketAssignment assignment_;
   std::vector<Slot> slots_;

@@ -7,8 +7,8 @@
 
 #include <set>
 
-#include "ddp/random_net.h"
-#include "ddp/thread_ranks.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

@@ -10,11 +10,11 @@
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include "ddp/bucket.h"
-#include "ddp/random_net.h"
 #include "ddp/reducers.h"
-#include "ddp/thread_ranks.h"
 #include "launch/process.h"
 #include "tests/program_run.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 #include "tests/varied_net.h"
 
 namespace lockstep::ddp {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "ddp/bucketed_reducer.h"
-#include "ddp/random_net.h"
-#include "ddp/thread_ranks.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

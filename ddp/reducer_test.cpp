@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "ddp/bucket.h"
-#include "ddp/random_net.h"
 #include "ddp/reducers.h"
-#include "ddp/thread_ranks.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

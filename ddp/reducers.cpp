@@ -64,6 +64,7 @@ void check_reducer(const TrainOptions& options) {
   // Whether a parameter is used at all, and so whether it is stepped, is known later.
   refuse_to_shard(ddp.find_unused_parameters, "--find-unused-parameters");
   refuse_to_shard(ddp.static_graph, "--static-graph");
+  refuse_to_shard(!ddp.overlap, "--no-overlap");
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;
@@ -74,6 +75,7 @@ void check_reducer(const TrainOptions& options) {
   refuse(ddp.find_unused_parameters, "--find-unused-parameters");
   refuse(ddp.static_graph, "--static-graph");
   refuse(!ddp.gradient_as_bucket_view, "--no-gradient-as-bucket-view");
+  refuse(!ddp.overlap, "--no-overlap");
 }
 
 ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,

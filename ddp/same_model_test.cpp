@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "ddp/thread_ranks.h"
 #include "launch/listener.h"
 #include "tests/program_run.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "ddp/bucket.h"
-#include "ddp/random_net.h"
-#include "ddp/thread_ranks.h"
 #include "device/memory_ledger.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

@@ -1,8 +1,8 @@
 // What --shard-optimizer does not do is refused, before it does it by half.
 #include <gtest/gtest.h>
 
-#include "ddp/random_net.h"
-#include "ddp/thread_ranks.h"
+#include "tests/random_net.h"
+#include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
 namespace {

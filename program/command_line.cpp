@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "program/rank_options.h"
+
 namespace lockstep::program {
 
 using namespace training;
@@ -64,12 +66,6 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   checkpoint::bind(app, options.checkpoint);
 }
 
-void bind_accumulate(CLI::App& app, TrainOptions& options) {
-  app.add_option("--accumulate", options.accumulate,
-                 "average the gradients of so many batches before a step")
-      ->capture_default_str();
-}
-
 void bind_single(CLI::App& app, TrainOptions& options) {
   bind_accumulate(app, options);
   app.add_option(
@@ -111,64 +107,6 @@ void bind_data_parallel(CLI::App& app, TrainOptions& options) {
   app.add_option("--primary-share", dp.primary_share,
                  "the primary card's part of the batch; 1: as much as the others")
       ->capture_default_str();
-}
-
-void bind_ddp(CLI::App& app, CommandLine& line) {
-  TrainOptions& options = line.options;
-  app.add_option("--backend", options.backend, "auto, gloo, nccl or shm")
-      ->capture_default_str();
-  app.add_option("--timeout", options.timeout_s,
-                 "seconds that a rank waits for the others before it gives up")
-      ->capture_default_str();
-  app.add_option("--ranks-per-gpu", options.ranks_per_gpu,
-                 "ranks that share each CUDA card; --gpus counts the cards")
-      ->capture_default_str();
-  bind_accumulate(app, options);
-  app.add_option("--reducer", options.ddp.reducer, "naive, flat, bucketed or c10d")
-      ->capture_default_str();
-  app.add_option("--bucket-cap-mb", options.ddp.bucket_cap_mb,
-                 "MiB of gradients a bucket; 0: one bucket a parameter")
-      ->capture_default_str();
-  app.add_flag("--find-unused-parameters", options.ddp.find_unused_parameters,
-               "for a loss that does not depend on all parameters");
-  app.add_flag("--static-graph", options.ddp.static_graph,
-               "every step uses the same parameters, as often as the first");
-  app.add_flag(
-      "!--no-gradient-as-bucket-view", options.ddp.gradient_as_bucket_view,
-      "copy gradients into the buckets and back, instead of keeping them there");
-  app.add_flag("--shard-optimizer", options.ddp.shard_optimizer,
-               "each rank steps its share of the parameters (ZeRO-1)");
-  app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
-               "do not send rank 0's buffers before each forward pass");
-  app.add_option(
-      "--master-addr", line.place.master_addr,
-      "address of rank 0's machine, where ranks meet; 127.0.0.1 if not given");
-  app.add_option("--master-port", line.place.master_port,
-                 "port where ranks meet; 0 or not given: any free one")
-      ->check(CLI::Range(0, 65535));
-  app.add_option("--launcher", line.place.launcher,
-                 "who started this rank: none, pytorch, slurm, mpi or auto")
-      ->check(CLI::IsMember({"auto", "none", "pytorch", "slurm", "mpi"}))
-      ->capture_default_str();
-}
-
-void bind_machines(CLI::App& app, CommandLine& line) {
-  launch::PlaceOptions& place = line.place;
-  app.add_option("--nodes,--nnodes,-n", place.nodes, "machines")->capture_default_str();
-  app.add_option("--node-rank", place.node_rank, "this machine's number, from 0 (-nr)")
-      ->capture_default_str();
-  app.add_option("--init-method", place.init_method,
-                 "env://, tcp://HOST:PORT (on rank 0's machine 0.0.0.0 will do) or "
-                 "file:///PATH, a file that all machines see")
-      ->capture_default_str();
-  app.add_option("--rank", place.rank,
-                 "this process is that one rank of --world-size; start the others "
-                 "yourself");
-  app.add_option("--world-size", place.world_size, "ranks of the job, with --rank");
-  app.add_option_function<int>(
-         "--local-rank", [](int /*local_rank*/) {},
-         "as old launchers add it; LOCAL_RANK counts")
-      ->group("");
 }
 
 // So many ids, so many cards.

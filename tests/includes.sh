@@ -9,8 +9,9 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="files registry host checkpoint model data device comm shm launch membership training"
+lowest="files registry host checkpoint model data device comm shm hier fingerprint launch membership training"
 beneath="$lowest program" # what the loops' rooms stand on
+slow_links="hooks averaging timing" # what DDP on slow links stands on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
@@ -21,6 +22,11 @@ declare -A may_use=(
   [data]="device"
   [comm]="device host"
   [shm]="comm device"
+  [hier]="comm shm device"
+  [fingerprint]="comm device"
+  [hooks]="comm device registry"
+  [averaging]="comm device"
+  [timing]="comm files"
   [host]=""
   [launch]="device host"
   [membership]="comm device host launch"
@@ -29,7 +35,8 @@ declare -A may_use=(
   [emulation]="launch"
   [single_gpu]="$beneath"
   [data_parallel]="$beneath"
-  [ddp]="$beneath"
+  [ddp]="$beneath $slow_links"
+  [buckets]="timing files charts reports"
   [multinode]="$beneath $loops"
   [agent]="$lowest"
   [horovod]="$beneath $loops"

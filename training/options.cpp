@@ -98,6 +98,13 @@ void validate(const TrainOptions& options) {
   require_not_negative("--bucket-cap-mb", options.ddp.bucket_cap_mb);
   require(options.ddp.bucket_cap_mb <= static_cast<double>(kMost), "--bucket-cap-mb",
           shown(options.ddp.bucket_cap_mb), "must be at most " + std::to_string(kMost));
+  require_at_least(1, "--powersgd-rank", options.ddp.powersgd_rank);
+  require_at_least(0, "--powersgd-start", options.ddp.powersgd_start);
+  require(options.ddp.local_sgd >= 0 && options.ddp.local_sgd <= kMost, "--local-sgd",
+          std::to_string(options.ddp.local_sgd),
+          "must be 1 to " + std::to_string(kMost) + " steps between two meetings");
+  require_not_negative("--outer-lr", options.ddp.outer_lr);
+  require_not_negative("--outer-momentum", options.ddp.outer_momentum);
 }
 
 }  // namespace lockstep::training

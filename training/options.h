@@ -16,7 +16,8 @@ namespace lockstep::training {
 class StepObserver;
 
 struct DdpOptions {
-  // How gradients are brought together: "naive", "flat", "bucketed" or "c10d".
+  // How gradients are brought together: "naive", "flat", "bucketed" or "c10d"; or, of
+  // replicas that part for --local-sgd steps, parameters: "local-sgd" or "diloco".
   std::string reducer = "bucketed";
 
   // Buckets of the bucketed reducer, in MiB. 0: one bucket a parameter. The first
@@ -40,6 +41,32 @@ struct DdpOptions {
   // Rank 0's buffers (batch norm's running statistics) go to all ranks before each
   // forward.
   bool broadcast_buffers = true;
+
+  // A complete bucket is sent while backward goes on; else all are when it is over.
+  bool overlap = true;
+
+  // What the bucketed reducer sends for a bucket (hooks/): "allreduce", its gradients;
+  // "fp16" or "bf16", the same rounded; "powersgd", a product of matrices of this rank,
+  // from this step on.
+  std::string comm_hook = "allreduce";
+  int64_t powersgd_rank = 1;
+  int64_t powersgd_start = 10;
+
+  // Optimizer steps between two meetings of the reducers "local-sgd" and "diloco"
+  // (averaging/); 0: of neither. DiLoCo's own step is SGD with Nesterov's momentum.
+  int64_t local_sgd = 0;
+  double outer_lr = 0.7;
+  double outer_momentum = 0.9;
+
+  // Batch norm's statistics are of the global batch.
+  bool sync_batch_norm = false;
+
+  // Ranks whose samples end before the others' take part without any (join.h).
+  bool join = false;
+
+  // When each bucket was ready, launched and finished, into this file (timing/). Empty:
+  // nobody looks.
+  std::string bucket_times_file;
 };
 
 struct DataParallelOptions {
@@ -127,8 +154,11 @@ struct TrainOptions {
 
   DataParallelOptions data_parallel;
   DdpOptions ddp;
-  // "auto", "gloo", "nccl" or "shm".
+  // "auto", "gloo", "nccl", "shm", or "hier": shm inside a host, another between hosts.
   std::string backend = "auto";
+  // "detail": before each collective all ranks show that it is the same one
+  // (fingerprint/). As in TORCH_DISTRIBUTED_DEBUG, which goes where this is "off".
+  std::string debug = "off";
   // A rank that waits longer for another, at the start or in a collective, gives up.
   // PyTorch's stores wait as long.
   int64_t timeout_s = 300;
