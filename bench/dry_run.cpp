@@ -39,20 +39,24 @@ std::string how_often(const Case& one) {
   const std::string cards = std::to_string(one.cards);
   if (one.mode == "bound") return cards + " at once of ";
   if (one.ddp.link.empty()) return "";
-  return "a rank on each of " + cards + " hosts, cables of " + one.ddp.link + ": ";
+  const int each = one.ddp.ranks_per_host;
+  return (each == 1 ? "a rank" : std::to_string(each) + " ranks") + " on each of " +
+         std::to_string(one.cards / each) + " hosts, cables of " + one.ddp.link + ": ";
 }
 
 }  // namespace
 
 void check_with_programs(const std::vector<Case>& cases, const Children& children) {
   // By what a program says, no matter how many cards, samples and MiB.
-  using Way = std::tuple<std::string, std::string, std::string, std::string>;
+  using Way =
+      std::tuple<std::string, std::string, std::string, std::string, std::string>;
   std::map<Way, Case> largest;
   for (const Case& one : cases) {
     // A bound is the single card's program; the Python peer's options do not depend on
     // its ranks, and it takes seconds to start.
     if (one.mode == "bound" || one.mode == "ddp-python") continue;
-    const Way way = {one.mode, one.model, one.ddp.reducer, one.ddp.backend};
+    const Way way = {one.mode, one.model, one.ddp.reducer, one.ddp.backend,
+                     one.ddp.comm_hook};
     Case& found = largest.try_emplace(way, one).first->second;
     const auto size = [](const Case& of) {
       return std::make_pair(of.cards, of.local_batch);

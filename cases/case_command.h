@@ -22,6 +22,7 @@ struct RunPlan {
   bool equal_shares = false;     // DataParallel's, whatever the case says
   bool memory_timeline = false;  // of the last step, into the report
   bool swift_links = false;      // as quick as the machine, whatever the case says
+  bool lossless = false;         // what makes a case lossy is left out
   std::string trace = {};        // where each process leaves one; empty: none
   double card_memory_gib = 0;    // at most; 0: as much as there is
 };
