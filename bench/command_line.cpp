@@ -50,6 +50,7 @@ void refuse_beside_fits(const BenchLine& line) {
   };
   if (line.sweep.memory_timeline) refuse("--memory-timeline");
   if (line.step_lanes) refuse("--step-lanes");
+  if (line.bucket_times) refuse("--bucket-times");
   if (line.predict_memory) refuse("--predict-memory");
   if (line.predict) refuse("--predict");
   if (!line.sweep.peers.empty()) refuse("--peers");

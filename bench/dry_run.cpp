@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "bench/bucket_times.h"
 #include "bench/verify.h"
 
 namespace lockstep::bench {
@@ -93,6 +94,9 @@ std::string what_would_run(const std::vector<Case>& cases, const BenchLine& line
           " steps\n";
   if (sweep.memory_timeline) text += count(ours, "run") + " for memory timelines\n";
   if (line.step_lanes) text += count(ours, "run") + " for step lanes\n";
+  if (line.bucket_times) {
+    text += count(cases_with_buckets(cases).size(), "run") + " for buckets' times\n";
+  }
   if (line.predict_memory || line.predict) {
     text += "and profiles of one card, to predict from\n";
   }

@@ -119,6 +119,9 @@ void bind(CLI::App& app, BenchLine& line) {
   app.add_flag("--step-lanes", line.step_lanes,
                "one more run of each case of ours: a step's stages and collectives of "
                "every card, in time");
+  app.add_flag("--bucket-times", line.bucket_times,
+               "one more run of each case of DDP with buckets: when each was ready, "
+               "launched and finished, a file a case for `buckets`");
   app.add_flag("--predict-memory", line.predict_memory,
                "each card's peak as told from one card at two small batches, beside "
                "what is measured");

@@ -83,6 +83,7 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   add("--reducer", lossless ? "bucketed" : one.ddp.reducer);
   add("--backend", one.ddp.backend);
   add("--bucket-cap-mb", text_of(one.ddp.bucket_cap_mb));
+  if (!plan.bucket_times.empty()) add("--bucket-times", plan.bucket_times);
   if (!one.ddp.overlap) arguments.emplace_back("--no-overlap");
   if (one.ddp.averages() && !lossless) {
     add("--local-sgd", std::to_string(sweep.local_sgd));
