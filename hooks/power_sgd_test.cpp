@@ -14,6 +14,7 @@ namespace {
 
 using ddp::BucketedReducer;
 using ddp::RandomNet;
+using ddp::run_thread_ranks;
 using ddp::ThreadRank;
 
 at::Tensor drawn(at::IntArrayRef sizes, uint64_t seed) {
@@ -40,7 +41,7 @@ class Bench {
       parameters_.push_back(at::zeros(shape, type).requires_grad_());
     }
     reducer_ = std::make_unique<BucketedReducer>(ddp::named(parameters_), at.group,
-                                                 ddp::caps(0, cap_bytes));
+                                                 ddp::caps(cap_bytes, cap_bytes));
     auto hook = std::make_unique<PowerSgd>(options);
     hook_ = hook.get();
     reducer_->register_comm_hook(std::move(hook));
@@ -213,21 +214,21 @@ TEST(PowerSgd, BeginsAtItsStepAndSendsTwoSmallMessages) {
 // Neither zeros, which have no direction, nor what is not a number.
 TEST(PowerSgd, ForgetsWhatIsNotANumber) {
   run_thread_ranks(2, [](const ThreadRank& at) {
-    Bench bench({{30, 26}, {25, 25}}, options_of(2, 0), at, at::kFloat);
-    const at::Tensor low = at::mm(drawn({30, 2}, 1), drawn({2, 26}, 2)).to(at::kFloat);
-    const at::Tensor none = at::zeros({25, 25});
+    Bench bench({{30, 26}, {25, 25}}, options_of(2, 0), at);
+    const at::Tensor low = at::mm(drawn({30, 2}, 1), drawn({2, 26}, 2));
+    const at::Tensor none = at::zeros({25, 25}, at::kDouble);
     for (int again = 0; again < 3; ++again) {
       const auto got = bench.reduce({low, none});
-      EXPECT_LE(apart(got[0], low), 2e-5);
+      EXPECT_LE(apart(got[0], low), 1e-9);
       EXPECT_TRUE(at::equal(got[1], none));
     }
     at::Tensor spoilt = low.clone();
-    if (at.rank == 1) spoilt[3][4] = std::numeric_limits<float>::quiet_NaN();
-    EXPECT_TRUE(std::isnan(bench.reduce({spoilt, none})[0].sum().item<float>()));
+    if (at.rank == 1) spoilt[3][4] = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(bench.reduce({spoilt, none})[0].sum().item<double>()));
     for (int again = 0; again < 2; ++again) {
       const auto got = bench.reduce({low, low.new_ones({25, 25})});
-      EXPECT_LE(apart(got[0], low), 2e-5);
-      EXPECT_LE(apart(got[1], at::ones({25, 25})), 2e-5);
+      EXPECT_LE(apart(got[0], low), 1e-9);
+      EXPECT_LE(apart(got[1], at::ones({25, 25}, at::kDouble)), 1e-9);
     }
   });
 }
