@@ -10,7 +10,7 @@
 
 namespace lockstep::timing {
 
-// Microseconds since the first step began on rank 0, on rank 0's clock.
+// Microseconds since the first step began on rank 0, on rank 0's clock; in this order.
 struct BucketTimes {
   int64_t bytes = 0;
   double ready_us = 0;   // its last gradient is there
@@ -18,7 +18,8 @@ struct BucketTimes {
   double finish_us = 0;  // the collective is over
 };
 
-// One optimizer step of one rank; accumulated passes count to the step they end in.
+// One optimizer step of one rank, its times in this order, too; accumulated passes
+// count to the step they end in.
 struct StepTimes {
   int64_t step = 0;
   int rank = 0;
@@ -36,15 +37,19 @@ struct ClockOffset {
 };
 
 struct RunTimes {
-  std::map<std::string, std::string> run;  // "model", "reducer", "backend", ...
+  std::map<std::string, std::string> run;   // "model", "reducer", "backend", ...
+  std::map<std::string, std::string> strs;  // DDPLoggingData's, of rank 0; may be empty
+  std::map<std::string, int64_t> ints;
   int world_size = 1;
   std::vector<std::string> hosts;   // of each rank
   std::vector<ClockOffset> clocks;  // of each rank
   std::vector<StepTimes> steps;     // by step, and within it by rank
 };
 
-// Lines of JSON, each with its "schema": the run, then a line a step and rank. Throws
-// std::runtime_error naming the line that is not such.
+// Lines of JSON, each with its "schema": the run, then a line a step and rank. Both
+// throw std::runtime_error of one line: for what is no such run (two lines of one step
+// and rank, times that fall, a number that is not finite), and reading, naming the
+// line.
 std::string to_json_lines(const RunTimes& times);
 RunTimes times_from_json_lines(const std::string& text);
 
