@@ -47,7 +47,9 @@ Registry<ReducerFactory>& reducers() {
                                         {{"naive", &make_naive_reducer},
                                          {"flat", &make_flat_reducer},
                                          {"bucketed", &make_bucketed_reducer},
-                                         {"c10d", &make_c10d_reducer}});
+                                         {"c10d", &make_c10d_reducer},
+                                         {"local-sgd", &make_local_reducer},
+                                         {"diloco", &make_local_reducer}});
   return known;
 }
 
@@ -65,6 +67,7 @@ void check_reducer(const TrainOptions& options) {
   refuse_to_shard(ddp.find_unused_parameters, "--find-unused-parameters");
   refuse_to_shard(ddp.static_graph, "--static-graph");
   refuse_to_shard(!ddp.overlap, "--no-overlap");
+  check_averaging(options);
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;
@@ -86,6 +89,9 @@ ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
       "all parameters are frozen, so there are no gradients to reduce; train at "
       "least one, or try single_gpu");
   const auto& factory = reducers().at(options.ddp.reducer);
+  if (averages(options.ddp)) {
+    meter.tell_first(make_meetings(trained, group, options, meter));
+  }
   return std::make_unique<MeteredReducer>(factory(trained, group, options), meter);
 }
 

@@ -12,6 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -39,6 +40,12 @@ class StepMeter {
   // The first step begins here: what came before (loading, meeting) is not measured. An
   // epoch holds so many local batches.
   void start(int64_t batches);
+
+  // Before the start: `observer` is told of everything before all others, who see what
+  // it makes of a step.
+  void tell_first(std::shared_ptr<StepObserver> observer) {
+    options_.observers.insert(options_.observers.begin(), std::move(observer));
+  }
 
   // Leaves the current phase for `next` and returns the one that was left.
   Phase enter(Phase next);
@@ -83,7 +90,6 @@ class StepMeter {
   // The last losses, and the peaks as training left them, before evaluation adds its
   // own.
   void end_training();
-  void read_cards();
   // Where options.memory_timeline asks for it: the last step planned, from the end of
   // the one before it to its own.
   void begin_recording();
