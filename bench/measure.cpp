@@ -129,7 +129,7 @@ class Measurements {
         state.SkipWithError(row.message.c_str());
         break;
       }
-      state.SetIterationTime(rows::percentile_ms(row, 50).value_or(0) / 1000);
+      state.SetIterationTime(rows::step_ms_of(row).value_or(0) / 1000);
     }
     if (row.status == "ok") set_counters(state, row);
   }

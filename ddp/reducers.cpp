@@ -51,7 +51,9 @@ Registry<ReducerFactory>& reducers() {
                                         {{"naive", &make_naive_reducer},
                                          {"flat", &make_flat_reducer},
                                          {"bucketed", &make_bucketed_reducer},
-                                         {"c10d", &make_c10d_reducer}});
+                                         {"c10d", &make_c10d_reducer},
+                                         {"local-sgd", &make_local_reducer},
+                                         {"diloco", &make_local_reducer}});
   return known;
 }
 
@@ -109,9 +111,9 @@ void check_reducer(const TrainOptions& options) {
   if (ddp.reducer == "c10d" && !ddp.overlap) {
     throw std::invalid_argument(
         "--no-overlap: not with --reducer c10d, which launches its buckets itself; "
-        "leave "
-        "it out, or try --reducer bucketed");
+        "leave it out, or try --reducer bucketed");
   }
+  check_averaging(options);
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;
@@ -133,6 +135,9 @@ ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
       "all parameters are frozen, so there are no gradients to reduce; train at "
       "least one, or try single_gpu");
   ReducerPtr reducer = reducers().at(options.ddp.reducer)(trained, group, options);
+  if (averages(options.ddp)) {
+    meter.add_observer(make_meetings(trained, group, options, meter));
+  }
   if (const auto* bucketed = dynamic_cast<BucketedReducer*>(reducer.get())) {
     meter.add_observer(make_run_observer(bucketed->logger(), options,
                                          trained.front().tensor.device()));

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "comm/process_group.h"
@@ -35,6 +36,16 @@ ReducerPtr make_bucketed_reducer(const NamedParameters&, comm::ProcessGroup&,
 // oracle, and a peer to be measured against.
 ReducerPtr make_c10d_reducer(const NamedParameters&, comm::ProcessGroup&,
                              const TrainOptions&);
+// "local-sgd" and "diloco": gradients stay their rank's.
+ReducerPtr make_local_reducer(const NamedParameters&, comm::ProcessGroup&,
+                              const TrainOptions&);
+bool averages(const training::DdpOptions& ddp);
+// What brings the parameters together instead (averaging/), for the meter to tell of
+// steps. The parameters are equal on all ranks.
+std::shared_ptr<training::StepObserver> make_meetings(const NamedParameters&,
+                                                      comm::ProcessGroup&,
+                                                      const TrainOptions&, StepMeter&);
+void check_averaging(const TrainOptions& options);
 
 // The group as c10d's own classes take it, for tensors on `device`.
 c10::intrusive_ptr<c10d::ProcessGroup> as_c10d_group(comm::ProcessGroup& group,

@@ -15,10 +15,11 @@ ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
   everything.insert(everything.end(), buffers.begin(), buffers.end());
   group.broadcast(everything);
   if (options.ddp.broadcast_buffers) buffers_ = buffers;
+  only_at_the_end_ = options.ddp.local_sgd > 0;
 }
 
 void ReplicaSync::broadcast_buffers() {
-  if (buffers_.empty()) return;
+  if (buffers_.empty() || (only_at_the_end_ && !meter_.done())) return;
   const training::PhaseScope phase(meter_, training::Phase::exposed_comm);
   group_.broadcast(buffers_);
 }

@@ -18,13 +18,17 @@ class ReplicaSync {
   ReplicaSync(const Network& model, comm::ProcessGroup& group,
               const TrainOptions& options, StepMeter& meter);
 
-  // Before a forward pass: every rank takes rank 0's buffers. Collective.
+  // Before a forward pass, and after the last step: every rank takes rank 0's buffers.
+  // Collective.
   void broadcast_buffers();
 
  private:
   comm::ProcessGroup& group_;
   StepMeter& meter_;
   std::vector<at::Tensor> buffers_;  // none where the options leave them alone
+  // Of ranks that train on their own for some steps (local SGD): a message a step is
+  // what they do without, and rank 0's statistics never depend on the others'.
+  bool only_at_the_end_ = false;
 };
 
 }  // namespace lockstep::ddp

@@ -208,6 +208,9 @@ CommandLine parse_command_line(const std::string& program,
   if (app.count("--steps") > 0 && app.count("--epochs") == 0) {
     options.epochs = std::numeric_limits<int64_t>::max();
   }
+  if (has_ranks(ranks) && app.count("--local-sgd") > 0 && app.count("--reducer") == 0) {
+    options.ddp.reducer = "local-sgd";
+  }
   take_device_ids(options, app.count("--gpus") > 0);
   if (app.count("--dataset") == 0) options.dataset = usual_dataset(options.model);
   validate(options);

@@ -43,6 +43,19 @@ TEST(CommandLineTest, SaysWhatTheStructSaysWhenSilent) {
   EXPECT_EQ(line.help, "");
 }
 
+TEST(CommandLineTest, LocalSgdAloneNamesTheReducer) {
+  EXPECT_EQ(parse({"--local-sgd", "8"}).options.ddp.reducer, "local-sgd");
+  const DdpOptions outer =
+      parse({"--local-sgd", "8", "--reducer", "diloco", "--outer-lr", "1"}).options.ddp;
+  EXPECT_EQ(outer.reducer, "diloco");
+  EXPECT_EQ(outer.local_sgd, 8);
+  EXPECT_EQ(outer.outer_lr, 1);
+  EXPECT_EQ(outer.outer_momentum, 0.9);
+  // Which check_reducer() refuses.
+  EXPECT_EQ(parse({"--local-sgd", "8", "--reducer", "flat"}).options.ddp.reducer,
+            "flat");
+}
+
 TEST(CommandLineTest, EveryOptionArrives) {
   const CommandLine line = parse({"--model",
                                   "convnet",

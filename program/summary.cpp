@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "program/formatted.h"
 #include "program/progress.h"
@@ -27,6 +28,18 @@ std::string epoch_lines(const TrainReport& report) {
   return text;
 }
 
+// The mean step after the first `warm`, from one meeting of the ranks to another: a
+// median does not see the few steps that meet.
+double mean_step_ms(const TrainReport& report, size_t warm, int64_t round) {
+  const auto counted = static_cast<size_t>(round);
+  const auto before = static_cast<size_t>(report.first_step);
+  size_t first = (before + warm + counted - 1) / counted * counted - before;
+  if (first >= report.step_ms.size()) first = warm;
+  const auto begin = report.step_ms.begin() + static_cast<std::ptrdiff_t>(first);
+  return std::accumulate(begin, report.step_ms.end(), 0.0) /
+         static_cast<double>(report.step_ms.end() - begin);
+}
+
 double mib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0); }
 
 }  // namespace
@@ -50,9 +63,12 @@ std::string summary(const std::string& program, bool has_primary,
                             report.step_ms.end());
   const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
   std::nth_element(steps.begin(), middle, steps.end());
-  text += formatted("throughput %.0f samples/s   step p50 %.2f ms   loss %.4f -> %.4f",
-                    1000.0 * static_cast<double>(report.samples.front()) / *middle,
-                    *middle, report.losses.front(), report.losses.back());
+  const int64_t round = options.ddp.local_sgd;
+  const double step_ms = round > 0 ? mean_step_ms(report, warm, round) : *middle;
+  text += formatted("throughput %.0f samples/s   step %s %.2f ms   loss %.4f -> %.4f",
+                    1000.0 * static_cast<double>(report.samples.front()) / step_ms,
+                    round > 0 ? "mean" : "p50", step_ms, report.losses.front(),
+                    report.losses.back());
   if (const auto accuracy = report.accuracy()) {
     text += formatted("   accuracy %.2f %% of %ld", 100.0 * *accuracy,
                       static_cast<long>(report.evaluated));

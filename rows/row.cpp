@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 namespace lockstep::rows {
 namespace {
@@ -117,10 +119,22 @@ std::optional<double> mean_phase_ms(const Row& row, const std::string& phase) {
   return sum / kept.size();
 }
 
+std::optional<double> step_ms_of(const Row& row) {
+  const auto round = row.options.find("local-sgd");
+  if (round == row.options.end()) return percentile_ms(row, 50);
+  const int64_t steps = std::max(1LL, std::atoll(round->second.c_str()));
+  const int64_t first = (row.warmup_steps + steps - 1) / steps * steps;
+  const int64_t end = std::ssize(row.step_ms) / steps * steps;
+  if (first >= end) return std::nullopt;
+  const auto begin = row.step_ms.begin();
+  return std::accumulate(begin + first, begin + end, 0.0) /
+         static_cast<double>(end - first);
+}
+
 std::optional<double> samples_per_second(const Row& row) {
-  const std::optional<double> median = percentile_ms(row, 50);
-  if (!median || *median <= 0 || row.global_batch <= 0) return std::nullopt;
-  return row.global_batch * 1000.0 / *median;
+  const std::optional<double> step = step_ms_of(row);
+  if (!step || !(*step > 0) || row.global_batch <= 0) return std::nullopt;
+  return row.global_batch * 1000.0 / *step;
 }
 
 std::optional<double> memory_imbalance(const Row& row) {

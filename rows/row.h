@@ -127,7 +127,11 @@ std::vector<Row> read_rows(const std::string& path);
 // Figures over the steps after warm-up; empty when there are none.
 std::optional<double> percentile_ms(const Row& row, double p);  // p in 0..100
 std::optional<double> mean_phase_ms(const Row& row, const std::string& phase);
-// The whole job's throughput at the median step.
+// What a step takes: the median; of ranks that meet every H steps (option "local-sgd")
+// the mean over whole rounds, for no median sees the one step of H that meets. Empty
+// without a whole round after warm-up.
+std::optional<double> step_ms_of(const Row& row);
+// The whole job's throughput at that.
 std::optional<double> samples_per_second(const Row& row);
 // The primary card's peak over the mean of the other cards' peaks; empty for one card.
 std::optional<double> memory_imbalance(const Row& row);

@@ -241,6 +241,20 @@ TEST(Figures, LeaveTheWarmUpOut) {
   EXPECT_FALSE(samples_per_second(row).has_value());
 }
 
+TEST(Figures, OfRanksThatMeetAreOverWholeRounds) {
+  Row row = sample_row("ddp", "mlp", 2, 4);
+  row.options["local-sgd"] = "3";
+  // Two of warm-up, the rest of their round, two whole rounds, and a short one.
+  row.step_ms = {9, 9, 90, 1, 1, 10, 1, 2, 12, 1, 50};
+  EXPECT_DOUBLE_EQ(*step_ms_of(row), 27.0 / 6);
+  EXPECT_DOUBLE_EQ(*samples_per_second(row), 128 / 4.5e-3);
+  row.step_ms.resize(5);
+  EXPECT_FALSE(samples_per_second(row).has_value());
+  row.step_ms[3] = 3;
+  row.options.clear();
+  EXPECT_DOUBLE_EQ(*step_ms_of(row), 3) << "of 90, 3 and 1";
+}
+
 TEST(Figures, ImbalanceIsThePrimaryOverTheMeanOfTheOthers) {
   Row row = sample_row("dp", "mlp", 3, 4);
   row.memory = {{2, 100, {}}, {0, 300, {}}, {1, 140, {}}};

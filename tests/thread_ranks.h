@@ -25,6 +25,8 @@ class RecordingBackend final : public c10d::Backend {
 
   // Elements of each all_reduce since this was last asked, in the order of calls.
   std::vector<int64_t> take_all_reduced() { return std::exchange(all_reduced_, {}); }
+  // Broadcasts since this was last asked.
+  int64_t take_broadcasts() { return std::exchange(broadcasts_, 0); }
   // Sleep up to so long before an all_reduce.
   void hesitate(std::chrono::microseconds longest) { longest_ = longest; }
 
@@ -54,6 +56,7 @@ class RecordingBackend final : public c10d::Backend {
   c10::intrusive_ptr<c10d::Work> broadcast(
       std::vector<at::Tensor>& tensors,
       const c10d::BroadcastOptions& options) override {
+    ++broadcasts_;
     return backend_->broadcast(tensors, options);
   }
   c10::intrusive_ptr<c10d::Work> allgather(
@@ -74,6 +77,7 @@ class RecordingBackend final : public c10d::Backend {
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   std::vector<int64_t> all_reduced_;
+  int64_t broadcasts_ = 0;
   std::chrono::microseconds longest_{0};
   std::minstd_rand random_;
 };

@@ -53,6 +53,9 @@ class StepObserver {
   // and how many samples of the epoch, by this rank. A resumed run's count as well.
   virtual void stands(int64_t /*steps*/, int64_t /*epoch*/, int64_t /*samples*/) {}
 
+  // Where no step is left to take: before the model is evaluated. More than once.
+  virtual void trained() {}
+
   // Once, with the trained model.
   virtual void finished(const torch::nn::Module& /*model*/) {}
 

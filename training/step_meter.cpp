@@ -251,11 +251,8 @@ void StepMeter::end_epoch() {
 }
 
 void StepMeter::end_training() {
+  for (const auto& observer : options_.observers) observer->trained();
   read_steps();
-  read_cards();
-}
-
-void StepMeter::read_cards() {
   report_.cards.clear();
   for (const Card& card : cards_) {
     const device::CardBytes bytes = device::card_bytes(card.index());

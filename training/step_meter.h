@@ -12,6 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -40,6 +41,12 @@ class StepMeter {
   // epoch holds so many local batches.
   void start(int64_t batches);
 
+  // Before the start. `observer` is told of everything before those of the options, who
+  // see what it makes of a step.
+  void add_observer(std::shared_ptr<StepObserver> observer) {
+    options_.observers.insert(options_.observers.begin(), std::move(observer));
+  }
+
   // Leaves the current phase for `next` and returns the one that was left.
   Phase enter(Phase next);
 
@@ -57,11 +64,6 @@ class StepMeter {
   // The job's report. Where a group is watched it is collective, and the same on every
   // rank.
   TrainReport report(const Network& model, const Accuracy& accuracy);
-
-  // Another one, behind those of the options; before start().
-  void add_observer(std::shared_ptr<StepObserver> observer) {
-    options_.observers.push_back(std::move(observer));
-  }
 
   // The ranks of `group` report together, its collectives' time becomes phase "comm",
   // and its watch knows each step.
@@ -88,7 +90,6 @@ class StepMeter {
   // The last losses, and the peaks as training left them, before evaluation adds its
   // own.
   void end_training();
-  void read_cards();
   // Where options.memory_timeline asks for it: the last step planned, from the end of
   // the one before it to its own.
   void begin_recording();
