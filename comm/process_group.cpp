@@ -116,7 +116,7 @@ Work ProcessGroup::all_reduce_mean(const std::vector<at::Tensor>& tensors) {
 }
 
 bool ProcessGroup::waits_for_the_silent() const {
-  return watch_ && backend_name() == "gloo";
+  return watch_ && (backend_name() == "gloo" || backend_name() == "hier");
 }
 
 // Messages are made of what lies side by side; shared memory is read where it is.

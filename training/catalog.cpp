@@ -13,6 +13,7 @@
 #include "comm/quiet_log.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
+#include "hier/hier.h"
 #include "launch/listener.h"
 #include "membership/watch.h"
 #include "shm/shm.h"
@@ -71,6 +72,18 @@ ProcessGroupPtr meet_over_shm(const TrainOptions& options, const World& world) {
   return shm::make_shm(store, world.rank, world.world_size, patience(options),
                        /*card=*/world.local_rank,
                        watch_over(options, world, *store, "127.0.0.1"));
+}
+
+ProcessGroupPtr meet_over_hier(const TrainOptions& options, const World& world) {
+  const comm::Meeting meeting = meeting_of(options, world);
+  const auto store = comm::meet(meeting);
+  const std::string address = comm::own_address(meeting, *store);
+  hier::HierOptions how;
+  how.interface_address = address;
+  how.timeout = patience(options);
+  how.card = world.local_rank;
+  return hier::make_hier(store, world.rank, world.world_size, how,
+                         watch_over(options, world, *store, address));
 }
 
 // NCCL takes two ranks on one device for a mistake unless they claim to be on different
@@ -150,8 +163,10 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
 
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups() {
   static Registry<ProcessGroupPtr(const TrainOptions&, const World&)> known(
-      "backend",
-      {{"gloo", &meet_over_gloo}, {"nccl", &meet_over_nccl}, {"shm", &meet_over_shm}});
+      "backend", {{"gloo", &meet_over_gloo},
+                  {"nccl", &meet_over_nccl},
+                  {"shm", &meet_over_shm},
+                  {"hier", &meet_over_hier}});
   return known;
 }
 
@@ -251,6 +266,16 @@ std::string resolve_backend(const TrainOptions& options, const World& world) {
         std::string("--backend shm serves the emulated cards of one host, and these ") +
         (cuda ? "are CUDA cards; try --backend nccl"
               : "are on several; try --backend gloo"));
+  }
+  if (options.backend == "hier" && cuda) {
+    throw std::invalid_argument(
+        "--backend hier adds up in CPU memory inside a host, and these are CUDA cards; "
+        "try --backend nccl, which goes host-first by itself");
+  }
+  if (options.backend == "hier" && one_host) {
+    throw std::invalid_argument(
+        "--backend hier is for ranks on several hosts, and these are on one; try "
+        "--backend shm");
   }
   if (options.backend != "auto") {
     process_groups().at(options.backend);
