@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <sstream>
 #include <stdexcept>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
@@ -62,12 +63,12 @@ class CheckedBackend final : public c10d::Backend, public comm::UpdatesShards {
 
   WorkPtr allreduce(Tensors& tensors, const c10d::AllreduceOptions& options) override {
     check(Fingerprint{"all_reduce", name_of(options.reduceOp), "", {}}.of(tensors));
-    return started(backend_->allreduce(tensors, options));
+    return backend_->allreduce(tensors, options);
   }
   WorkPtr allreduce_coalesced(Tensors& tensors,
                               const c10d::AllreduceCoalescedOptions& options) override {
     check(Fingerprint{"all_reduce", name_of(options.reduceOp), "", {}}.of(tensors));
-    return started(backend_->allreduce_coalesced(tensors, options));
+    return backend_->allreduce_coalesced(tensors, options);
   }
   WorkPtr reduce(Tensors& tensors, const c10d::ReduceOptions& options) override {
     check(Fingerprint{
@@ -75,32 +76,32 @@ class CheckedBackend final : public c10d::Backend, public comm::UpdatesShards {
         name_of(options.reduceOp),
         std::to_string(options.rootRank),
         {}}.of(tensors));
-    return started(backend_->reduce(tensors, options));
+    return backend_->reduce(tensors, options);
   }
   WorkPtr broadcast(Tensors& tensors, const c10d::BroadcastOptions& options) override {
     check(
         Fingerprint{"broadcast", "", std::to_string(options.rootRank), {}}.of(tensors));
-    return started(backend_->broadcast(tensors, options));
+    return backend_->broadcast(tensors, options);
   }
   WorkPtr barrier(const c10d::BarrierOptions& options) override {
     check({"barrier", "", "", {}});
-    return started(backend_->barrier(options));
+    return backend_->barrier(options);
   }
   WorkPtr _reduce_scatter_base(at::Tensor& output, at::Tensor& input,
                                const c10d::ReduceScatterOptions& options) override {
     check(Fingerprint{"reduce_scatter", name_of(options.reduceOp), "", {}}.of(input).of(
         output));
-    return started(backend_->_reduce_scatter_base(output, input, options));
+    return backend_->_reduce_scatter_base(output, input, options);
   }
   WorkPtr _allgather_base(at::Tensor& output, at::Tensor& input,
                           const c10d::AllgatherOptions& options) override {
     check(Fingerprint{"all_gather", "", "", {}}.of(input).of(output));
-    return started(backend_->_allgather_base(output, input, options));
+    return backend_->_allgather_base(output, input, options);
   }
   WorkPtr allgather(std::vector<Tensors>& outputs, Tensors& inputs,
                     const c10d::AllgatherOptions& options) override {
     check(Fingerprint{"all_gather", "", "", {}}.of(inputs));
-    return started(backend_->allgather(outputs, inputs, options));
+    return backend_->allgather(outputs, inputs, options);
   }
   WorkPtr send(Tensors& tensors, int to, int tag) override {
     return backend_->send(tensors, to, tag);
@@ -114,14 +115,13 @@ class CheckedBackend final : public c10d::Backend, public comm::UpdatesShards {
   }
   WorkPtr update_shards(const comm::ShardedUpdate& update) override {
     check(Fingerprint{"update", "mean", "", {}}.of(update.gradients));
-    return started(dynamic_cast<UpdatesShards&>(*backend_).update_shards(update));
+    return dynamic_cast<UpdatesShards&>(*backend_).update_shards(update);
   }
 
  private:
   void check(const Fingerprint& mine) {
     const auto texts = exchange_.show(
-        to_text(mine), [&](const auto& came) { return who_is_missing(mine, came); },
-        [this] { take_part(); });
+        to_text(mine), [&](const auto& came) { return who_is_missing(mine, came); });
     if (const auto differ = disagreement(fingerprints(texts))) {
       exchange_.hear_out(size_);
       throw comm::Disagreement(collective_number() + ": " + *differ);
@@ -158,20 +158,9 @@ class CheckedBackend final : public c10d::Backend, public comm::UpdatesShards {
     return text;
   }
 
-  // Others may wait for this rank's part of what it started and has not waited for yet,
-  // which over shared memory nobody else does.
-  void take_part() {
-    if (last_ && last_->isCompleted()) last_.reset();
-  }
-  WorkPtr started(WorkPtr work) {
-    last_ = work;
-    return work;
-  }
-
   BackendPtr backend_;
   const std::chrono::milliseconds timeout_;
   Exchange exchange_;
-  WorkPtr last_;
 };
 
 }  // namespace

@@ -5,11 +5,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <atomic>
-#include <mutex>
 #include <random>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "shm/thread_groups.h"
 #include "tests/error_of.h"
@@ -114,8 +111,8 @@ std::vector<std::string> complaints(const std::vector<Program>& of_ranks,
 class Checked : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Backends, Checked, testing::Values("gloo", "shm"));
 
-// Ranks wait at once or late, each as it likes: over shared memory who waits may need
-// the part of one that has come to the next check meanwhile.
+// Ranks wait at once or late, each as it likes: who waits must not need one that has
+// come to the next check meanwhile.
 TEST_P(Checked, RightProgramsGiveTheSame) {
   std::minstd_rand random(17);
   for (int ranks = 1; ranks <= 5; ++ranks) {

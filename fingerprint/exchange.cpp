@@ -43,8 +43,7 @@ std::string Exchange::slot_of(int rank) const {
   return "fingerprint/" + std::to_string(rank) + "/" + std::to_string(number_ % 2);
 }
 
-Exchange::Texts Exchange::show(const std::string& text, const Verdict& verdict,
-                               const std::function<void()>& meanwhile) {
+Exchange::Texts Exchange::show(const std::string& text, const Verdict& verdict) {
   ++number_;
   store_->set(slot_of(rank_), std::to_string(number_) + "\n" + text);
   Texts texts(static_cast<size_t>(size_));
@@ -55,7 +54,6 @@ Exchange::Texts Exchange::show(const std::string& text, const Verdict& verdict,
     if (std::all_of(texts.begin(), texts.end(), [](const auto& t) { return t; })) {
       return texts;
     }
-    meanwhile();
     const auto watch = watch_.lock();
     if (watch && !watch->lost().empty()) throw std::runtime_error("given up");
     if (Clock::now() - since >= timeout_) give_up(verdict(texts), texts);

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -37,8 +38,7 @@ class Exchange {
   // Returns when all ranks have shown their next text. `meanwhile` is called every now
   // and then. Throws comm::Disagreement, the same on all ranks that came, with the
   // words of the one that gave up first; std::runtime_error where a rank is lost.
-  Texts show(const std::string& text, const Verdict& verdict,
-             const std::function<void()>& meanwhile);
+  Texts show(const std::string& text, const Verdict& verdict);
 
   // Before a rank ends by an error that `ranks` of them have: the store may end with
   // it. Returns when all of those have come here, or after a moment.
