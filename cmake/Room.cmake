@@ -12,6 +12,18 @@
 # In a sanitizer build (LOCKSTEP_SANITIZE) only tests marked SANITIZE are built, with what
 # they need.
 
+# See host/quick_end.cpp. The sanitizers have something to say at the end.
+function(lockstep_ends_quickly target)
+  if(LOCKSTEP_SANITIZING)
+    return()
+  endif()
+  if(NOT TARGET lockstep_quick_end)
+    add_library(lockstep_quick_end OBJECT ${CMAKE_SOURCE_DIR}/host/quick_end.cpp)
+    target_link_libraries(lockstep_quick_end PRIVATE lockstep_flags)
+  endif()
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:lockstep_quick_end>)
+endfunction()
+
 function(_lockstep_torch target)
   target_link_libraries(${target} PUBLIC LibTorch::cpu)
   lockstep_precompiled(${target})
@@ -45,6 +57,7 @@ function(lockstep_test room file)
   if(torch OR TEST_TORCH)
     _lockstep_torch(${name})
   endif()
+  lockstep_ends_quickly(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 120)
@@ -81,6 +94,7 @@ function(lockstep_program name file)
   if(PROGRAM_TORCH)
     _lockstep_torch(program_${name})
   endif()
+  lockstep_ends_quickly(program_${name})
   add_dependencies(programs program_${name})
   set_target_properties(
     program_${name} PROPERTIES OUTPUT_NAME ${name}

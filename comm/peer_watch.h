@@ -53,4 +53,12 @@ class CommError : public std::runtime_error {
   PeerWatchPtr held_;
 };
 
+// The ranks do not call the same collective, or somebody does not come to one: of a
+// group that is checked (fingerprint/). All that came have the same, which names who
+// differs.
+class Disagreement : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace lockstep::comm

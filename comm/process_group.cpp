@@ -70,6 +70,8 @@ Work ProcessGroup::started(const char* collective, size_t bytes, const Give& giv
     const bool is_message = work && (work->retrieveOpType() == c10d::OpType::SEND ||
                                      work->retrieveOpType() == c10d::OpType::RECV);
     return Work(std::move(work), what, watch_, waits_for_the_silent() && !is_message);
+  } catch (const Disagreement&) {
+    throw;  // nobody is lost
   } catch (const std::exception& error) {
     throw lost_peer(what, " could not start", "", watch_, error);
   }
@@ -92,7 +94,7 @@ Work ProcessGroup::timed(const char* collective, size_t bytes, const Give& give)
       }
       return work;
     });
-  } catch (const CommError&) {
+  } catch (...) {
     busy_->stop(begun);
     throw;
   }

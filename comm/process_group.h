@@ -3,7 +3,8 @@
 //
 // Every rank calls the same collectives in the same order. One thread uses a group at a
 // time. Errors of the backend (a peer that died, a time-out) come as CommError, from
-// the call that starts a collective or from its wait().
+// the call that starts a collective or from its wait(); a checked one's as
+// Disagreement.
 //
 // On CUDA (NCCL) a wait makes the card's queue wait, not this thread: a lost peer is
 // the watch's to tell, which ends a process that hangs.
@@ -98,6 +99,8 @@ class ProcessGroup {
   int rank() const;
   int size() const;
   std::string backend_name() const;
+  at::Device device() const { return device_; }
+  const PeerWatchPtr& watch() const { return watch_; }  // null: nobody watches
 
   // In place: afterwards every rank holds the sum (the mean) over ranks. Contiguous
   // tensors, here and below.

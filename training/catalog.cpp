@@ -13,6 +13,7 @@
 #include "comm/quiet_log.h"
 #include "comm/rendezvous.h"
 #include "device/cuda.h"
+#include "fingerprint/checked.h"
 #include "hier/hier.h"
 #include "launch/listener.h"
 #include "membership/watch.h"
@@ -58,20 +59,29 @@ comm::PeerWatchPtr watch_over(const TrainOptions& options, const World& world,
   return std::make_shared<membership::Watch>(store, watch);
 }
 
+ProcessGroupPtr as_asked(const TrainOptions& options,
+                         const c10::intrusive_ptr<c10d::Store>& store,
+                         ProcessGroupPtr group) {
+  if (options.debug == "off") return group;
+  return fingerprint::checked(*group, store, patience(options));
+}
+
 ProcessGroupPtr meet_over_gloo(const TrainOptions& options, const World& world) {
   const comm::Meeting meeting = meeting_of(options, world);
   const auto store = comm::meet(meeting);
   const std::string address = comm::own_address(meeting, *store);
-  return comm::make_gloo(store, world.rank, world.world_size, address,
-                         patience(options),
-                         watch_over(options, world, *store, address));
+  return as_asked(
+      options, store,
+      comm::make_gloo(store, world.rank, world.world_size, address, patience(options),
+                      watch_over(options, world, *store, address)));
 }
 
 ProcessGroupPtr meet_over_shm(const TrainOptions& options, const World& world) {
   const auto store = comm::meet(meeting_of(options, world));
-  return shm::make_shm(store, world.rank, world.world_size, patience(options),
-                       /*card=*/world.local_rank,
-                       watch_over(options, world, *store, "127.0.0.1"));
+  return as_asked(options, store,
+                  shm::make_shm(store, world.rank, world.world_size, patience(options),
+                                /*card=*/world.local_rank,
+                                watch_over(options, world, *store, "127.0.0.1")));
 }
 
 ProcessGroupPtr meet_over_hier(const TrainOptions& options, const World& world) {
@@ -82,8 +92,9 @@ ProcessGroupPtr meet_over_hier(const TrainOptions& options, const World& world) 
   how.interface_address = address;
   how.timeout = patience(options);
   how.card = world.local_rank;
-  return hier::make_hier(store, world.rank, world.world_size, how,
-                         watch_over(options, world, *store, address));
+  return as_asked(options, store,
+                  hier::make_hier(store, world.rank, world.world_size, how,
+                                  watch_over(options, world, *store, address)));
 }
 
 // NCCL takes two ranks on one device for a mistake unless they claim to be on different
@@ -109,8 +120,10 @@ ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) 
   prepare_nccl(options, world, address);
   const at::Device device =
       make_cards(options, world.local_world_size).at(world.local_rank).torch_device();
-  return comm::make_nccl(store, world.rank, world.world_size, device, patience(options),
-                         watch_over(options, world, *store, address));
+  return as_asked(
+      options, store,
+      comm::make_nccl(store, world.rank, world.world_size, device, patience(options),
+                      watch_over(options, world, *store, address)));
 }
 
 }  // namespace
@@ -287,7 +300,9 @@ std::string resolve_backend(const TrainOptions& options, const World& world) {
 
 ProcessGroupPtr make_process_group(const TrainOptions& options, const World& world) {
   const comm::QuietLog quiet;
-  return process_groups().at(resolve_backend(options, world))(options, world);
+  TrainOptions asked = options;
+  asked.debug = fingerprint::wants_detail(options.debug) ? "detail" : "off";
+  return process_groups().at(resolve_backend(options, world))(asked, world);
 }
 
 }  // namespace lockstep::training
