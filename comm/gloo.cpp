@@ -38,4 +38,10 @@ std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& s
       at::kCPU, std::move(watch));
 }
 
+std::optional<int> gloo_threads(const ProcessGroup& group) {
+  auto* gloo = dynamic_cast<c10d::ProcessGroupGloo*>(group.backend().get());
+  if (gloo == nullptr) return std::nullopt;
+  return gloo->getNumThreads();
+}
+
 }  // namespace lockstep::comm

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "comm/process_group.h"
@@ -19,5 +20,8 @@ std::shared_ptr<ProcessGroup> make_gloo(const c10::intrusive_ptr<c10d::Store>& s
                                         const std::string& interface_address,
                                         std::chrono::milliseconds timeout,
                                         PeerWatchPtr watch = nullptr);
+
+// Of gloo's own threads, how many; nullopt where the group is not plain gloo.
+std::optional<int> gloo_threads(const ProcessGroup& group);
 
 }  // namespace lockstep::comm

@@ -82,8 +82,10 @@ Work ProcessGroup::timed(const char* collective, size_t bytes, const Give& give)
     return started(collective, bytes, [&] {
       auto work = give();
       if (const auto end = future_of(*work)) {
-        end->addCallback(
-            [busy = busy_, begun](c10::ivalue::Future&) { busy->stop(begun); });
+        end->addCallback([busy = busy_, begun, ended = ended_](c10::ivalue::Future&) {
+          busy->stop(begun);
+          if (ended) ended();
+        });
       } else {
         begun.is_kept = false;
         busy_->stop(begun);

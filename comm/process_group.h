@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/peer_watch.h"
@@ -160,6 +161,11 @@ class ProcessGroup {
   void keep_spans(bool keep);
   std::vector<CollectiveSpan> take_spans();
 
+  // Collectives that this thread starts from now on call `ended` when they end, on the
+  // thread that ends them; nothing: no longer. None where nobody is told: on CUDA, and
+  // of gloo's reduce_scatter. (shm's end when this rank has done its part.)
+  void tell_ends(std::function<void()> ended) { ended_ = std::move(ended); }
+
   // The backend itself, for c10d's own Reducer and the like.
   const c10::intrusive_ptr<c10d::Backend>& backend() const { return backend_; }
 
@@ -177,6 +183,7 @@ class ProcessGroup {
   PeerWatchPtr watch_;
   // Shared with the callbacks of collectives, which may outlive the group.
   std::shared_ptr<BusyClock> busy_;
+  std::function<void()> ended_;
 };
 
 }  // namespace lockstep::comm
