@@ -5,11 +5,11 @@
 #include <map>
 
 #include "buckets/statistics.h"
+#include "timing/replay.h"
 
 namespace lockstep::buckets {
 namespace {
 
-using timing::BucketTimes;
 using timing::RunTimes;
 using timing::StepTimes;
 
@@ -114,9 +114,8 @@ Comparison compare(const RunTimes& times) {
     }
     const auto found = lines.find(step - 1);
     const bool follows =
-        found != lines.end() &&
-        std::find(found->second.begin(), found->second.end(), nullptr) ==
-            found->second.end();
+        found != lines.end() && std::find(found->second.begin(), found->second.end(),
+                                          nullptr) == found->second.end();
     ComparedStep one = compared(ranks, follows ? &found->second : nullptr);
     if (!warm_up) work.push_back(one.work_us);
     (warm_up ? comparison.warm_up : comparison.steps).push_back(std::move(one));
@@ -126,29 +125,23 @@ Comparison compare(const RunTimes& times) {
 }
 
 double cost_us(const ComparedStep& step, int rank) {
-  const auto late = static_cast<size_t>(rank);
-  const size_t buckets = buckets_of_all(step.ranks);
-  double with = std::numeric_limits<double>::lowest(), without = with;
-  std::vector<double> finished(step.ranks.size(), with);
-  for (size_t i = 0; i < buckets; ++i) {
-    std::vector<double> launched;
-    for (const StepTimes* one : step.ranks) {
-      launched.push_back(one->buckets[i].launch_us);
-    }
-    const double last = *std::max_element(launched.begin(), launched.end());
-    double took = std::numeric_limits<double>::max();
-    for (size_t r = 0; r < step.ranks.size(); ++r) {
-      const BucketTimes& bucket = step.ranks[r]->buckets[i];
-      took = std::min(took, bucket.finish_us - std::max(last, finished[r]));
-      finished[r] = bucket.finish_us;
-    }
-    took = std::max(0.0, took);
-    with = std::max(with, last) + took;
-    launched[late] = std::min(launched[late], median_of_others(launched, late));
-    without =
-        std::max(without, *std::max_element(launched.begin(), launched.end())) + took;
+  std::vector<StepTimes> ranks;
+  for (const StepTimes* one : step.ranks) {
+    ranks.push_back(*one);
+    ranks.back().buckets.resize(buckets_of_all(step.ranks));
   }
-  return std::max(0.0, with - without);
+  timing::Replay replay = timing::replay_of(ranks, 0);
+  replay.backward_end_us = replay.after_us = 0;  // of the collectives alone
+  timing::Replay without = replay;
+  for (size_t i = 0; i < replay.ready_us.size(); ++i) {
+    std::vector<double> launched;
+    for (const StepTimes& one : ranks) launched.push_back(one.buckets[i].launch_us);
+    replay.ready_us[i] = *std::max_element(launched.begin(), launched.end());
+    const auto late = static_cast<size_t>(rank);
+    launched[late] = std::min(launched[late], median_of_others(launched, late));
+    without.ready_us[i] = *std::max_element(launched.begin(), launched.end());
+  }
+  return timing::ideal_end_us(replay) - timing::ideal_end_us(without);
 }
 
 }  // namespace lockstep::buckets

@@ -47,8 +47,7 @@ struct Comparison {
 Comparison compare(const timing::RunTimes& times);
 
 // How much sooner the last collective of the step had ended, had `rank` launched its
-// buckets when the median of the others did: the collectives one after the other, each
-// as long as it took from when the last rank had launched it.
+// buckets when the median of the others did: replayed (timing/replay.h).
 double cost_us(const ComparedStep& step, int rank);
 
 }  // namespace lockstep::buckets
