@@ -49,14 +49,18 @@ std::vector<double> over_others(const std::vector<double>& by_rank) {
 }
 
 double beyond_noise(const std::vector<double>& values) {
-  const double from = quantile(values, 0.9);
-  std::vector<double> tail;
-  for (const double value : values) {
-    if (value > from) tail.push_back(value - from);
+  double most = 0;
+  for (const double share : {0.9, 0.95}) {
+    const double from = quantile(values, share);
+    std::vector<double> tail;
+    for (const double value : values) {
+      if (value > from) tail.push_back(value - from);
+    }
+    const double mean = median(tail) / std::log(2.0);
+    const double chances = static_cast<double>(std::max<size_t>(1, tail.size()));
+    most = std::max(most, from + mean * std::log(chances / 0.001));
   }
-  if (tail.empty()) return from;
-  const double mean = median(tail) / std::log(2.0);
-  return from + mean * std::log(static_cast<double>(tail.size()) / 0.01);
+  return most;
 }
 
 }  // namespace lockstep::buckets

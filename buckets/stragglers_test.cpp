@@ -98,6 +98,8 @@ TEST(Stragglers, ABusyMachineNamesNobody) {
            }});
       const Verdict verdict = verdict_of(run);
       named += verdict.stragglers.empty() ? 0 : 1;
+      if (!verdict.stragglers.empty() && seed < 60)
+        std::printf("%d %s", ranks, said(run).c_str());
     }
   }
   std::printf("busy %d\n", named);
