@@ -83,8 +83,8 @@ Work ProcessGroup::timed(const char* collective, size_t bytes, const Give& give)
       auto work = give();
       if (const auto end = future_of(*work)) {
         end->addCallback([busy = busy_, begun, ended = ended_](c10::ivalue::Future&) {
-          busy->stop(begun);
           if (ended) ended();
+          busy->stop(begun);
         });
       } else {
         begun.is_kept = false;

@@ -50,6 +50,7 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
   }
   make_buckets(assign_buckets(parameters_, first_cap_bytes_, cap_bytes_));
   rebuilt_ = options.ddp.shard_optimizer;  // its state lies with the first buckets
+  logger_ = std::make_shared<Logger>(parameters_, group_, options_, assignment_);
 }
 
 // Gradients that are being accumulated stay where they are, in the old buckets, and
@@ -85,13 +86,16 @@ void BucketedReducer::rebuild_buckets() {
   const BucketAssignment assignment =
       assign_buckets_in_order(parameters_, order_, first_cap_bytes_, cap_bytes_);
   if (assignment != assignment_) make_buckets(assignment);
+  logger_->rebuilt(assignment_);
 }
 
 void BucketedReducer::zero_grad() {
   if (in_backward_) abandon();
   if (passes_.fresh()) {
     for (const at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+    logger_->step_begins();
   }
+  if (passes_.last() && !no_sync_) logger_->reduced_pass_begins();
   if (rebuild_due_) rebuild_buckets();
 }
 
@@ -102,6 +106,7 @@ void BucketedReducer::prepare(const at::Tensor& logits) {
   prepared_ = true;
   reduces_ = passes_.last() && !no_sync_;
   if (!reduces_) return;
+  logger_->backward_begins();
   next_to_launch_ = 0;
   used_sent_ = false;
   for (Slot& slot : slots_) slot.pending = slot.members.size();
@@ -115,7 +120,9 @@ void BucketedReducer::prepare(const at::Tensor& logits) {
       if (times_[p] == 0) mark_ready(p, /*alone=*/false);
     }
   } else if (find_unused_) {
-    for (const size_t p : hooks_.unreachable_from(logits)) mark_ready(p, false);
+    const std::vector<size_t> unused = hooks_.unreachable_from(logits);
+    logger_->unused(unused);
+    for (const size_t p : unused) mark_ready(p, false);
   }
 }
 
@@ -133,6 +140,7 @@ void BucketedReducer::gradient_came(size_t parameter, bool alone) {
     ++times_[parameter];
     return;
   }
+  logger_->gradient_came(parameter);
   if (static_graph_) {
     if (times_left_[parameter] == 0) refuse_second_time(parameter);
     if (--times_left_[parameter] > 0) return;
@@ -147,21 +155,34 @@ void BucketedReducer::mark_ready(size_t parameter, bool alone) {
   const auto [b, i] = places_[parameter];
   Slot& slot = slots_[b];
   if (slot.bucket->take(i, alone) && as_view_) slot.bucket->lend(i);
-  if (--slot.pending > 0 || !overlap_) return;
+  if (--slot.pending > 0) return;
+  logger_->ready(b);
+  if (!overlap_) return;
   // See Note [Buckets launch in index order].
   while (next_to_launch_ < slots_.size() && slots_[next_to_launch_].pending == 0) {
     launch(slots_[next_to_launch_++]);
   }
 }
 
-void BucketedReducer::launch(Slot& slot) { slot.work = slot.bucket->reduce(group_); }
+void BucketedReducer::launch(Slot& slot) {
+  logger_->launches(&slot - slots_.data(), group_);
+  slot.work = slot.bucket->reduce(group_);
+  logger_->launched(group_);
+}
+
+bool BucketedReducer::advance(Slot& slot) {
+  logger_->launches(&slot - slots_.data(), group_);
+  const bool goes_on = slot.bucket->advance();
+  logger_->launched(group_);
+  return goes_on;
+}
 
 void BucketedReducer::wait_for_all() {
   for (Slot& slot : slots_) slot.work.wait();
   // See Note [Later stages start in rounds].
   for (bool more = hook_ != nullptr; more;) {
     more = false;
-    for (Slot& slot : slots_) more |= slot.bucket->advance();
+    for (Slot& slot : slots_) more |= advance(slot);
   }
 }
 
@@ -171,6 +192,11 @@ void BucketedReducer::end_first_static_pass() {
   send_used();
   for (size_t p = 0; p < parameters_.size(); ++p) mark_ready(p, /*alone=*/true);
   learned_ = true;
+  std::vector<size_t> unused;
+  for (size_t p = 0; p < parameters_.size(); ++p) {
+    if (times_[p] == 0) unused.push_back(p);
+  }
+  logger_->unused(unused);
 }
 
 void BucketedReducer::send_used() {
@@ -193,6 +219,7 @@ void BucketedReducer::receive_used() {
 void BucketedReducer::finalize() {
   if (!in_backward_) return;
   if (reduces_) {
+    logger_->backward_over();
     const bool first_static = learns();
     if (first_static) end_first_static_pass();
     check_complete();
@@ -215,6 +242,7 @@ void BucketedReducer::finalize() {
       }
       rebuild_due_ = true;
     }
+    logger_->reduced();
   }
   passes_.end(reduces_);
   in_backward_ = false;

@@ -4,7 +4,7 @@
 // section 3.2, and torch/csrc/distributed/c10d/reducer.cpp, which it equals.
 //
 // For loops that need more than the Reducer's three calls: no_sync(), and
-// register_comm_hook().
+// register_comm_hook(). What it says of itself: logger().
 #pragma once
 
 #include <memory>
@@ -14,6 +14,7 @@
 
 #include "ddp/bucket.h"
 #include "ddp/gradient_hooks.h"
+#include "ddp/logging_data.h"
 #include "ddp/passes.h"
 #include "ddp/reducers.h"
 #include "hooks/comm_hook.h"
@@ -34,6 +35,9 @@ class BucketedReducer final : public Reducer {
   // From now on the hook brings the gradients of each bucket together. Once, before the
   // first backward pass, on all ranks alike.
   void register_comm_hook(std::unique_ptr<hooks::CommHook> hook);
+
+  // Outlives the reducer where somebody holds it.
+  std::shared_ptr<const Logger> logger() const { return logger_; }
 
   // Passes that are prepared while one of these lives stay local: their gradients are
   // accumulated, and nothing is sent before the first pass that is prepared without.
@@ -68,6 +72,7 @@ class BucketedReducer final : public Reducer {
   void gradient_came(size_t parameter, bool alone);
   void mark_ready(size_t parameter, bool alone);
   void launch(Slot& slot);
+  bool advance(Slot& slot);
   void wait_for_all();
   void end_first_static_pass();
   void send_used();
@@ -104,6 +109,7 @@ class BucketedReducer final : public Reducer {
 
   Passes passes_;
   bool no_sync_ = false;
+  std::shared_ptr<Logger> logger_;
 
   bool prepared_ = false;  // a pass was, once
 

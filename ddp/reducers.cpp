@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "ddp/bucketed_reducer.h"
+#include "device/cuda.h"
 #include "hooks/comm_hooks.h"
 
 namespace lockstep::ddp {
@@ -70,12 +72,29 @@ void check_comm_hook(const training::DdpOptions& ddp) {
   refuse(ddp.shard_optimizer, "--shard-optimizer");
 }
 
+void check_bucket_times(const TrainOptions& options) {
+  if (options.ddp.bucket_times_file.empty()) return;
+  if (options.ddp.reducer != "bucketed") {
+    throw std::invalid_argument("--bucket-times: not with --reducer " +
+                                options.ddp.reducer +
+                                ", which has no buckets of ours; leave it out, or try "
+                                "--reducer bucketed");
+  }
+  if (options.device == "cuda" ||
+      (options.device == "auto" && device::cuda_devices().count > 0)) {
+    throw std::invalid_argument(
+        "--bucket-times: collectives of CUDA cards end in a queue that no clock here "
+        "sees; try --device cpu, or --trace");
+  }
+}
+
 }  // namespace
 
 void check_reducer(const TrainOptions& options) {
   const training::DdpOptions& ddp = options.ddp;
   reducers().at(ddp.reducer);
   check_comm_hook(ddp);
+  check_bucket_times(options);
   const auto refuse_to_shard = [&](bool asked, const std::string& option) {
     if (!ddp.shard_optimizer || !asked) return;
     throw std::invalid_argument(
@@ -113,8 +132,12 @@ ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
       !trained.empty(),
       "all parameters are frozen, so there are no gradients to reduce; train at "
       "least one, or try single_gpu");
-  const auto& factory = reducers().at(options.ddp.reducer);
-  return std::make_unique<MeteredReducer>(factory(trained, group, options), meter);
+  ReducerPtr reducer = reducers().at(options.ddp.reducer)(trained, group, options);
+  if (const auto* bucketed = dynamic_cast<BucketedReducer*>(reducer.get())) {
+    meter.add_observer(make_run_observer(bucketed->logger(), options,
+                                         trained.front().tensor.device()));
+  }
+  return std::make_unique<MeteredReducer>(std::move(reducer), meter);
 }
 
 }  // namespace lockstep::ddp

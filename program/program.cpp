@@ -37,6 +37,7 @@ void check_outputs_apart(const CommandLine& line, int ranks) {
   };
   add("--metrics-file", line.metrics_file);
   add("--report-file", line.report_file);
+  add("--bucket-times", line.options.ddp.bucket_times_file);
   for (int rank = 0; rank < ranks && !line.trace_file.empty(); ++rank) {
     add("--trace", trace_path(line.trace_file, rank));
   }
@@ -67,6 +68,8 @@ void check_run(const Program& program, const CommandLine& line, const World& wor
     files::check_writable(line.metrics_file, "--metrics-file");
   if (!line.report_file.empty())
     files::check_writable(line.report_file, "--report-file");
+  if (!options.ddp.bucket_times_file.empty())
+    files::check_writable(options.ddp.bucket_times_file, "--bucket-times");
 }
 
 // Throws what a run would stumble over at its first sample, in words of the command
@@ -142,6 +145,9 @@ void run_rank(const Program& program, const std::string& speaker,
       [&] { write_metrics(report, line.metrics_file); });
   add(first && !line.report_file.empty(),
       [&] { write_report(report, line.report_file); });
+  const std::string& times_file = line.options.ddp.bucket_times_file;
+  add(first && !times_file.empty(),
+      [&] { files::write_whole(report.bucket_times, times_file); });
   add(trace != nullptr, [&] { trace->write(); });
   add(speaks, [&] {
     std::cout << summary(program.name, program.ranks == Ranks::one_process,

@@ -4,7 +4,8 @@
 // Synchronization", 1989). The quickest of some tens of questions counts.
 //
 // Not a synchronisation: no clock is set, and one that runs faster than rank 0's is
-// followed from a measurement before training to one after it, as if its pace were even.
+// followed from a measurement before training to one after it, as if its pace were
+// even.
 #pragma once
 
 #include <c10/core/Device.h>

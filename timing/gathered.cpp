@@ -10,8 +10,8 @@ namespace {
 void change_times(std::vector<StepTimes>& steps,
                   const std::function<double(double)>& changed) {
   for (StepTimes& step : steps) {
-    for (double* us : {&step.begin_us, &step.backward_us, &step.backward_end_us,
-                       &step.reduced_us}) {
+    for (double* us :
+         {&step.begin_us, &step.backward_us, &step.backward_end_us, &step.reduced_us}) {
       *us = changed(*us);
     }
     for (BucketTimes& bucket : step.buckets) {

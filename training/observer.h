@@ -19,6 +19,8 @@ class ProcessGroup;
 
 namespace lockstep::training {
 
+struct TrainReport;
+
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
@@ -53,6 +55,9 @@ class StepObserver {
 
   // Once, with the trained model.
   virtual void finished(const torch::nn::Module& /*model*/) {}
+
+  // After that, on every rank: the job's report, to which it may add.
+  virtual void reported(TrainReport& /*job*/) {}
 };
 
 // A Chrome trace of a few steps: by Kineto, the stages and LibTorch's operators on the

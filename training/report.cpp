@@ -87,20 +87,24 @@ std::string to_json(const TrainReport& report) {
                      {"allocator_peak_bytes", card.allocator_peak_bytes}});
     if (card.timeline) cards.back()["timeline"] = timeline_to_json(*card.timeline);
   }
-  return Json{{"first_step", report.first_step},
-              {"epochs", report.epochs},
-              {"losses", report.losses},
-              {"samples", report.samples},
-              {"step_ms", report.step_ms},
-              {"phases_ms", report.phases_ms},
-              {"cards", cards},
-              {"threads_per_card", report.threads_per_card},
-              {"device", report.device},
-              {"device_name", report.device_name},
-              {"rss_peak_bytes", report.rss_peak_bytes},
-              {"correct", report.correct},
-              {"evaluated", report.evaluated}}
-      .dump();
+  Json json = {{"first_step", report.first_step},
+               {"epochs", report.epochs},
+               {"losses", report.losses},
+               {"samples", report.samples},
+               {"step_ms", report.step_ms},
+               {"phases_ms", report.phases_ms},
+               {"cards", cards},
+               {"threads_per_card", report.threads_per_card},
+               {"device", report.device},
+               {"device_name", report.device_name},
+               {"rss_peak_bytes", report.rss_peak_bytes},
+               {"correct", report.correct},
+               {"evaluated", report.evaluated}};
+  if (report.ddp_logging_data) {
+    json["ddp_logging_data"] = {{"strs_map", report.ddp_logging_data->strs_map},
+                                {"ints_map", report.ddp_logging_data->ints_map}};
+  }
+  return json.dump();
 }
 
 TrainReport report_from_json(const std::string& text) {
@@ -130,6 +134,10 @@ TrainReport report_from_json(const std::string& text) {
   json.at("rss_peak_bytes").get_to(report.rss_peak_bytes);
   json.at("correct").get_to(report.correct);
   json.at("evaluated").get_to(report.evaluated);
+  if (json.contains("ddp_logging_data")) {
+    const Json& data = json.at("ddp_logging_data");
+    report.ddp_logging_data = {data.at("strs_map"), data.at("ints_map")};
+  }
   return report;
 }
 

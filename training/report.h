@@ -38,6 +38,12 @@ struct CardMemory {
   std::optional<MemoryTimeline> timeline{};
 };
 
+// The fields of PyTorch's DDPLoggingData, under their names (c10/util/Logging.h).
+struct DDPLoggingData {
+  std::map<std::string, std::string> strs_map;
+  std::map<std::string, int64_t> ints_map;
+};
+
 struct TrainReport {
   int64_t first_step = 0;  // of a resumed run: how many were taken before
   // One entry an optimizer step.
@@ -58,6 +64,12 @@ struct TrainReport {
   int64_t correct = 0;
   int64_t evaluated = 0;
   std::optional<double> accuracy() const;
+
+  // Rank 0's, where it reduced gradients in buckets of ours (ddp/logging_data.h).
+  std::optional<DDPLoggingData> ddp_logging_data{};
+  // The text of a file of its own (timing/bucket_times.h), and not in the report's;
+  // empty: nobody asked.
+  std::string bucket_times{};
 };
 
 // The reports of all ranks as the job's one: losses are averaged, samples and counts

@@ -1,7 +1,5 @@
 #include "training/step_meter.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -62,12 +60,6 @@ MemoryTimeline timeline_of(const device::CardEvents& card) {
     timeline.bytes.push_back(event.bytes);
   }
   return timeline;
-}
-
-int64_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 void check_finite(double loss, int64_t step, int rank) {
@@ -281,19 +273,6 @@ void StepMeter::read_cards() {
   }
   device::set_category(Category::other);
   stage_.reset();
-}
-
-TrainReport StepMeter::report(const Network& model, const Accuracy& accuracy) {
-  report_.correct = accuracy.correct;
-  report_.evaluated = accuracy.evaluated;
-  report_.rss_peak_bytes = peak_rss_bytes();
-  for (const auto& observer : options_.observers) observer->finished(*model);
-  if (group_ == nullptr) return report_;
-  std::vector<TrainReport> ranks;
-  for (const std::string& text : group_->all_gather(to_json(report_))) {
-    ranks.push_back(report_from_json(text));
-  }
-  return merge(ranks);
 }
 
 }  // namespace lockstep::training

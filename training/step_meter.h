@@ -58,6 +58,11 @@ class StepMeter {
   // rank.
   TrainReport report(const Network& model, const Accuracy& accuracy);
 
+  // Another one, behind those of the options; before start().
+  void add_observer(std::shared_ptr<StepObserver> observer) {
+    options_.observers.push_back(std::move(observer));
+  }
+
   // The ranks of `group` report together, its collectives' time becomes phase "comm",
   // and its watch knows each step.
   void watch(comm::ProcessGroup& group) { group_ = &group; }
