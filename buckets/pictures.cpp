@@ -156,6 +156,8 @@ charts::Chart straggler_chart(const RunTimes& times, const Comparison& compariso
     }
   }
   spec["layer"][0]["encoding"]["color"]["scale"]["domain"] = {0, most_us / 1e3};
+  spec["encoding"]["x"]["scale"]["domain"] = {columns.from(0),
+                                              columns.from(columns.late_us().size())};
   spec["height"]["step"] = std::clamp(560.0 / static_cast<double>(ranks), 8.0, 26.0);
   if (columns.width() > 1) {
     spec["title"]["subtitle"].push_back("A column is " +
@@ -217,7 +219,6 @@ charts::Chart step_chart(const RunTimes& times, const ComparedStep& shown,
     }
   }
   spec["title"]["text"] = "Step " + std::to_string(shown.step) + ", bucket by bucket";
-  spec["height"]["step"] = 16 * static_cast<int>(ranks.size()) + 8;
   if (ranks.size() < shown.ranks.size() || first > 0) {
     spec["title"]["subtitle"].push_back(
         "Shown: " + std::to_string(ranks.size()) + " of " +

@@ -138,8 +138,8 @@ class Finder {
       for (size_t other = 0; other < ranks_.size(); ++other) {
         if (other != rank && !named_[other]) others = std::max(others, counts[other]);
       }
-      const double many = std::max(8.0, static_cast<double>(verdict_.compared) / 20);
-      if (!named_[rank] && counts[rank] >= many && counts[rank] > 4 * others) {
+      const double many = std::max(10.0, static_cast<double>(verdict_.compared) / 12);
+      if (!named_[rank] && counts[rank] >= many && counts[rank] > 5 * others) {
         name(rank, Kind::often, late[rank]);
       }
     }
