@@ -7,12 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <set>
-#include <torch/csrc/distributed/c10d/HashStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
-#include <torch/csrc/distributed/c10d/logger.hpp>
-#include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include "ddp/bucketed_reducer.h"
+#include "tests/c10d_logger.h"
 #include "tests/random_net.h"
 #include "tests/thread_ranks.h"
 #include "tests/varied_net.h"
@@ -20,7 +17,6 @@
 namespace lockstep::ddp {
 namespace {
 
-using Backend = c10d::ProcessGroup::BackendType;
 using Names = std::set<std::string>;
 
 const Names kStrings = {"backend_name",
@@ -63,40 +59,6 @@ const Names kTimes = {
     "backward_compute_time_start", "forward_compute_time",
     "forward_compute_time_start"};
 
-// Told of as something else than it is, for what is said of a backend by its name.
-class CalledOtherwise final : public c10d::Backend {
- public:
-  CalledOtherwise(c10::intrusive_ptr<c10d::Backend> backend, std::string name)
-      : Backend(backend->getRank(), backend->getSize()),
-        backend_(std::move(backend)),
-        name_(std::move(name)) {}
-
-  const std::string getBackendName() const override { return name_; }
-  c10::intrusive_ptr<c10d::Work> allreduce(
-      std::vector<at::Tensor>& tensors,
-      const c10d::AllreduceOptions& options) override {
-    return backend_->allreduce(tensors, options);
-  }
-  c10::intrusive_ptr<c10d::Work> broadcast(
-      std::vector<at::Tensor>& tensors,
-      const c10d::BroadcastOptions& options) override {
-    return backend_->broadcast(tensors, options);
-  }
-
- private:
-  c10::intrusive_ptr<c10d::Backend> backend_;
-  std::string name_;
-};
-
-c10::intrusive_ptr<c10d::ProcessGroup> group_of(comm::ProcessGroup& group,
-                                                Backend type) {
-  auto result = c10::make_intrusive<c10d::ProcessGroup>(
-      c10::make_intrusive<c10d::HashStore>(), group.rank(), group.size());
-  result->setBackend(c10::DeviceType::CPU, type, group.backend());
-  result->setDefaultBackend(type);
-  return result;
-}
-
 TrainOptions options_of(const Variation& variation) {
   TrainOptions options = caps(variation.first_cap, variation.cap);
   options.model = "varied";
@@ -109,62 +71,6 @@ TrainOptions options_of(const Variation& variation) {
   options.ddp.join = variation.seed % 5 == 0;
   return options;
 }
-
-// c10d's, called as Python's DDP does, from the buckets that ours starts from.
-class Theirs {
- public:
-  Theirs(const std::vector<at::Tensor>& parameters, const TrainOptions& options,
-         const Variation& variation, comm::ProcessGroup& group, Backend type)
-      : parameters_(parameters), variation_(variation) {
-    reducer_ = std::make_shared<c10d::Reducer>(
-        parameters, assign_buckets(parameters, variation.first_cap, variation.cap),
-        group_of(group, type), std::vector<bool>(parameters.size(), false),
-        variation.cap, variation.find_unused, variation.as_view,
-        std::unordered_map<size_t, std::string>(),
-        std::min(variation.first_cap, variation.cap),
-        /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false,
-        std::vector<int64_t>());
-    logger_ = std::make_shared<c10d::Logger>(reducer_);
-    reducer_->set_logger(logger_);
-    if (variation.static_graph) reducer_->set_static_graph();
-    logger_->set_construction_data_and_log(
-        options.model, /*device_ids=*/{}, /*output_device=*/-1,
-        options.ddp.broadcast_buffers, options.ddp.sync_batch_norm,
-        variation.static_graph);
-    if (options.ddp.join) logger_->set_uneven_input_join();
-  }
-
-  void pass(const VariedNet& net, int64_t pass, int rank) {
-    if (pass % variation_.passes == 0) {
-      for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
-    }
-    const bool reduces = (pass + 1) % variation_.passes == 0;
-    if (reduces) {
-      logger_->set_runtime_stats_and_log();
-      reducer_->prepare_for_forward();
-    }
-    reducer_->rebuild_buckets();
-    const at::Tensor output = net.forward(pass, rank);
-    if (reduces) {
-      const bool looks = variation_.find_unused && !variation_.static_graph;
-      reducer_->prepare_for_backward(looks ? std::vector<at::Tensor>{output}
-                                           : std::vector<at::Tensor>{});
-    }
-    RandomNet::loss(output).backward();
-    if (variation_.static_graph && pass == 0) reducer_->delay_all_reduce();
-  }
-
-  training::DDPLoggingData data() const {
-    const at::DDPLoggingData data = logger_->get_ddp_logging_data();
-    return {data.strs_map, data.ints_map};
-  }
-
- private:
-  std::vector<at::Tensor> parameters_;
-  Variation variation_;
-  std::shared_ptr<c10d::Reducer> reducer_;
-  std::shared_ptr<c10d::Logger> logger_;
-};
 
 void our_pass(BucketedReducer& reducer, const VariedNet& net, int64_t pass, int rank) {
   reducer.zero_grad();
@@ -222,13 +128,13 @@ void expect_in_order(const training::DDPLoggingData& data, int64_t before,
 }
 
 void compare(uint64_t seed, comm::ProcessGroup& group, int64_t reductions,
-             Backend type = Backend::GLOO) {
+             C10dBackend type = C10dBackend::GLOO) {
   const Variation variation(seed);
   const VariedNet our_net(variation), their_net(variation);
   const TrainOptions options = options_of(variation);
   BucketedReducer reducer(named(our_net.parameters()), group, options);
   const auto logger = reducer.logger();
-  Theirs theirs(their_net.parameters(), options, variation, group, type);
+  C10dLogger theirs(their_net.parameters(), options, variation, group, type);
   expect_equal(logger->data(), theirs.data(), variation.text() + ", before");
   int64_t before = c10::getTime();
   for (int64_t pass = 0; pass < reductions * variation.passes; ++pass) {
@@ -304,7 +210,7 @@ TEST(LoggingData, SaysOfTheEnvironmentWhatC10dSays) {
     compare(5, group, 2);
     comm::ProcessGroup nccl(
         c10::make_intrusive<CalledOtherwise>(group.backend(), "nccl"));
-    compare(6, nccl, 2, Backend::NCCL);
+    compare(6, nccl, 2, C10dBackend::NCCL);
     BucketedReducer reducer(named(VariedNet(Variation(6)).parameters()), nccl,
                             options_of(Variation(6)));
     for (const std::string& name : kNcclStrings) {

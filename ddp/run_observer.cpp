@@ -7,6 +7,12 @@
 namespace lockstep::ddp {
 namespace {
 
+// Machines that are emulated on one have its name, and an address each.
+std::string this_host() {
+  const std::vector<std::string> addresses = host::outside_addresses();
+  return host::short_name() + (addresses.empty() ? "" : " " + addresses.front());
+}
+
 class RunObserver final : public training::StepObserver {
  public:
   RunObserver(std::shared_ptr<const Logger> logger, const TrainOptions& options,
@@ -34,7 +40,7 @@ class RunObserver final : public training::StepObserver {
     run.run = run_;
     run.strs = logger_->data().strs_map;
     run.ints = logger_->data().ints_map;
-    run = timing::gathered(*group_, std::move(run), host::short_name(), clock,
+    run = timing::gathered(*group_, std::move(run), this_host(), clock,
                            logger_->recorder()->steps());
     if (group_->rank() == 0) bucket_times_ = timing::to_json_lines(run);
   }

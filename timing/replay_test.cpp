@@ -1,5 +1,5 @@
 // By hand-made numbers; that a step of ours replays to itself:
-// ddp/bucket_times_test.cpp.
+// ddp/recorded_times_test.cpp.
 #include "timing/replay.h"
 
 #include <gtest/gtest.h>

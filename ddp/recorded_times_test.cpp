@@ -1,15 +1,14 @@
-// Buckets' times as a run notes them: in an order that cannot be otherwise, from the
-// reducer's own calls to the file of --bucket-times. Ranks that are threads have one
-// clock, so theirs can be held against each other's.
+// Buckets' times as the reducer notes them, in an order that cannot be otherwise. Ranks
+// that are threads have one clock, so theirs can be held against each other's. The file
+// that comes of it: bucket_times_file_test.cpp.
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <thread>
 
 #include "ddp/bucketed_reducer.h"
-#include "tests/program_run.h"
+#include "tests/possible_times.h"
 #include "tests/random_net.h"
-#include "tests/refused_input.h"
 #include "tests/thread_ranks.h"
 #include "timing/clock_offset.h"
 #include "timing/replay.h"
@@ -18,7 +17,9 @@ namespace lockstep::ddp {
 namespace {
 
 using timing::BucketTimes;
-using timing::RunTimes;
+using timing::expect_in_order;
+using timing::expect_possible;
+using timing::expect_together;
 using timing::StepTimes;
 
 TrainOptions recorded(TrainOptions options) {
@@ -32,48 +33,6 @@ void pass(Reducer& reducer, const RandomNet& net, int step, int rank) {
   reducer.prepare(output);
   RandomNet::loss(output).backward();
   reducer.finalize();
-}
-
-void expect_in_order(const std::vector<double>& times, const std::string& where) {
-  EXPECT_TRUE(std::is_sorted(times.begin(), times.end()))
-      << where << ": " << ::testing::PrintToString(times);
-}
-
-// What must hold of one rank's step by its own clock.
-void expect_possible(const StepTimes& step, bool overlap) {
-  const std::string where =
-      "step " + std::to_string(step.step) + " of rank " + std::to_string(step.rank);
-  expect_in_order(
-      {step.begin_us, step.backward_us, step.backward_end_us, step.reduced_us}, where);
-  double launched = 0;
-  for (const BucketTimes& bucket : step.buckets) {
-    expect_in_order({step.backward_us, bucket.ready_us, bucket.launch_us,
-                     bucket.finish_us, step.reduced_us},
-                    where);
-    EXPECT_LE(bucket.ready_us, step.backward_end_us) << where;
-    expect_in_order({launched, bucket.launch_us}, where);
-    launched = bucket.launch_us;
-  }
-  if (overlap) {
-    EXPECT_LE(launched, step.backward_end_us) << where;
-  } else {
-    EXPECT_GE(step.buckets.front().launch_us, step.backward_end_us) << where;
-  }
-}
-
-// An all_reduce is over nowhere before it was begun everywhere. `slack_us` is what the
-// ranks' clocks may be apart.
-void expect_together(const std::vector<StepTimes>& ranks, double slack_us = 0) {
-  for (const StepTimes& one : ranks) {
-    for (const StepTimes& other : ranks) {
-      ASSERT_EQ(one.buckets.size(), other.buckets.size());
-      for (size_t b = 0; b < one.buckets.size(); ++b) {
-        EXPECT_GE(one.buckets[b].finish_us + slack_us, other.buckets[b].launch_us)
-            << "bucket " << b << " of step " << one.step;
-        EXPECT_EQ(one.buckets[b].bytes, other.buckets[b].bytes);
-      }
-    }
-  }
 }
 
 struct Way {
@@ -246,79 +205,6 @@ TEST(BucketTimes, AStepWithoutAnythingToGainReplaysToItself) {
     EXPECT_GE(timing::ideal_end_us(step), end - moments - 0.01);
     EXPECT_GE(timing::sync_end_us(step), timing::ideal_end_us(step));
   }
-}
-
-const std::vector<std::string> kSmall = {
-    "--dataset", "synthetic", "--model",         "mlp", "--steps", "5",
-    "--device",  "cpu",       "--bucket-cap-mb", "0.05"};
-
-std::vector<StepTimes> step_of(const RunTimes& run, int64_t step) {
-  std::vector<StepTimes> ranks;
-  for (const StepTimes& one : run.steps) {
-    if (one.step == step) ranks.push_back(one);
-  }
-  return ranks;
-}
-
-void expect_written(const std::vector<std::string>& more, int ranks,
-                    const std::string& backend, bool overlap) {
-  const TestFolder place;
-  ProgramRun run("ddp",
-                 kSmall + more +
-                     std::vector<std::string>{"--bucket-times", place / "times",
-                                              "--report-file", place / "report"});
-  ASSERT_EQ(run.status(), 0) << run.process().err();
-  const RunTimes times = timing::times_from_json_lines(read_text(place / "times"));
-  const TrainReport report = training::report_from_json(read_text(place / "report"));
-  EXPECT_EQ(times.world_size, ranks);
-  EXPECT_EQ(times.run.at("backend"), backend);
-  EXPECT_EQ(times.run.at("model"), "mlp");
-  EXPECT_EQ(times.run.at("overlap"), overlap ? "yes" : "no");
-  ASSERT_TRUE(report.ddp_logging_data.has_value());
-  EXPECT_EQ(times.strs, report.ddp_logging_data->strs_map);
-  EXPECT_EQ(times.ints, report.ddp_logging_data->ints_map);
-  EXPECT_EQ(times.ints.at("rank"), 0);
-  EXPECT_EQ(times.ints.at("iteration"), 4);
-  ASSERT_EQ(std::ssize(times.steps), 5 * ranks);
-  EXPECT_EQ(times.steps.front().begin_us, 0);
-  double apart_us = 1;  // what is written is rounded
-  for (const timing::ClockOffset& clock : times.clocks) {
-    // One machine has one clock.
-    EXPECT_LE(std::abs(clock.offset_us), clock.uncertainty_us);
-    apart_us = std::max(apart_us, 1 + 2 * clock.uncertainty_us);
-  }
-  for (int64_t i = 0; i < 5; ++i) {
-    const std::vector<StepTimes> of_all = step_of(times, i);
-    ASSERT_EQ(std::ssize(of_all), ranks);
-    for (const StepTimes& rank : of_all) expect_possible(rank, overlap);
-    expect_together(of_all, apart_us);
-  }
-  EXPECT_EQ(timing::step_lengths(times, 1).steps, 3);
-}
-
-TEST(BucketTimesFile, HasAllRanksStepsOnOneClock) {
-  expect_written({"--gpus", "2", "--backend", "gloo"}, 2, "gloo", true);
-}
-TEST(BucketTimesFile, OverShmWithoutOverlap) {
-  expect_written({"--gpus", "2", "--no-overlap"}, 2, "shm", false);
-}
-TEST(BucketTimesFile, OfOneRank) {
-  expect_written({"--gpus", "1", "--backend", "gloo"}, 1, "gloo", true);
-}
-
-TEST(BucketTimesFile, IsRefusedBeforeAnybodyTrains) {
-  const TestFolder place;
-  const std::string file = place / "times";
-  const std::vector<BadInput> refused = {
-      {{"--bucket-times", file, "--reducer", "naive"}, 2, {"naive", "bucketed"}},
-      {{"--bucket-times", file, "--reducer", "c10d"}, 2, {"c10d", "bucketed"}},
-      {{"--bucket-times", file, "--metrics-file", file}, 2, {"--metrics-file", file}},
-      {{"--bucket-times", place / "no/times"}, 1, {"--bucket-times", "no/times"}}};
-  for (const BadInput& bad : refused) {
-    refuse("ddp", {kSmall + std::vector<std::string>{"--gpus", "1"} + bad.arguments,
-                   bad.status, bad.words});
-  }
-  EXPECT_TRUE(place.names().empty());
 }
 
 }  // namespace
