@@ -1,7 +1,9 @@
-// `ddp` with a slow-down planted in it: before its steps it sleeps, so that they take a
-// given part longer. A program for tests of bench --compare alone; in its folder it
-// stands under the name of the real one.
+// `ddp` with a slow-down planted in it: it sleeps, so that its steps take a given part
+// longer (LOCKSTEP_TEST_SLOWER), or the work of one rank (..._SLOW_RANK) does, of one
+// step alone (..._SLOW_STEP) or throughout. A program for tests of bench --compare, in
+// whose folder it stands under the name of the real one, and of `buckets`.
 #include <sys/prctl.h>
+#include <torch/torch.h>
 
 #include <algorithm>
 #include <chrono>
@@ -71,11 +73,52 @@ class Sleeper final : public training::StepObserver {
   std::vector<double> without_, behind_sleep_;  // seconds a step, its sleep left out
 };
 
+// Makes the work of this rank alone longer: in the backward pass, at each parameter's
+// gradient, it sleeps for a part of what it took since the one before; not of what it
+// waited for the other ranks, which is between the last of them and the next step.
+class SlowRank final : public training::StepObserver {
+ public:
+  SlowRank(double part, int64_t only_step) : part_(part), only_step_(only_step) {
+    prctl(PR_SET_TIMERSLACK, 1000);
+  }
+  void built(const torch::nn::Module& model,
+             torch::optim::SGD& /*optimizer*/) override {
+    for (const at::Tensor& parameter : model.parameters()) {
+      parameter.register_hook([this](const at::Tensor& /*gradient*/) { sleep(); });
+    }
+  }
+  void between_steps(int64_t next) override {
+    step_ = next;
+    begin_ = Clock::now();
+  }
+
+ private:
+  void sleep() {
+    if (only_step_ < 0 || step_ == only_step_) {
+      const auto now = Clock::now();
+      std::this_thread::sleep_until(
+          now + std::chrono::duration_cast<Clock::duration>(part_ * (now - begin_)));
+    }
+    begin_ = Clock::now();
+  }
+
+  double part_;
+  int64_t only_step_, step_ = 0;  // less than 0: all of them
+  Clock::time_point begin_;
+};
+
 TrainReport train(const TrainOptions& options, const World& world) {
   const char* part = std::getenv("LOCKSTEP_TEST_SLOWER");
   if (part == nullptr) throw std::invalid_argument("LOCKSTEP_TEST_SLOWER is not set");
+  const char* rank = std::getenv("LOCKSTEP_TEST_SLOW_RANK");
+  const char* step = std::getenv("LOCKSTEP_TEST_SLOW_STEP");
   TrainOptions slow = options;
-  slow.observers.push_back(std::make_shared<Sleeper>(std::stod(part)));
+  if (rank == nullptr) {
+    slow.observers.push_back(std::make_shared<Sleeper>(std::stod(part)));
+  } else if (std::stoi(rank) == world.rank) {
+    slow.observers.push_back(std::make_shared<SlowRank>(
+        std::stod(part), step == nullptr ? -1 : std::stoll(step)));
+  }
   return ddp::train(slow, world);
 }
 
