@@ -3,6 +3,8 @@
 #include <torch/autograd.h>
 #include <torch/custom_class.h>
 
+#include <algorithm>
+
 #include "model/batch_norm.h"
 #include "model/batch_norm_passes.h"
 
@@ -38,7 +40,7 @@ Moments over_ranks(const at::Tensor& local, int64_t rows, const at::Tensor& shar
       at::cat({first, local[1] + first * apart, first.new_full({1}, rows)});
   sum(sums);
   const auto count = sums[2 * channels].item<double>();
-  const at::Tensor mean = sums.narrow(0, 0, channels) / count;
+  const at::Tensor mean = sums.narrow(0, 0, channels) / std::max(count, 1.0);
   const at::Tensor squares = sums.narrow(0, channels, channels);
   return {count, mean + origin, (squares - mean * mean * count).clamp_min(0)};
 }
@@ -68,7 +70,8 @@ class Norm : public torch::autograd::Function<Norm> {
       at::Tensor(state.running_var).mul_(left).add_(unbiased.to(type), state.momentum);
     }
     const batch_norm::Scale scale = {found.mean.to(images.scalar_type()),
-                                     found.squares / found.count, weight, state.eps};
+                                     found.squares / std::max(found.count, 1.0), weight,
+                                     state.eps};
     context->save_for_backward({images, weight, scale.mean, scale.variance});
     context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
     return batch_norm::normalise(images, scale, bias);
@@ -81,13 +84,16 @@ class Norm : public torch::autograd::Function<Norm> {
     const auto kept = c10::static_intrusive_pointer_cast<Kept>(
         context->saved_data["kept"].toCapsule());
     const batch_norm::Scale scale = {saved[2], saved[3], saved[1], kept->eps};
-    const at::Tensor sums = batch_norm::gradient_sums(gradients[0], images, scale);
+    at::Tensor sums = batch_norm::gradient_sums(gradients[0], images, scale);
     const at::Tensor inverse = scale.inverse().to(at::kDouble);
     variable_list wanted(5);
     wanted[1] = (sums[1] * inverse).to(images.scalar_type());
     wanted[2] = sums[0].to(images.scalar_type());
     if (!context->needs_input_grad(0)) return wanted;
-    if (kept->sum) kept->sum(sums);
+    if (kept->sum) {
+      sums = sums.clone();  // this rank's own are the bias's gradient
+      kept->sum(sums);
+    }
     if (images.numel() == 0) {
       wanted[0] = at::empty_like(images);
       return wanted;
