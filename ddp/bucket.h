@@ -17,6 +17,10 @@
 #include "comm/process_group.h"
 #include "training/options.h"
 
+namespace lockstep::hooks {
+class CommHook;
+}
+
 namespace lockstep::ddp {
 
 class Bucket {
@@ -33,6 +37,9 @@ class Bucket {
 
   // What was taken of all parameters becomes the mean over ranks.
   virtual comm::Work reduce(comm::ProcessGroup& group) = 0;
+  // Takes what reduce() began, and whose work was waited for, a stage further: false
+  // where it is done. See Note [Later stages start in rounds].
+  virtual bool advance() { return false; }
   // What the bucket holds, instead of gradients.
   virtual void fill(double value) = 0;
 };
@@ -51,6 +58,7 @@ class FlatBucket final : public Bucket {
 
   const at::Tensor& flat() const { return flat_; }  // [elements]
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
+  const std::vector<at::Tensor>& views() const { return views_; }
 
  private:
   std::vector<at::Tensor> parameters_;
@@ -115,6 +123,12 @@ class ShardedBucket final : public ScatteredBucket {
 std::unique_ptr<Bucket> make_bucket(std::vector<at::Tensor> parameters,
                                     comm::ProcessGroup& group,
                                     const TrainOptions& options);
+
+// The bucket number `index` of a step, whose gradients the hook brings together.
+std::unique_ptr<Bucket> make_hooked_bucket(std::vector<at::Tensor> parameters,
+                                           comm::ProcessGroup& group,
+                                           hooks::CommHook& hook, size_t index,
+                                           bool is_last);
 
 // Which parameters share a bucket, as indices into `parameters`.
 using BucketAssignment = std::vector<std::vector<size_t>>;

@@ -20,6 +20,8 @@
 
 #include <limits>
 
+#include "hooks/comm_hooks.h"
+
 namespace lockstep::ddp {
 namespace {
 
@@ -61,7 +63,11 @@ void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
       places_[parameter] = {slots_.size(), in_bucket.size()};
       in_bucket.push_back(parameters_[parameter]);
     }
-    slots_.push_back({make_bucket(std::move(in_bucket), group_, options_), members});
+    auto bucket =
+        hook_ ? make_hooked_bucket(std::move(in_bucket), group_, *hook_, slots_.size(),
+                                   slots_.size() + 1 == assignment.size())
+              : make_bucket(std::move(in_bucket), group_, options_);
+    slots_.push_back({std::move(bucket), members});
   }
   assignment_ = assignment;
 }
@@ -93,6 +99,7 @@ void BucketedReducer::prepare(const at::Tensor& logits) {
   if (in_backward_) abandon();
   if (rebuild_due_) rebuild_buckets();  // a loop that keeps its gradients
   in_backward_ = true;
+  prepared_ = true;
   reduces_ = passes_.last() && !no_sync_;
   if (!reduces_) return;
   next_to_launch_ = 0;
@@ -149,6 +156,15 @@ void BucketedReducer::mark_ready(size_t parameter, bool alone) {
 
 void BucketedReducer::launch(Slot& slot) { slot.work = slot.bucket->reduce(group_); }
 
+void BucketedReducer::wait_for_all() {
+  for (Slot& slot : slots_) slot.work.wait();
+  // See Note [Later stages start in rounds].
+  for (bool more = hook_ != nullptr; more;) {
+    more = false;
+    for (Slot& slot : slots_) more |= slot.bucket->advance();
+  }
+}
+
 // The first pass of a static graph is not overlapped: how often a gradient comes is
 // known when it is over.
 void BucketedReducer::end_first_static_pass() {
@@ -182,7 +198,7 @@ void BucketedReducer::finalize() {
     check_complete();
     while (next_to_launch_ < slots_.size()) launch(slots_[next_to_launch_++]);
     if (asks_every_pass()) send_used();
-    for (Slot& slot : slots_) slot.work.wait();
+    wait_for_all();
     if (used_sent_) receive_used();
     for (size_t p = 0; p < parameters_.size(); ++p) {
       if (!used_somewhere_[p]) continue;
@@ -226,7 +242,7 @@ void BucketedReducer::abandon() {
       launch(slot);
     }
     if (asks_every_pass() && !used_sent_) send_used();
-    for (Slot& slot : slots_) slot.work.wait();
+    wait_for_all();
     used_work_.wait();
   }
   for (const at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
@@ -235,7 +251,16 @@ void BucketedReducer::abandon() {
 ReducerPtr make_bucketed_reducer(const NamedParameters& parameters,
                                  comm::ProcessGroup& group,
                                  const TrainOptions& options) {
-  return std::make_unique<BucketedReducer>(parameters, group, options);
+  auto reducer = std::make_unique<BucketedReducer>(parameters, group, options);
+  if (options.ddp.comm_hook != "allreduce") {
+    hooks::HookOptions of_hook;
+    of_hook.powersgd_rank = options.ddp.powersgd_rank;
+    of_hook.powersgd_start = options.ddp.powersgd_start;
+    of_hook.steps_before = options.start.step;
+    of_hook.seed = options.seed;
+    reducer->register_comm_hook(hooks::comm_hooks().at(options.ddp.comm_hook)(of_hook));
+  }
+  return reducer;
 }
 
 }  // namespace lockstep::ddp

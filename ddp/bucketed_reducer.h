@@ -3,7 +3,8 @@
 // on with the layers before. After Li et al., "PyTorch Distributed", VLDB 2020,
 // section 3.2, and torch/csrc/distributed/c10d/reducer.cpp, which it equals.
 //
-// For loops that need more than the Reducer's three calls: no_sync().
+// For loops that need more than the Reducer's three calls: no_sync(), and
+// register_comm_hook().
 #pragma once
 
 #include <memory>
@@ -15,6 +16,7 @@
 #include "ddp/gradient_hooks.h"
 #include "ddp/passes.h"
 #include "ddp/reducers.h"
+#include "hooks/comm_hook.h"
 
 namespace lockstep::ddp {
 
@@ -28,6 +30,10 @@ class BucketedReducer final : public Reducer {
   void zero_grad() override;
   void prepare(const at::Tensor& logits) override;
   void finalize() override;
+
+  // From now on the hook brings the gradients of each bucket together. Once, before the
+  // first backward pass, on all ranks alike.
+  void register_comm_hook(std::unique_ptr<hooks::CommHook> hook);
 
   // Passes that are prepared while one of these lives stay local: their gradients are
   // accumulated, and nothing is sent before the first pass that is prepared without.
@@ -62,6 +68,7 @@ class BucketedReducer final : public Reducer {
   void gradient_came(size_t parameter, bool alone);
   void mark_ready(size_t parameter, bool alone);
   void launch(Slot& slot);
+  void wait_for_all();
   void end_first_static_pass();
   void send_used();
   void receive_used();
@@ -85,6 +92,7 @@ class BucketedReducer final : public Reducer {
   const bool as_view_;
   const bool overlap_;  // else buckets are launched by finalize()
 
+  std::unique_ptr<hooks::CommHook> hook_;  // null: buckets are sent as they are
   BucketAssignment assignment_;
   std::vector<Slot> slots_;
   std::vector<Place> places_;
@@ -96,6 +104,8 @@ class BucketedReducer final : public Reducer {
 
   Passes passes_;
   bool no_sync_ = false;
+
+  bool prepared_ = false;  // a pass was, once
 
   // This backward pass.
   bool in_backward_ = false;

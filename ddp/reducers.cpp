@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "hooks/comm_hooks.h"
+
 namespace lockstep::ddp {
 namespace {
 
@@ -51,9 +53,29 @@ Registry<ReducerFactory>& reducers() {
   return known;
 }
 
+namespace {
+
+// Hooks are called for buckets, and without one nothing of PowerSGD's is asked.
+void check_comm_hook(const training::DdpOptions& ddp) {
+  hooks::comm_hooks().at(ddp.comm_hook);
+  if (ddp.comm_hook == "allreduce") return;
+  const auto refuse = [&](bool asked, const std::string& option) {
+    if (!asked) return;
+    throw std::invalid_argument("--comm-hook " + ddp.comm_hook + ": not with " +
+                                option +
+                                ", which calls no hook; leave it out, or try --reducer "
+                                "bucketed");
+  };
+  refuse(ddp.reducer != "bucketed", "--reducer " + ddp.reducer);
+  refuse(ddp.shard_optimizer, "--shard-optimizer");
+}
+
+}  // namespace
+
 void check_reducer(const TrainOptions& options) {
   const training::DdpOptions& ddp = options.ddp;
   reducers().at(ddp.reducer);
+  check_comm_hook(ddp);
   const auto refuse_to_shard = [&](bool asked, const std::string& option) {
     if (!ddp.shard_optimizer || !asked) return;
     throw std::invalid_argument(
@@ -70,6 +92,12 @@ void check_reducer(const TrainOptions& options) {
     throw std::invalid_argument(
         "--sync-batch-norm needs the same graph on all ranks, which "
         "--find-unused-parameters says there is not; leave one of them out");
+  }
+  if (ddp.reducer == "c10d" && !ddp.overlap) {
+    throw std::invalid_argument(
+        "--no-overlap: not with --reducer c10d, which launches its buckets itself; "
+        "leave "
+        "it out, or try --reducer bucketed");
   }
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {

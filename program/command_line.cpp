@@ -141,6 +141,14 @@ void refuse_idle(const CLI::App& app, const TrainOptions& options) {
         "--model " +
         options.model + " has none; leave it out, or try --model convnet");
   }
+  for (const char* option : {"--powersgd-rank", "--powersgd-start"}) {
+    const CLI::Option* given = app.get_option_no_throw(option);
+    if (given == nullptr || given->count() == 0) continue;
+    if (options.ddp.comm_hook == "powersgd") continue;
+    throw std::invalid_argument(
+        std::string(option) + " is of PowerSGD, and --comm-hook is " +
+        options.ddp.comm_hook + "; leave it out, or try --comm-hook powersgd");
+  }
   if (options.data_parallel.primary_share != 1 && options.gpus == 1) {
     throw std::invalid_argument(
         "--primary-share is beside the other cards' share, and there is one card; "
