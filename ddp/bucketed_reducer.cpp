@@ -7,7 +7,8 @@
 // Note [Buckets are rebuilt once]
 // The first buckets follow the reversed order of parameters, which is a guess. The
 // first backward pass shows in which order gradients come; before the second step they
-// are assigned anew in that order, as rank 0 saw it. Not where parameters may be unused
+// are assigned anew in that order, as rank 0 saw it (or the first that had a batch,
+// join.h). Not where parameters may be unused
 // (the order would tell of one pass alone), unless the graph is static: then by its
 // second pass, for the first one is not overlapped.
 //
@@ -76,13 +77,14 @@ void BucketedReducer::make_buckets(const BucketAssignment& assignment) {
 void BucketedReducer::rebuild_buckets() {
   rebuild_due_ = false;
   rebuilt_ = true;
+  order_.resize(parameters_.size());  // none came to a rank that had no batch
   const at::Tensor order =
       at::tensor(std::vector<int64_t>(order_.begin(), order_.end()), at::kLong)
           .to(parameters_.front().device());
-  group_.broadcast({order});
-  const at::Tensor of_rank_0 = order.cpu();
-  const int64_t* first = of_rank_0.const_data_ptr<int64_t>();
-  order_.assign(first, first + of_rank_0.numel());
+  group_.broadcast({order}, order_of_);
+  const at::Tensor common = order.cpu();
+  const int64_t* first = common.const_data_ptr<int64_t>();
+  order_.assign(first, first + common.numel());
   const BucketAssignment assignment =
       assign_buckets_in_order(parameters_, order_, first_cap_bytes_, cap_bytes_);
   if (assignment != assignment_) make_buckets(assignment);
@@ -235,12 +237,14 @@ void BucketedReducer::finalize() {
       } else {
         slots_[b].bucket->give_back(i);
       }
+      if (scale_ != 1) parameters_[p].mutable_grad().mul_(scale_);
     }
     if (!rebuilt_ && (static_graph_ ? !first_static : !find_unused_)) {
       for (size_t p = 0; p < parameters_.size() && static_graph_; ++p) {
         if (times_[p] == 0) order_.push_back(p);
       }
       rebuild_due_ = true;
+      order_of_ = leader_;
     }
     logger_->reduced();
   }

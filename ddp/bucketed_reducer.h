@@ -67,6 +67,9 @@ class BucketedReducer final : public Reducer {
     size_t in_bucket;
   };
 
+  friend class Join;
+  void prepare_nothing();
+
   void make_buckets(const BucketAssignment& assignment);
   void rebuild_buckets();
   void gradient_came(size_t parameter, bool alone);
@@ -106,6 +109,12 @@ class BucketedReducer final : public Reducer {
   bool rebuilt_ = false;
   bool rebuild_due_ = false;
   std::vector<size_t> order_;  // in which gradients came
+  int order_of_ = 0;           // the rank whose order it will be
+
+  // Of this pass, by Join: a rank that has gradients of its own, and what the mean over
+  // all ranks is multiplied by.
+  int leader_ = 0;
+  double scale_ = 1;
 
   Passes passes_;
   bool no_sync_ = false;

@@ -108,6 +108,12 @@ void check_reducer(const TrainOptions& options) {
   refuse_to_shard(ddp.find_unused_parameters, "--find-unused-parameters");
   refuse_to_shard(ddp.static_graph, "--static-graph");
   refuse_to_shard(!ddp.overlap, "--no-overlap");
+  // See Note [Batch norm's collectives among the buckets'].
+  if (ddp.sync_batch_norm && ddp.find_unused_parameters) {
+    throw std::invalid_argument(
+        "--sync-batch-norm needs the same graph on all ranks, which "
+        "--find-unused-parameters says there is not; leave one of them out");
+  }
   if (ddp.reducer == "c10d" && !ddp.overlap) {
     throw std::invalid_argument(
         "--no-overlap: not with --reducer c10d, which launches its buckets itself; "

@@ -1,8 +1,25 @@
 #include "ddp/replica_sync.h"
 
+#include <optional>
+
 #include "ddp/same_model.h"
+#include "model/sync_batch_norm.h"
 
 namespace lockstep::ddp {
+namespace {
+
+using training::Phase;
+using training::PhaseScope;
+
+// On a CUDA card nobody waits here, and a backward pass is on a thread of its own.
+void sum_over_ranks(const at::Tensor& sums, comm::ProcessGroup& group,
+                    StepMeter& meter) {
+  std::optional<PhaseScope> phase;
+  if (sums.is_cpu()) phase.emplace(meter, Phase::exposed_comm);
+  group.all_reduce(sums).wait();
+}
+
+}  // namespace
 
 ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
                          const TrainOptions& options, StepMeter& meter)
@@ -14,13 +31,19 @@ ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
   const std::vector<at::Tensor> buffers = model->buffers();
   everything.insert(everything.end(), buffers.begin(), buffers.end());
   group.broadcast(everything);
-  if (options.ddp.broadcast_buffers) buffers_ = buffers;
+  if (options.ddp.sync_batch_norm) {
+    model::sync_batch_norms(*model, [&group, &meter](const at::Tensor& sums) {
+      sum_over_ranks(sums, group, meter);
+    });
+  } else if (options.ddp.broadcast_buffers) {
+    buffers_ = buffers;
+  }
   only_at_the_end_ = options.ddp.local_sgd > 0;
 }
 
 void ReplicaSync::broadcast_buffers() {
   if (buffers_.empty() || (only_at_the_end_ && !meter_.done())) return;
-  const training::PhaseScope phase(meter_, training::Phase::exposed_comm);
+  const PhaseScope phase(meter_, Phase::exposed_comm);
   group_.broadcast(buffers_);
 }
 

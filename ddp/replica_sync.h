@@ -1,6 +1,15 @@
 // Keeps the ranks' replicas equal in what no gradient reaches: the parameters they
 // start with, and the buffers (batch norm's running statistics) that each forward pass
-// changes.
+// changes: by sending rank 0's, or, with --sync-batch-norm, by having batch norm itself
+// work over all ranks' images. Then buffers are equal anyway, and none is sent.
+//
+// Note [Batch norm's collectives among the buckets']
+// A synchronised layer's two collectives (model/sync_batch_norm.h) are on the reducer's
+// group, and the second comes between two buckets. They match across ranks as buckets
+// do, by their place in the order of calls: layers and gradients come in the same order
+// wherever the graph is the same, and buckets are launched by gradients that came. Not
+// so with --find-unused-parameters, where a rank's own graph launches buckets before
+// its backward pass has begun: check_reducer() refuses that.
 #pragma once
 
 #include "comm/process_group.h"

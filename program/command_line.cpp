@@ -135,6 +135,12 @@ void refuse_idle(const CLI::App& app, const TrainOptions& options) {
                                 options.model + " on --dataset " + options.dataset +
                                 " has none; leave it out, or try --model transformer");
   }
+  if (options.ddp.sync_batch_norm && !has_batch_norm(options.model)) {
+    throw std::invalid_argument(
+        "--sync-batch-norm is of models with batch norm, and "
+        "--model " +
+        options.model + " has none; leave it out, or try --model convnet");
+  }
   for (const char* option : {"--powersgd-rank", "--powersgd-start"}) {
     const CLI::Option* given = app.get_option_no_throw(option);
     if (given == nullptr || given->count() == 0) continue;

@@ -141,6 +141,13 @@ TEST(CommandLineTest, TheDataSetSuitsTheModelUnlessOneIsGiven) {
   }
 }
 
+TEST(CommandLineTest, SynchronisedBatchNormNeedsBatchNorm) {
+  EXPECT_EQ(refusal_of_line({"--sync-batch-norm", "--model", "resnet18"}), "accepted");
+  EXPECT_EQ(refusal_of_line({"--sync-batch-norm", "--model", "convnet-plain"}),
+            "--sync-batch-norm is of models with batch norm, and --model convnet-plain "
+            "has none; leave it out, or try --model convnet");
+}
+
 TEST(CommandLineTest, WhatWouldDoNothingIsRefused) {
   const std::vector<std::string> vocabulary = {"--vocab-size", "300"};
   const auto with = [](std::vector<std::string> arguments,

@@ -144,5 +144,16 @@ TEST(BatchNorm, IsThatOfOneCardWhichTakesTheLocalBatchesInTurn) {
   }
 }
 
+// Over all ranks it is that of the whole batch, and so is what it keeps.
+TEST(BatchNorm, SynchronisedIsThatOfOneCardOnTheWholeBatch) {
+  const std::string work = workload("convnet", "fp64", kFirstSteps);
+  const std::string program = "ddp --sync-batch-norm" + kTwo + work;
+  const WatchedRun& one = watched(kOne + work);
+  const WatchedRun& two = watched(program);
+  expect_within(1e-10, apart(two.losses, one.losses, kFirstSteps), program);
+  expect_within(1e-10, apart(two.tensors, one.tensors),
+                program + ", parameters and running statistics");
+}
+
 }  // namespace
 }  // namespace lockstep::equality
