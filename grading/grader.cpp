@@ -20,6 +20,7 @@ struct GraderOptions {
   std::string page;
   std::string docs = "../../../docs";
   bool points = false;
+  bool first_refusal = false;
   int first = -1;  // the child's part
   int fd = -1;
 };
@@ -36,6 +37,8 @@ void bind(CLI::App& app, GraderOptions& options) {
       ->capture_default_str();
   app.add_flag("--points", options.points,
                "print what the checks bring, grade nothing");
+  app.add_flag("--until-refused", options.first_refusal,
+               "run no check after the first that does not pass");
   app.add_option(kLookFrom, options.first)->group("");
   app.add_option(kTell, options.fd)->group("");
 }
@@ -120,8 +123,10 @@ int run_grader(const Lab& lab, int argc, char** argv) {
                      options.fd);
   }
   try {
+    const Until until =
+        options.first_refusal ? Until::first_not_passed : Until::last_check;
     const Grade graded = options.compiler.empty()
-                             ? grade(lab, "/proc/self/exe", options.solution)
+                             ? grade(lab, "/proc/self/exe", options.solution, until)
                              : not_compiled(lab, options.compiler);
     std::fputs(as_text(graded).c_str(), stdout);
     write(graded, options);

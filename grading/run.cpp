@@ -26,13 +26,17 @@ std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
+bool last_passed(const Grade& grade) {
+  return grade.outcomes.back().verdict == Verdict::passed;
+}
+
 // One child: from check number `first` to the last, or to the one that ends it. Adds
 // the outcomes to the grade; returns the number of the check to go on with.
 class Child {
  public:
   Child(const Lab& lab, const std::string& self, const std::string& solution,
-        size_t first, Grade& grade)
-      : lab_(lab), grade_(grade), next_(first) {
+        size_t first, Until until, Grade& grade)
+      : lab_(lab), until_(until), grade_(grade), next_(first) {
     Listening listening;
     launch::Command command;
     command.argv = {self,      solution,
@@ -79,11 +83,13 @@ class Child {
         return;
       }
       add(line->at("verdict").get<Verdict>(), line->at("saw").get<std::string>());
-      if (!line->contains("id")) continue;
-      Misconception& misconception = grade_.outcomes.back().misconception;
-      misconception.id = line->at("id").get<std::string>();
-      misconception.says = line->at("says").get<std::string>();
-      misconception.read = line->at("read").get<std::string>();
+      if (line->contains("id")) {
+        Misconception& misconception = grade_.outcomes.back().misconception;
+        misconception.id = line->at("id").get<std::string>();
+        misconception.says = line->at("says").get<std::string>();
+        misconception.read = line->at("read").get<std::string>();
+      }
+      if (until_ == Until::first_not_passed && !last_passed(grade_)) return;
     }
   }
 
@@ -104,6 +110,7 @@ class Child {
   }
 
   const Lab& lab_;
+  const Until until_;
   Grade& grade_;
   size_t next_;
 };
@@ -164,25 +171,29 @@ std::ptrdiff_t hung(const Grade& grade) {
 
 }  // namespace
 
-Grade grade(const Lab& lab, const std::string& self, const std::string& solution) {
+Grade grade(const Lab& lab, const std::string& self, const std::string& solution,
+            Until until) {
   Grade grade;
   grade.lab = lab.number;
   grade.title = lab.title;
   grade.bonus = lab.bonus;
   agent::adopt_orphans();
   size_t next = 0;
-  while (next < lab.checks.size()) {
-    next = Child(lab, self, solution, next, grade).next();
-    if (hung(grade) < kMostHung) continue;
+  const auto leave_the_rest = [&](const std::string& why) {
     for (; next < lab.checks.size(); ++next) {
       const Check& check = lab.checks[next];
       grade.outcomes.push_back(
-          {check.id,
-           check.asks,
-           check.points,
-           Verdict::not_run,
-           std::to_string(kMostHung) + " checks before it hung; mend the first of them",
-           {}});
+          {check.id, check.asks, check.points, Verdict::not_run, why, {}});
+    }
+  };
+  while (next < lab.checks.size()) {
+    next = Child(lab, self, solution, next, until, grade).next();
+    if (hung(grade) >= kMostHung) {
+      leave_the_rest(std::to_string(kMostHung) +
+                     " checks before it hung; mend the first of them");
+    }
+    if (until == Until::first_not_passed && !last_passed(grade)) {
+      leave_the_rest("a check before it did not pass");
     }
   }
   return grade;

@@ -8,17 +8,21 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "grading/grade.h"
 
 namespace lockstep::grading {
 
+enum class Until : uint8_t { last_check, first_not_passed };
+
 // Seen from the grader's own process, which never opens the solution. `self` is the
 // program whose main() calls run_grader(); `solution` a shared object that registers
 // the student's functions as "student" when it is loaded. Ends and reaps whatever else
 // this process has started: it should have started nothing.
-Grade grade(const Lab& lab, const std::string& self, const std::string& solution);
+Grade grade(const Lab& lab, const std::string& self, const std::string& solution,
+            Until until = Until::last_check);
 
 // The child's part: opens the solution and runs the checks from number `first` on,
 // telling of each on `fd`. Returns the process's exit status.

@@ -77,6 +77,20 @@ TEST_F(Run, WhatASolutionStartsEndsWithIt) {
   EXPECT_EQ(errno, ESRCH);
 }
 
+TEST_F(Run, EndsAtTheFirstThatDoesNotPassWhereAskedTo) {
+  const Grade graded = grade(trial(), kFolder + "/trial",
+                             kFolder + "/trial_solution.so", Until::first_not_passed);
+  ASSERT_EQ(graded.outcomes.size(), graded_.outcomes.size());
+  for (size_t i = 0; i < graded.outcomes.size(); ++i) {
+    const Outcome& wanted = graded_.outcomes[i];
+    EXPECT_EQ(graded.outcomes[i].id, wanted.id);
+    EXPECT_EQ(graded.outcomes[i].verdict, i < 2 ? wanted.verdict : Verdict::not_run);
+    EXPECT_EQ(graded.outcomes[i].saw,
+              i < 2 ? wanted.saw : "a check before it did not pass");
+  }
+  EXPECT_EQ(graded.outcomes[1].misconception.id, "other");
+}
+
 TEST_F(Run, WhatCannotBeLoadedEarnsNothing) {
   const Grade graded = grade(trial(), kFolder + "/trial", kFolder + "/no_such.so");
   ASSERT_EQ(graded.outcomes.size(), trial().checks.size());

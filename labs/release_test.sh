@@ -77,8 +77,8 @@ for left in 05.json 05.results.json index.html; do
   [ -s "build/labs/results/$left" ] || fail "build/labs/results/$left is not there"
 done
 run "make lab-%" make help
-# A folder in which one lab of nine is solved.
-run "together 15 of 100 points, 0 of 5 on top" make labs "SOLUTION=$autograder/submission"
+# A folder in which one lab of ten is solved.
+run "together 15 of 115 points, 0 of 5 on top" make labs "SOLUTION=$autograder/submission"
 cp "$root"/labs/solutions/cells/{4_rank,5_cable_step}.cell "$scratch"
 run "^4 of 4 points" build/labs/cell "$scratch"/{4_rank,5_cable_step}.cell
 run "samples/s" build/bin/single_gpu --model mlp --dataset synthetic --steps 3

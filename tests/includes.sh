@@ -70,7 +70,7 @@ complain() {
 
 check_includes() {
   local room=$1 file line included target
-  for file in "$room"/*.h "$room"/*.cpp "$room"/[0-9][0-9]_*/*.{h,cpp}; do
+  for file in "$room"/*.h "$room"/*.cpp "$room"/*/*.{h,cpp}; do
     [[ -f $file && $file != *_test.cpp ]] || continue
     while IFS=: read -r line included; do
       target=${included%%/*}

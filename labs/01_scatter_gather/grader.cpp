@@ -8,10 +8,10 @@
 
 #include "data_parallel/train.h"
 #include "device/ledger_allocator.h"
-#include "labs/ledger_watch.h"
-#include "labs/listed.h"
+#include "labs/graders/ledger_watch.h"
+#include "labs/graders/listed.h"
 #include "labs/scatter_gather.h"
-#include "labs/small_run.h"
+#include "labs/graders/small_run.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {

@@ -12,10 +12,10 @@
 #include "device/ledger_allocator.h"
 #include "labs/02_reduce/numbered_gradients.h"
 #include "labs/02_reduce/tree_check.h"
-#include "labs/ledger_watch.h"
-#include "labs/listed.h"
+#include "labs/graders/ledger_watch.h"
+#include "labs/graders/listed.h"
 #include "labs/reduce_to_primary.h"
-#include "labs/small_run.h"
+#include "labs/graders/small_run.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {

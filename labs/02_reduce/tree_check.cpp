@@ -4,8 +4,8 @@
 
 #include "grading/check.h"
 #include "labs/02_reduce/numbered_gradients.h"
-#include "labs/ledger_watch.h"
-#include "labs/listed.h"
+#include "labs/graders/ledger_watch.h"
+#include "labs/graders/listed.h"
 
 namespace lockstep::labs {
 namespace {

@@ -6,9 +6,9 @@
 #include <set>
 
 #include "labs/03_sampler/sampler_job.h"
-#include "labs/listed.h"
-#include "labs/simulated_training.h"
-#include "labs/small_run.h"
+#include "labs/graders/listed.h"
+#include "labs/graders/simulated_training.h"
+#include "labs/graders/small_run.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {

@@ -1,7 +1,7 @@
 // Lab 04: replicas that start equal, and the naive reducer: one all_reduce a gradient.
 #include "grading/grader.h"
 
-#include "labs/listed.h"
+#include "labs/graders/listed.h"
 #include "labs/naive_ddp.h"
 #include "labs/reducers/reducer_checks.h"
 #include "simulator/simulation.h"

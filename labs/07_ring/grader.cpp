@@ -10,7 +10,7 @@
 
 #include "labs/07_ring/diagnosis.h"
 #include "labs/07_ring/ring_checks.h"
-#include "labs/listed.h"
+#include "labs/graders/listed.h"
 #include "labs/ring.h"
 #include "simulator/simulation.h"
 

@@ -6,7 +6,7 @@
 #include "ddp/train.h"
 #include "labs/07_ring/ring_checks.h"
 #include "labs/ring.h"
-#include "labs/small_run.h"
+#include "labs/graders/small_run.h"
 #include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 

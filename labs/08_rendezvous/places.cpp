@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "labs/08_rendezvous/rendezvous_checks.h"
-#include "labs/listed.h"
+#include "labs/graders/listed.h"
 
 namespace lockstep::labs {
 

@@ -5,7 +5,7 @@
 
 #include "ddp/train.h"
 #include "labs/08_rendezvous/rendezvous_checks.h"
-#include "labs/small_run.h"
+#include "labs/graders/small_run.h"
 #include "launch/listener.h"
 #include "shm/thread_groups.h"
 #include "single_gpu/train.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "labs/listed.h"
+#include "labs/graders/listed.h"
 #include "labs/reducers/reducer_checks.h"
 
 namespace lockstep::labs {

@@ -4,8 +4,8 @@
 
 #include "comm/gloo.h"
 #include "labs/reducers/reducer_checks.h"
-#include "labs/simulated_training.h"
-#include "labs/small_run.h"
+#include "labs/graders/simulated_training.h"
+#include "labs/graders/small_run.h"
 #include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 

@@ -1,7 +1,6 @@
 #include "labs/reducers/simulated_step.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Context.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <set>
 
 #include "ddp/reducers.h"
+#include "labs/graders/unwritten_is_nan.h"
 
 namespace lockstep::labs {
 namespace {
@@ -209,20 +209,6 @@ predict::Cluster slow_links() {
 const SeenPass& SeenSteps::reducing(int rank, int reduction) const {
   return ranks[rank].passes[(reduction + 1) * plan.options.accumulate - 1];
 }
-
-namespace {
-
-// While it lives, memory that at::empty() gives is NaN (LibTorch fills it, where it is
-// to be deterministic): who sends what he has not written is seen to, in every run.
-class UnwrittenIsNaN {
- public:
-  UnwrittenIsNaN() { at::globalContext().setDeterministicAlgorithms(true, true); }
-  ~UnwrittenIsNaN() { at::globalContext().setDeterministicAlgorithms(false, false); }
-  UnwrittenIsNaN(const UnwrittenIsNaN&) = delete;
-  UnwrittenIsNaN& operator=(const UnwrittenIsNaN&) = delete;
-};
-
-}  // namespace
 
 SeenSteps take_steps(const StepPlan& plan) {
   const UnwrittenIsNaN unwritten_is_nan;
