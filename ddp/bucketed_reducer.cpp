@@ -51,7 +51,8 @@ BucketedReducer::BucketedReducer(const NamedParameters& parameters,
   }
   make_buckets(assign_buckets(parameters_, first_cap_bytes_, cap_bytes_));
   rebuilt_ = options.ddp.shard_optimizer;  // its state lies with the first buckets
-  logger_ = std::make_shared<Logger>(parameters_, group_, options_, assignment_);
+  logger_ =
+      std::make_shared<logging::Logger>(parameters_, group_, options_, assignment_);
 }
 
 // Gradients that are being accumulated stay where they are, in the old buckets, and

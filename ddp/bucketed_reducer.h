@@ -14,10 +14,10 @@
 
 #include "ddp/bucket.h"
 #include "ddp/gradient_hooks.h"
-#include "ddp/logging_data.h"
 #include "ddp/passes.h"
 #include "ddp/reducers.h"
 #include "hooks/comm_hook.h"
+#include "logging/logger.h"
 
 namespace lockstep::ddp {
 
@@ -37,7 +37,7 @@ class BucketedReducer final : public Reducer {
   void register_comm_hook(std::unique_ptr<hooks::CommHook> hook);
 
   // Outlives the reducer where somebody holds it.
-  std::shared_ptr<const Logger> logger() const { return logger_; }
+  std::shared_ptr<const logging::Logger> logger() const { return logger_; }
 
   // Passes that are prepared while one of these lives stay local: their gradients are
   // accumulated, and nothing is sent before the first pass that is prepared without.
@@ -118,7 +118,7 @@ class BucketedReducer final : public Reducer {
 
   Passes passes_;
   bool no_sync_ = false;
-  std::shared_ptr<Logger> logger_;
+  std::shared_ptr<logging::Logger> logger_;
 
   bool prepared_ = false;  // a pass was, once
 

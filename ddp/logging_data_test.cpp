@@ -2,13 +2,12 @@
 // returns from _get_ddp_logging_data(): the same nets, the same options, the same steps
 // over gloo, and every field that both have is equal after each of them. Times cannot
 // be; they are there, and in order.
-#include "ddp/logging_data.h"
-
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "ddp/bucketed_reducer.h"
+#include "logging/logger.h"
 #include "tests/c10d_logger.h"
 #include "tests/random_net.h"
 #include "tests/thread_ranks.h"
@@ -246,7 +245,7 @@ TEST(LoggingData, NamesTheHookAsPythonDoes) {
       TrainOptions options;
       options.ddp.comm_hook = option;
       const std::vector<at::Tensor> parameters = {at::zeros({3})};
-      const Logger logger(parameters, group, options, {{0}});
+      const logging::Logger logger(parameters, group, options, {{0}});
       EXPECT_EQ(logger.data().strs_map.at("comm_hook"), name);
     }
   });

@@ -145,8 +145,8 @@ ReducerPtr make_reducer(const Network& model, comm::ProcessGroup& group,
     meter.add_observer(make_meetings(trained, group, options, meter));
   }
   if (const auto* bucketed = dynamic_cast<BucketedReducer*>(reducer.get())) {
-    meter.add_observer(make_run_observer(bucketed->logger(), options,
-                                         trained.front().tensor.device()));
+    meter.add_observer(logging::make_run_observer(bucketed->logger(), options,
+                                                  trained.front().tensor.device()));
   }
   return std::make_unique<MeteredReducer>(std::move(reducer), meter);
 }

@@ -11,7 +11,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
 lowest="files registry host checkpoint model data device comm shm hier fingerprint launch membership training"
 beneath="$lowest program" # what the loops' rooms stand on
-slow_links="hooks averaging timing" # what DDP on slow links stands on
+slow_links="hooks averaging timing logging" # what DDP on slow links stands on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
@@ -26,6 +26,7 @@ declare -A may_use=(
   [fingerprint]="comm device"
   [hooks]="comm device registry"
   [averaging]="comm device"
+  [logging]="$lowest timing"
   [timing]="comm files"
   [host]=""
   [launch]="device host"

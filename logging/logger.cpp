@@ -1,4 +1,4 @@
-#include "ddp/logging_data.h"
+#include "logging/logger.h"
 
 #include <c10/util/ApproximateClock.h>
 
@@ -8,7 +8,7 @@
 
 #include "comm/gloo.h"
 
-namespace lockstep::ddp {
+namespace lockstep::logging {
 namespace {
 
 using training::DDPLoggingData;
@@ -67,7 +67,7 @@ std::string hook_name(const std::string& comm_hook) {
   return name == kNames.end() ? comm_hook : name->second;
 }
 
-std::vector<int64_t> bytes_of(const BucketAssignment& assignment,
+std::vector<int64_t> bytes_of(const BucketMembers& assignment,
                               const std::vector<int64_t>& of_parameter) {
   std::vector<int64_t> bytes;
   for (const std::vector<size_t>& members : assignment) {
@@ -81,7 +81,7 @@ std::vector<int64_t> bytes_of(const BucketAssignment& assignment,
 
 Logger::Logger(const std::vector<at::Tensor>& parameters,
                const comm::ProcessGroup& group, const TrainOptions& options,
-               const BucketAssignment& assignment)
+               const BucketMembers& assignment)
     : on_cpu_(parameters.front().is_cpu()),
       find_unused_(options.ddp.find_unused_parameters) {
   const training::DdpOptions& ddp = options.ddp;
@@ -126,7 +126,7 @@ Logger::Logger(const std::vector<at::Tensor>& parameters,
   }
 }
 
-void Logger::rebuilt(const BucketAssignment& assignment) {
+void Logger::rebuilt(const BucketMembers& assignment) {
   rebuilt_ = assignment;
   bucket_bytes_ = bytes_of(assignment, bytes_);
 }
@@ -194,4 +194,4 @@ void Logger::set_runtime_stats() {
   ints["backward_comm_time_end"] = at(E::backward_comm_end);
 }
 
-}  // namespace lockstep::ddp
+}  // namespace lockstep::logging

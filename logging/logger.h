@@ -14,18 +14,20 @@
 #include <vector>
 
 #include "comm/process_group.h"
-#include "ddp/bucket.h"
 #include "timing/recorder.h"
 #include "training/observer.h"
 #include "training/options.h"
 #include "training/report.h"
 
-namespace lockstep::ddp {
+namespace lockstep::logging {
+
+// The parameters of each bucket, as indices.
+using BucketMembers = std::vector<std::vector<size_t>>;
 
 class Logger {
  public:
   Logger(const std::vector<at::Tensor>& parameters, const comm::ProcessGroup& group,
-         const TrainOptions& options, const BucketAssignment& assignment);
+         const TrainOptions& options, const BucketMembers& assignment);
 
   const training::DDPLoggingData& data() const { return data_; }
   // Null where nobody looks.
@@ -39,7 +41,7 @@ class Logger {
     if (samples_) set_runtime_stats();
     count_pass();
   }
-  void rebuilt(const BucketAssignment& assignment);
+  void rebuilt(const BucketMembers& assignment);
   void backward_begins() {
     if (samples_) ready_order_.clear();
     launched_ = false;
@@ -103,7 +105,7 @@ class Logger {
   std::array<int64_t, 5> events_{};  // nanoseconds since 1970
   std::vector<size_t> ready_order_;
   int64_t unused_bytes_ = 0;
-  BucketAssignment rebuilt_;  // and not said yet; else empty
+  BucketMembers rebuilt_;  // and not said yet; else empty
 };
 
 // Tells the run's report what the logger knows, and gathers the buckets' times of all
@@ -112,4 +114,4 @@ std::shared_ptr<training::StepObserver> make_run_observer(
     std::shared_ptr<const Logger> logger, const TrainOptions& options,
     at::Device device);
 
-}  // namespace lockstep::ddp
+}  // namespace lockstep::logging

@@ -1,10 +1,10 @@
 // What a run with buckets leaves beside its losses: the reducer's DDPLoggingData, and
 // where it is asked for the file of --bucket-times.
-#include "ddp/logging_data.h"
 #include "host/this_host.h"
+#include "logging/logger.h"
 #include "timing/gathered.h"
 
-namespace lockstep::ddp {
+namespace lockstep::logging {
 namespace {
 
 // Machines that are emulated on one have its name, and an address each.
@@ -66,4 +66,4 @@ std::shared_ptr<training::StepObserver> make_run_observer(
   return std::make_shared<RunObserver>(std::move(logger), options, device);
 }
 
-}  // namespace lockstep::ddp
+}  // namespace lockstep::logging
