@@ -216,7 +216,9 @@ PowerSgd::Memory& PowerSgd::memory_of(const at::Tensor& parameter,
     memory.q =
         at::randn({matrix.size(1), rank}, at::detail::createCPUGenerator(next_seed_++),
                   matrix.options().device(at::kCPU))
-            .to(matrix.device());
+            .to(matrix.device())
+            .t()
+            .contiguous();
   }
   return memory;
 }
