@@ -9,6 +9,11 @@
 // ranks of what is unsent, is the sum of the mean gradients. It belongs to the
 // parameter: where buckets are rebuilt, it goes along.
 //
+// Note [Factors lie as rows]
+// P and Q are kept transposed, [r, n] and [r, m], and P Qᵀ is a sum of r outer
+// products: memory's own pace. The same products of [n, r] and [m, r] by MKL's mm took
+// up to a hundred times as long, which a link of 1 Gbit/s would not have needed.
+//
 // Note [Equal on all ranks]
 // Each rank computes P Qᵀ for itself, from sums that are equal on all, by the same
 // instructions: replicas on one kind of machine stay equal to the bit.
@@ -45,8 +50,16 @@ at::Tensor as_matrix(const at::Tensor& dense) {
   return dense.as_strided({rows, columns}, {columns, 1});
 }
 
-at::Tensor orthonormal(const at::Tensor& matrix) {
-  return std::get<0>(at::linalg_qr(matrix));
+// [r, n] -> [r, n], rows that span the same space. Of zeros any.
+at::Tensor orthonormal(const at::Tensor& rows) {
+  return std::get<0>(at::linalg_qr(rows.t())).t().contiguous();
+}
+
+// M [n, m] becomes P Qᵀ, of p [r, n] and q [r, m].
+void multiply(const at::Tensor& m, const at::Tensor& p, const at::Tensor& q) {
+  at::Tensor to = m;
+  at::mul_out(to, p[0].unsqueeze(1), q[0]);
+  for (int64_t r = 1; r < p.size(0); ++r) to.addcmul_(p[r].unsqueeze(1), q[r]);
 }
 
 // [rows, columns] from the message, from `*start` on.
@@ -81,8 +94,8 @@ class PowerSgd::Compressed final : public Reduction {
     }
     for (Factored& one : factored_) {
       one.memory.matrix.add_(one.matrix);
-      one.p = next_piece(message_, &from, one.matrix.size(0), one.rank());
-      at::mm_out(one.p, one.memory.matrix, orthonormal(one.memory.q));
+      one.p = next_piece(message_, &from, one.rank(), one.matrix.size(0));
+      at::mm_out(one.p, orthonormal(one.memory.q), one.memory.matrix.t());
     }
     work_ = group_.all_reduce(message_);
   }
@@ -104,8 +117,8 @@ class PowerSgd::Compressed final : public Reduction {
   struct Factored {
     at::Tensor matrix;  // of the bucket's
     Memory& memory;
-    at::Tensor p;
-    int64_t rank() const { return memory.q.size(1); }
+    at::Tensor p;  // [r, n]
+    int64_t rank() const { return memory.q.size(0); }
   };
 
   static at::Tensor flat(const at::Tensor& dense) {
@@ -128,8 +141,8 @@ class PowerSgd::Compressed final : public Reduction {
     int64_t from = 0;
     for (Factored& one : factored_) {
       one.p = orthonormal(one.p);
-      one.memory.q = next_piece(message, &from, one.matrix.size(1), one.rank());
-      at::mm_out(one.memory.q, one.memory.matrix.t(), one.p);
+      one.memory.q = next_piece(message, &from, one.rank(), one.matrix.size(1));
+      at::mm_out(one.memory.q, one.p, one.memory.matrix);
     }
     message_ = message;
     work_ = group_.all_reduce(message_);
@@ -139,7 +152,7 @@ class PowerSgd::Compressed final : public Reduction {
     message_.div_(group_.size());
     const bool finite = std::isfinite(message_.sum().item<double>());
     for (Factored& one : factored_) {
-      at::mm_out(one.matrix, one.p, one.memory.q.t());
+      multiply(one.matrix, one.p, one.memory.q);
       if (finite) {
         one.memory.matrix.sub_(one.matrix);
       } else {
@@ -203,7 +216,9 @@ PowerSgd::Memory& PowerSgd::memory_of(const at::Tensor& parameter,
     memory.q =
         at::randn({matrix.size(1), rank}, at::detail::createCPUGenerator(next_seed_++),
                   matrix.options().device(at::kCPU))
-            .to(matrix.device());
+            .to(matrix.device())
+            .t()
+            .contiguous();
   }
   return memory;
 }

@@ -27,7 +27,7 @@ class PowerSgd final : public CommHook {
   // Of a compressed parameter, from step to step.
   struct Memory {
     at::Tensor matrix;  // [n, m] between steps what is unsent, within one M
-    at::Tensor q;       // [m, r] the last step's, equal on all ranks
+    at::Tensor q;       // [r, m] Qᵀ of the last step, equal on all ranks
   };
 
  private:
