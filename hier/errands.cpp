@@ -61,6 +61,7 @@ void Errands::run() {
     } catch (...) {
       failed = std::current_exception();
     }
+    errand.work = nullptr;  // what it held goes before anybody goes on
     errand.done(failed);
   }
 }

@@ -180,6 +180,7 @@ class HierBackend final : public c10d::Backend {
  private:
   WorkPtr all_reduce(c10d::OpType type, const Tensors& tensors,
                      const c10d::ReduceOp& reduce_op) {
+    TORCH_CHECK(!tensors.empty(), "all_reduce of no tensors; name one");
     Tensors all;
     for (const at::Tensor& tensor : tensors) all.push_back(flat(tensor));
     const Operation operation = checked(reduce_op, all.front());

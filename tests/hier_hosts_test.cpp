@@ -24,13 +24,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using emulation::Hosts;
 
-constexpr size_t kSteps = 20;
+constexpr size_t kSteps = 10;
 constexpr int kRanks = 4;
 const std::string kWork =
-    " --model mlp --dataset synthetic --precision fp64 --steps 20";
+    " --model mlp --dataset synthetic --precision fp64 --steps 10";
 const std::string kCards = " --device cpu --threads-per-card 1 --quiet";
 const std::string kEndless =
-    "--backend hier --model linear --dataset features100 --epochs 1000000" + kCards;
+    "--backend hier --model mlp --dataset synthetic --epochs 1000000" + kCards;
 
 struct Placed {
   const char* name;
@@ -99,24 +99,26 @@ class HierHosts : public OnTwoHosts {
   static void SetUpTestSuite() { build("tests/hier_hosts"); }
 };
 
-// Flat gloo's ring of n ranks sends 2 (n-1)/n of the gradients over each of its edges:
-// of four ranks, 1.5 times the gradients. In blocks one edge leaves a host, in turn
-// each rank's does, and hier sends the gradients once in any case: two thirds, and one
-// third. What the start sends (parameters, once) counts on both sides.
+// Each gradient crosses the cable once each way whatever the placement, and so did the
+// parameters at the start, one way. Flat gloo's ring of n ranks sends 2 (n-1)/n of the
+// gradients over each of its edges, of four ranks 1.5 times the gradients: host by host
+// one edge leaves a host, and hier's bytes are two thirds of that; in turn each rank's
+// does, and they are one third.
 TEST_F(HierHosts, GivesOneCardsLossesAndSparesTheCable) {
-  const auto& one_card = program_losses("single_gpu --batch-size 64" + kWork + kCards);
-  for (const auto& [placed, most] :
-       {std::pair{kInBlocks, 0.68}, std::pair{kInTurn, 0.35}}) {
-    const Ran flat = train(*hosts_, placed, "gloo");
+  constexpr double kGradients = 8.0 * (784 * 256 + 256 + 256 * 10 + 10);
+  const auto& one_card =
+      program_losses("single_gpu --batch-size 64 --threads-per-card 1" + kWork);
+  const Ran flat = train(*hosts_, kInTurn, "gloo");
+  for (const Placed& placed : {kInBlocks, kInTurn}) {
     const Ran hier = train(*hosts_, placed, "hier");
-    const double ratio = hier.bytes / flat.bytes;
     const double to_flat = apart(hier.losses, flat.losses, kSteps);
     const double to_one = apart(hier.losses, one_card, kSteps);
     std::printf(
-        "%s: %.2f MB on the cable over gloo, %.2f MB over hier, %.3f of them; losses "
-        "%.1e from gloo's, %.1e from one card's\n",
-        placed.name, flat.bytes / 1e6, hier.bytes / 1e6, ratio, to_flat, to_one);
-    EXPECT_LE(ratio, most) << placed.name;
+        "%s: %.2f MB on the cable, %.3f of flat gloo's in turn; losses %.1e from "
+        "gloo's, %.1e from one card's\n",
+        placed.name, hier.bytes / 1e6, hier.bytes / flat.bytes, to_flat, to_one);
+    EXPECT_LE(hier.bytes, 1.03 * (2 * kSteps + 1) * kGradients) << placed.name;
+    EXPECT_LE(hier.bytes, 0.4 * flat.bytes) << placed.name;
     EXPECT_LE(to_flat, 1e-10) << placed.name;
     EXPECT_LE(to_one, 1e-10) << placed.name;
   }
@@ -174,21 +176,21 @@ void expect_a_cut_cable_to_be_named(const Hosts& hosts) {
   expect_to_end(*ranks, {2, 3}, named(*ranks, 0) + " has not been heard of for 3 s");
 }
 
-// Each on hosts of its own, beside the others, for they mostly wait.
+// Each on hosts of its own, beside the others, for they mostly wait: for a cable so
+// slow that who goes does so in the middle of a collective.
 TEST_F(HierHosts, WhoGoesIsNamedAndNothingRemains) {
-  const Hosts second(2), third(2), fourth(2);
+  const Hosts first(2, "100mbit"), second(2, "100mbit"), third(2, "100mbit");
   std::vector<std::thread> jobs;
-  jobs.emplace_back([&] { expect_to_name(*hosts_, 1, SIGKILL, " has gone"); });
-  jobs.emplace_back([&] { expect_to_name(second, 2, SIGKILL, " has gone"); });
+  jobs.emplace_back([&] { expect_to_name(first, 1, SIGKILL, " has gone"); });
   jobs.emplace_back(
-      [&] { expect_to_name(third, 3, SIGSTOP, " has not been heard of for 3 s"); });
-  jobs.emplace_back([&] { expect_a_cut_cable_to_be_named(fourth); });
+      [&] { expect_to_name(second, 3, SIGSTOP, " has not been heard of for 3 s"); });
+  jobs.emplace_back([&] { expect_a_cut_cable_to_be_named(third); });
   for (std::thread& job : jobs) job.join();
 }
 
 TEST_F(HierHosts, OneHostIsRefused) {
   ProgramRun run("ddp", words("--gpus 2 --steps 1 --backend hier" + kCards));
-  expect_refusal(run, 1,
+  expect_refusal(run, 2,
                  {"--backend hier is for ranks on several hosts", "try --backend shm"});
 }
 
