@@ -28,13 +28,14 @@ int64_t batches_in(int64_t samples, const LoaderOptions& options) {
 // number; the reader takes them in order whoever finished first.
 class BatchStream {
  public:
+  // Those beyond the indices are empty.
   BatchStream(const Samples& samples, at::ScalarType type, std::vector<int64_t> indices,
-              const LoaderOptions& options)
+              int64_t batches, const LoaderOptions& options)
       : samples_(samples),
         type_(type),
         indices_(std::move(indices)),
-        options_(options) {
-    batches_ = batches_in(static_cast<int64_t>(indices_.size()), options_);
+        options_(options),
+        batches_(batches) {
     for (int i = 0; i < options_.num_workers; ++i)
       workers_.emplace_back([this] { work(); });
   }
@@ -73,9 +74,9 @@ class BatchStream {
   };
 
   Batch prepare(int64_t index) const {
-    const int64_t start = index * options_.batch_size;
-    const int64_t count =
-        std::min(options_.batch_size, static_cast<int64_t>(indices_.size()) - start);
+    const auto size = static_cast<int64_t>(indices_.size());
+    const int64_t start = std::min(index * options_.batch_size, size);
+    const int64_t count = std::min(options_.batch_size, size - start);
     const std::span<const int64_t> all(indices_);
     Batch batch = samples_.take(
         all.subspan(static_cast<size_t>(start), static_cast<size_t>(count)), type_);
@@ -115,7 +116,7 @@ class BatchStream {
   const at::ScalarType type_;
   const std::vector<int64_t> indices_;
   const LoaderOptions options_;
-  int64_t batches_ = 0;
+  const int64_t batches_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -137,14 +138,17 @@ DataLoader::DataLoader(const Samples& samples, at::ScalarType type,
   }
 }
 
-int64_t DataLoader::batches() const { return batches_in(sampler_.size(), options_); }
+int64_t DataLoader::batches() const { return batches_in(sampler_.most(), options_); }
 
 DataLoader::Iterator DataLoader::begin() const {
   std::vector<int64_t> indices = sampler_.indices();
-  const auto taken = std::min(sampler_.taken(), static_cast<int64_t>(indices.size()));
-  indices.erase(indices.begin(), indices.begin() + taken);
-  return Iterator(
-      std::make_shared<BatchStream>(samples_, type_, std::move(indices), options_));
+  const int64_t taken = std::min(sampler_.taken(), sampler_.most());
+  indices.erase(
+      indices.begin(),
+      indices.begin() + std::min(taken, static_cast<int64_t>(indices.size())));
+  return Iterator(std::make_shared<BatchStream>(
+      samples_, type_, std::move(indices),
+      batches_in(sampler_.most() - taken, options_), options_));
 }
 
 DataLoader::Iterator::Iterator(std::shared_ptr<BatchStream> stream)

@@ -3,6 +3,8 @@
 //
 //   for (const data::Batch& batch : loader) ...   // one pass over sampler.indices()
 //
+// A rank that has a batch less than another gets an empty one in its place.
+//
 // One thread iterates. Leaving the loop early stops the workers. An error in a worker
 // comes out of the iteration, at the batch it concerns.
 #pragma once

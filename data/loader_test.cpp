@@ -80,6 +80,30 @@ TEST_P(LoaderTest, GivesTheSamplersOrderWhateverTheWorkers) {
   }
 }
 
+// Of 13 samples two ranks have 7 and 6: batches of 3, and then of 1 and of 0.
+TEST_P(LoaderTest, WhoHasABatchLessGetsAnEmptyOne) {
+  const Samples samples = numbered_images(13);
+  const auto sizes = [&](int rank, int64_t taken) {
+    UnevenSampler sampler(13, 2, rank, 0);
+    sampler.resume_at(0, taken);
+    const DataLoader loader(samples, at::kFloat, sampler,
+                            {.batch_size = 3, .num_workers = GetParam()});
+    EXPECT_EQ(loader.batches(), 3);
+    std::vector<int64_t> all;
+    for (const Batch& batch : loader) {
+      EXPECT_EQ(batch.images.sizes().slice(1), at::IntArrayRef({1, 4, 3}));
+      all.push_back(batch.labels.size(0));
+    }
+    return all;
+  };
+  using Sizes = std::vector<int64_t>;
+  EXPECT_EQ(sizes(0, 0), (Sizes{3, 3, 1}));
+  EXPECT_EQ(sizes(1, 0), (Sizes{3, 3, 0}));
+  EXPECT_EQ(sizes(1, 3), (Sizes{3, 0}));
+  EXPECT_EQ(sizes(0, 7), Sizes{});  // resumed where rank 0 was through
+  EXPECT_EQ(sizes(1, 7), Sizes{});
+}
+
 TEST_P(LoaderTest, AnotherPassFollowsTheSamplersEpoch) {
   const Samples samples = numbered_images(40);
   RandomSampler sampler(40, 0);

@@ -20,6 +20,12 @@ std::vector<int64_t> shuffled(int64_t size, uint64_t seed) {
   return {first, first + size};
 }
 
+void check_rank(int rank, int world_size) {
+  if (rank >= 0 && rank < world_size) return;
+  throw std::invalid_argument("rank " + std::to_string(rank) +
+                              " is not in a world of " + std::to_string(world_size));
+}
+
 }  // namespace
 
 int64_t SequentialSampler::size() const {
@@ -45,10 +51,7 @@ DistributedSampler::DistributedSampler(int64_t size, int world_size, int rank,
       rank_(rank),
       seed_(seed),
       drop_last_(drop_last) {
-  if (rank < 0 || rank >= world_size) {
-    throw std::invalid_argument("rank " + std::to_string(rank) +
-                                " is not in a world of " + std::to_string(world_size));
-  }
+  check_rank(rank, world_size);
 }
 
 int64_t DistributedSampler::size() const {
@@ -63,6 +66,21 @@ std::vector<int64_t> DistributedSampler::indices() const {
     // The remainder is the padding: past its end the order starts again.
     mine[static_cast<size_t>(i)] =
         order[static_cast<size_t>((i * world_size_ + rank_) % size_)];
+  }
+  return mine;
+}
+
+UnevenSampler::UnevenSampler(int64_t size, int world_size, int rank, uint64_t seed)
+    : size_(size), world_size_(world_size), rank_(rank), seed_(seed) {
+  check_rank(rank, world_size);
+}
+
+std::vector<int64_t> UnevenSampler::indices() const {
+  const std::vector<int64_t> order =
+      shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+  std::vector<int64_t> mine;
+  for (int64_t i = rank_; i < size_; i += world_size_) {
+    mine.push_back(order[static_cast<size_t>(i)]);
   }
   return mine;
 }

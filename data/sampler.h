@@ -25,6 +25,8 @@ class Sampler {
   int64_t taken() const { return epoch_ == resumed_epoch_ ? taken_ : 0; }
   // How many they are, in every epoch.
   virtual int64_t size() const = 0;
+  // How many the rank has that has most: all ranks get as many batches.
+  virtual int64_t most() const { return size(); }
 
  protected:
   int64_t epoch() const { return epoch_; }
@@ -77,6 +79,24 @@ class DistributedSampler final : public Sampler {
   int64_t rank_;
   uint64_t seed_;
   bool drop_last_;
+};
+
+// The same without padding: no sample is taken twice, and shares differ by one sample.
+// Where that makes a batch more, who has none gets an empty one.
+class UnevenSampler final : public Sampler {
+ public:
+  UnevenSampler(int64_t size, int world_size, int rank, uint64_t seed);
+  std::vector<int64_t> indices() const override;
+  int64_t size() const override {
+    return (size_ - rank_ + world_size_ - 1) / world_size_;
+  }
+  int64_t most() const override { return (size_ + world_size_ - 1) / world_size_; }
+
+ private:
+  int64_t size_;
+  int64_t world_size_;
+  int64_t rank_;
+  uint64_t seed_;
 };
 
 // For one card that stands in for `ranks`: the local batches of all ranks one after the

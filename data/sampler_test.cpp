@@ -63,6 +63,29 @@ Indices counted(int64_t size) {
   return all;
 }
 
+// Every sample once, dealt out as the padded ones are.
+TEST(SamplerTest, UnevenSharesAreTheOrderWithoutPadding) {
+  for (const int64_t size : {1, 7, 24, 103}) {
+    RandomSampler whole(size, 9);
+    whole.set_epoch(2);
+    const Indices order = whole.indices();
+    for (const int world : {1, 2, 5, 8}) {
+      for (int rank = 0; rank < world; ++rank) {
+        UnevenSampler sampler(size, world, rank, 9);
+        sampler.set_epoch(2);
+        Indices mine;
+        for (int64_t i = rank; i < size; i += world) {
+          mine.push_back(order[static_cast<size_t>(i)]);
+        }
+        EXPECT_EQ(sampler.indices(), mine);
+        EXPECT_EQ(sampler.size(), static_cast<int64_t>(mine.size()));
+        EXPECT_EQ(sampler.most(), (size + world - 1) / world);
+      }
+    }
+  }
+  EXPECT_THROW(UnevenSampler(7, 2, 2, 9), std::invalid_argument);
+}
+
 // Printed by Python's torch 2.11.0.
 TEST(SamplerTest, TheOrderIsPythons) {
   EXPECT_EQ(RandomSampler(10, 0).indices(), (Indices{4, 1, 7, 5, 3, 9, 0, 8, 6, 2}));

@@ -209,6 +209,25 @@ TEST(Resnet18, HalvesTheImageInEveryStageButTheFirst) {
             at::IntArrayRef({2, 512, 4, 4}));
 }
 
+// What a rank without samples does (--join): its gradients are there, and zero.
+TEST(EveryNetwork, TakesABatchOfNothing) {
+  const auto expect_zeros = [](Network network, const at::Tensor& nothing) {
+    const at::Tensor logits = network->forward(nothing);
+    EXPECT_EQ(logits.size(0), 0);
+    logits.sum().backward();
+    for (const NamedParameter& one : named_trained_parameters(network)) {
+      ASSERT_TRUE(one.tensor.grad().defined()) << one.name;
+      EXPECT_EQ(one.tensor.grad().abs().max().item<float>(), 0) << one.name;
+    }
+  };
+  const at::Tensor images = torch::empty({0, 1, 28, 28});
+  for (const auto& make : {&mlp, &convnet, &convnet_plain, &resnet18}) {
+    expect_zeros(make({}), images);
+    expect_zeros(make({}), images.contiguous(at::MemoryFormat::ChannelsLast));
+  }
+  expect_zeros(transformer(kTokens), torch::empty({0, 9}, at::kLong));
+}
+
 TEST(Transformer, SeesNoTokenThatComesLater) {
   Network network = transformer(kTokens);
   const at::Tensor tokens = torch::randint(41, {3, 9}, at::kLong);

@@ -141,6 +141,16 @@ void refuse_idle(const CLI::App& app, const TrainOptions& options) {
         "--model " +
         options.model + " has none; leave it out, or try --model convnet");
   }
+  const auto refuse_to_join = [&](bool asked, const std::string& option,
+                                  const std::string& why) {
+    if (!options.ddp.join || !asked) return;
+    throw std::invalid_argument("--join and " + option + ": " + why +
+                                "; leave one of them out");
+  };
+  refuse_to_join(options.drop_last, "--drop-last",
+                 "the one takes every sample, the other leaves some out");
+  refuse_to_join(options.accumulate > 1, "--accumulate",
+                 "a batch that a rank does not have would count in its mean");
   for (const char* option : {"--powersgd-rank", "--powersgd-start"}) {
     const CLI::Option* given = app.get_option_no_throw(option);
     if (given == nullptr || given->count() == 0) continue;

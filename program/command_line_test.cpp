@@ -148,6 +148,16 @@ TEST(CommandLineTest, SynchronisedBatchNormNeedsBatchNorm) {
             "has none; leave it out, or try --model convnet");
 }
 
+TEST(CommandLineTest, JoiningTakesEverySampleOnce) {
+  EXPECT_EQ(refusal_of_line({"--join"}), "accepted");
+  EXPECT_EQ(refusal_of_line({"--join", "--drop-last"}),
+            "--join and --drop-last: the one takes every sample, the other leaves some "
+            "out; leave one of them out");
+  EXPECT_EQ(refusal_of_line({"--join", "--accumulate", "2"}),
+            "--join and --accumulate: a batch that a rank does not have would count in "
+            "its mean; leave one of them out");
+}
+
 TEST(CommandLineTest, WhatWouldDoNothingIsRefused) {
   const std::vector<std::string> vocabulary = {"--vocab-size", "300"};
   const auto with = [](std::vector<std::string> arguments,

@@ -44,6 +44,10 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
        {"distributed",
         [](int64_t size, const TrainOptions& options,
            const World& world) -> SamplerPtr {
+          if (options.ddp.join) {
+            return std::make_unique<data::UnevenSampler>(size, world.world_size,
+                                                         world.rank, options.seed);
+          }
           return std::make_unique<data::DistributedSampler>(
               size, world.world_size, world.rank, options.seed, options.drop_last);
         }},

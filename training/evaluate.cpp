@@ -22,8 +22,12 @@ at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels) {
   const device::StageScope stage("loss");
   const device::CategoryScope category(Category::outputs);
   device::retag(logits, Category::activations, Category::outputs);
-  at::Tensor loss = torch::nn::functional::cross_entropy(
-      logits.dim() > 2 ? logits.flatten(0, -2) : logits, labels.flatten());
+  // The mean over no labels would be NaN: of a rank without samples (--join).
+  at::Tensor loss =
+      labels.numel() == 0
+          ? logits.sum()
+          : torch::nn::functional::cross_entropy(
+                logits.dim() > 2 ? logits.flatten(0, -2) : logits, labels.flatten());
   if (!loss.requires_grad()) return loss;
   loss.register_hook([](const at::Tensor& gradient) {
     device::set_stage("loss_backward");

@@ -16,7 +16,7 @@ namespace lockstep::training {
 
 class StepMeter;
 
-// Mean cross entropy of logits [..., classes] and labels [...]. Logits, loss and their
+// Mean cross entropy of logits [..., classes] and labels [...]; of none 0. Logits, loss and their
 // gradients count as outputs, gathered logits as what they are.
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels);
 

@@ -63,7 +63,6 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
                                std::to_string(steps));
     }
     for (size_t step = 0; step < steps; ++step) {
-      job.losses[step] += rank.losses[step] / static_cast<double>(ranks.size());
       job.samples[step] += rank.samples[step];
     }
     for (CardMemory card : rank.cards) {
@@ -73,6 +72,13 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
     job.correct += rank.correct;
     job.evaluated += rank.evaluated;
     job.rss_peak_bytes = std::max(job.rss_peak_bytes, rank.rss_peak_bytes);
+  }
+  for (const TrainReport& rank : ranks) {
+    for (size_t step = 0; step < steps; ++step) {
+      if (rank.samples[step] == 0) continue;  // its batch was empty (--join)
+      job.losses[step] += rank.losses[step] / (static_cast<double>(job.samples[step]) /
+                                               static_cast<double>(rank.samples[step]));
+    }
   }
   return job;
 }

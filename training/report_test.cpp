@@ -107,6 +107,20 @@ TEST(MergeTest, LossesAreAveragedCountsAddedTimesTheSlowests) {
   }
 }
 
+// A rank that has fewer samples counts for less, and one that has none for nothing.
+TEST(MergeTest, LossesAreAveragedOverSamples) {
+  std::vector<TrainReport> ranks(3, sample());
+  for (size_t r = 0; r < ranks.size(); ++r) {
+    ranks[r].samples = {6, 2 - static_cast<int64_t>(r)};
+    ranks[r].losses = {1.0 + static_cast<double>(r), 4.0 * static_cast<double>(r)};
+  }
+  ranks[2].losses[1] = 0;
+  const TrainReport job = merge(ranks);
+  EXPECT_DOUBLE_EQ(job.losses[0], 2.0);
+  EXPECT_DOUBLE_EQ(job.losses[1], 4.0 / 3);
+  EXPECT_EQ(job.samples, (std::vector<int64_t>{18, 3}));
+}
+
 TEST(MergeTest, OneRankIsTheJob) {
   EXPECT_EQ(to_json(merge({sample()})), to_json(sample()));
 }

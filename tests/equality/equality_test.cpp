@@ -90,6 +90,18 @@ TEST(Programs, OfDdpGiveThemWithEachOption) {
   }
 }
 
+// 8,192 samples on three cards: the last batch is of one sample on two of them, and of
+// none on the third. Padded, the losses would be of 8,193.
+TEST(Programs, OfDdpTakeNoSampleTwiceWithJoin) {
+  const std::string work = " --model linear --precision fp64 --threads-per-card 1";
+  const auto& one = program_losses("single_gpu --batch-size 8190" + work);
+  for (const std::string reducer : {"bucketed", "c10d"}) {
+    const std::string program =
+        "ddp --gpus 3 --join --batch-size 2730 --reducer " + reducer + work;
+    expect_within(1e-10, apart(program_losses(program), one, 2), program);
+  }
+}
+
 class ShardedOptimizer : public testing::TestWithParam<std::string> {};
 
 // With momentum, whose shares lie on the ranks.
