@@ -6,6 +6,7 @@
 
 #include "ddp/bucketed_reducer.h"
 #include "tests/random_net.h"
+#include "tests/seeing_hook.h"
 #include "tests/thread_ranks.h"
 
 namespace lockstep::ddp {
@@ -46,6 +47,9 @@ TEST_P(AfterAnException, TheNextStepIsRight) {
     RandomNet oracle(31, at::kDouble);
     const std::vector<at::Tensor> parameters = net.parameters();
     BucketedReducer reducer(named(parameters), at.group, options());
+    if (GetParam() == "staged_hook") {
+      reducer.register_comm_hook(std::make_unique<hooks::StagedHook>());
+    }
     for (int i = 0; i < 5; ++i) {
       // Rank 0 has sent nothing by then, rank 2 all but one bucket.
       if (i != 1) {
@@ -68,7 +72,7 @@ TEST_P(AfterAnException, TheNextStepIsRight) {
 
 INSTANTIATE_TEST_SUITE_P(Ways, AfterAnException,
                          testing::Values("views", "copies", "find_unused",
-                                         "static_graph"),
+                                         "static_graph", "staged_hook"),
                          [](const auto& info) { return info.param; });
 
 // Nobody mistakes what a rank had not computed for a gradient.

@@ -24,6 +24,9 @@ std::unique_ptr<CommHook> make_all_reduce_hook(const HookOptions&);
 std::unique_ptr<CommHook> make_fp16_hook(const HookOptions&);
 std::unique_ptr<CommHook> make_bf16_hook(const HookOptions&);
 
+// "powersgd": power_sgd.h.
+std::unique_ptr<CommHook> make_power_sgd_hook(const HookOptions&);
+
 using HookFactory = std::unique_ptr<CommHook>(const HookOptions&);
 Registry<HookFactory>& comm_hooks();
 

@@ -1,6 +1,6 @@
 // Hooks of one collective a bucket, which overlaps with backward as without a hook.
 // After torch/distributed/algorithms/ddp_comm_hooks/default_hooks.py.
-#include <ATen/Functions.h>
+#include <ATen/core/Tensor.h>
 
 #include "device/memory_ledger.h"
 #include "hooks/comm_hooks.h"
@@ -55,8 +55,10 @@ class RoundingHook final : public CommHook {
                                    comm::ProcessGroup& group) override {
     const at::Tensor& buffer = bucket.buffer();
     const device::CategoryScope category(device::Category::buckets);
-    at::Tensor rounded = group.allocate(buffer.numel(), buffer.options().dtype(type_));
-    at::div_out(rounded, buffer, at::scalar_tensor(group.size(), buffer.options()));
+    const at::Tensor rounded =
+        group.allocate(buffer.numel(), buffer.options().dtype(type_));
+    buffer.div_(group.size());
+    rounded.copy_(buffer);
     return std::make_unique<RoundedAllReduce>(buffer, rounded, group);
   }
 

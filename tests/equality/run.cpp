@@ -138,8 +138,9 @@ TestSet evaluated_by(const std::string& command_line) {
   return {json.at("correct"), json.at("evaluated")};
 }
 
-const std::vector<double>& python_losses(int ranks, const std::string& options) {
-  Words command = python(ranks, "/bench/peers/train.py");
+const std::vector<double>& python_losses(int ranks, const std::string& options,
+                                         const std::string& script) {
+  Words command = python(ranks, script);
   for (const std::string& word : words(options)) command.push_back(word);
   return losses(command);
 }

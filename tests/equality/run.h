@@ -31,7 +31,9 @@ struct TestSet {
 TestSet evaluated_by(const std::string& command_line);
 
 // The Python peer: one process, or `ranks` of DistributedDataParallel under torchrun.
-const std::vector<double>& python_losses(int ranks, const std::string& options);
+const std::vector<double>& python_losses(
+    int ranks, const std::string& options,
+    const std::string& script = "/bench/peers/train.py");
 
 // The same for several command lines of train.py by one start, which takes seconds.
 std::map<std::string, std::vector<double>> python_losses_of_all(int ranks,
