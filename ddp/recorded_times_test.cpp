@@ -110,8 +110,6 @@ TEST(BucketTimes, AreTakenWhenThingsHappen) {
     BucketedReducer reducer({{"late", late}, {"early", early}}, at.group,
                             recorded(caps(0, 0)));
     for (int step = 0; step < 3; ++step) {
-      at.group.take_spans();
-      at.group.keep_spans(true);
       reducer.zero_grad();
       const at::Tensor between = at::tanh(late.sum());
       double ready_us = 0, over_us = 0;
@@ -122,6 +120,8 @@ TEST(BucketTimes, AreTakenWhenThingsHappen) {
       });
       const at::Tensor output = (early * between).sum();
       reducer.prepare(output);
+      at.group.take_spans();
+      at.group.keep_spans(true);
       output.backward();
       reducer.finalize();
       const StepTimes& times = reducer.logger()->recorder()->steps().back();
@@ -193,7 +193,7 @@ TEST(BucketTimes, AStepWithoutAnythingToGainReplaysToItself) {
   });
   for (size_t i = 0; i + 1 < of_rank[0].size(); ++i) {
     const std::vector<StepTimes> ranks = {of_rank[0][i], of_rank[1][i]};
-    const double end = std::min(of_rank[0][i + 1].begin_us, of_rank[1][i + 1].begin_us);
+    const double end = std::max(of_rank[0][i + 1].begin_us, of_rank[1][i + 1].begin_us);
     const timing::Replay step = timing::replay_of(ranks, end);
     double moments = 0;
     for (size_t b = 0; b < ranks[0].buckets.size(); ++b) {

@@ -164,7 +164,9 @@ void Logger::set_runtime_stats() {
   auto& strs = data_.strs_map;
   ints["iteration"] = passes_;
   ints["unused_parameter_size"] = unused_bytes_;
-  ints["num_buckets_reduced"] = std::ssize(bucket_bytes_);
+  // c10d counts none of the first pass of a static graph, which is not overlapped.
+  const bool first_static = passes_ == 1 && ints.contains("static_graph");
+  ints["num_buckets_reduced"] = first_static ? 0 : std::ssize(bucket_bytes_);
   ints.emplace("has_rebuilt_buckets", 0);
   if (!rebuilt_.empty()) {
     ints["has_rebuilt_buckets"] = 1;

@@ -29,7 +29,7 @@ Replay replay_of(const std::vector<StepTimes>& ranks, double end_us) {
   Replay step;
   step.begin_us = ranks.front().begin_us;
   for (const StepTimes& rank : ranks) {
-    step.begin_us = std::min(step.begin_us, rank.begin_us);
+    step.begin_us = std::max(step.begin_us, rank.begin_us);
     step.backward_end_us = std::max(step.backward_end_us, rank.backward_end_us);
   }
   double launched = step.begin_us, over = step.begin_us;
@@ -57,7 +57,7 @@ StepLengths step_lengths(const RunTimes& run, int64_t warm_up) {
   std::vector<double> taken, ideal;
   for (auto i = static_cast<size_t>(warm_up); i + 1 < steps.size(); ++i) {
     double end = steps[i + 1].front().begin_us;
-    for (const StepTimes& rank : steps[i + 1]) end = std::min(end, rank.begin_us);
+    for (const StepTimes& rank : steps[i + 1]) end = std::max(end, rank.begin_us);
     const Replay step = replay_of(steps[i], end);
     taken.push_back(end - step.begin_us);
     ideal.push_back(ideal_end_us(step) - step.begin_us);

@@ -26,14 +26,14 @@ double ideal_end_us(const Replay& step);
 // When it ends if all of them wait for the end of backward.
 double sync_end_us(const Replay& step);
 
-// The step that all ranks took together, which ended at `end_us`. A collective begins
-// when the last rank hands it over and is over when the last rank says so. Of those
-// under way at a time each counts from the end of the one before: together they count
-// what they took.
+// The step that all ranks took together, from when the last one began it to `end_us`,
+// when the last one began the next. A collective begins when the last rank hands it
+// over and is over when the last rank says so. Of those under way at a time each counts
+// from the end of the one before: together they count what they took.
 Replay replay_of(const std::vector<StepTimes>& ranks, double end_us);
 
-// Medians over a run's steps, each from its first rank's beginning to the next one's.
-// Not of the first `warm_up`, and not of the last, whose end nothing shows.
+// Medians over a run's steps. Not of the first `warm_up`, and not of the last, whose
+// end nothing shows.
 struct StepLengths {
   int64_t steps = 0;    // counted; 0: the others mean nothing
   double taken_us = 0;  // by the run
