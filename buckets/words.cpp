@@ -87,6 +87,7 @@ std::string step_in_words(const RunTimes& times, const BucketTable& table) {
           " ms for its gradients; a collective is under way for " +
           short_number(table.comm_ms) + " ms: overlap " + percent(table.overlap()) +
           ".";
+  if (table.others > 0) return text;  // the replay takes the same buckets on all ranks
   const timing::StepLengths lengths = timing::step_lengths(times, 3);
   if (lengths.steps > 0) {
     text +=
