@@ -50,6 +50,9 @@ std::string sentence(const RunTimes& times, const Comparison& comparison,
   } else {
     text += ms(one.phase_us) + " of it " + name_of(one.phase);
   }
+  if (one.cost_us < 0.01 * one.late_us) {
+    return text + "; it cost nothing, for collectives before took as long.";
+  }
   return text + "; the others waited " + ms(one.cost_us) +
          (one.kind == Kind::throughout ? " a step for it."
           : one.steps.size() == 1      ? " for it."

@@ -53,7 +53,7 @@ std::vector<std::string> named_by_report(const launch::Environment& slowed) {
 // one that is meant is no mistake: one quiet run of a few will do.
 void expect_named(const launch::Environment& slowed, const std::string& who) {
   std::vector<std::string> named;
-  for (int run = 0; run < 6 && named != std::vector{who}; ++run) {
+  for (int run = 0; run < 8 && named != std::vector{who}; ++run) {
     named = named_by_report(slowed);
   }
   EXPECT_EQ(named, std::vector{who});
