@@ -18,16 +18,15 @@ timing::RunTimes by_hand() {
     const double begin = 20000.0 * static_cast<double>(step);
     for (int rank = 0; rank < 2; ++rank) {
       const double late = 2000.0 * rank;
-      run.steps.push_back({step,
-                           rank,
-                           begin,
-                           begin + 3000,
-                           begin + 10000,
-                           begin + 14000,
-                           {{1 << 20, begin + 5000 + late, begin + 5000 + late,
-                             begin + 9000},
-                            {1 << 21, begin + 8000 + late, begin + 8000 + late,
-                             begin + 14000}}});
+      run.steps.push_back(
+          {step,
+           rank,
+           begin,
+           begin + 3000,
+           begin + 10000,
+           begin + 14000,
+           {{1 << 20, begin + 5000 + late, begin + 5000 + late, begin + 9000},
+            {1 << 21, begin + 8000 + late, begin + 8000 + late, begin + 14000}}});
     }
   }
   return run;
@@ -40,7 +39,8 @@ TEST(BucketTable, SaysWhatWasHiddenAndWhatWasWaitedFor) {
   EXPECT_EQ(table.forward_ms, 3);
   EXPECT_EQ(table.backward_ms, 7);
   EXPECT_EQ(table.exposed_ms, 4);
-  EXPECT_EQ(table.comm_ms, (9.0 + 6.0) / 2) << "rank 0: 5 to 14; rank 1: 7 to 9, 10 to 14";
+  EXPECT_EQ(table.comm_ms, (9.0 + 6.0) / 2)
+      << "rank 0: 5 to 14; rank 1: 7 to 9, 10 to 14";
   EXPECT_DOUBLE_EQ(table.overlap(), 1 - 4 / 7.5);
   ASSERT_EQ(table.rows.size(), 2U);
   const BucketRow& last = table.rows[1];

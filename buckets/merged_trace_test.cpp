@@ -14,7 +14,8 @@ using nlohmann::json;
 
 std::vector<json> events_of(const MergedTrace& trace, const std::string& name) {
   std::vector<json> found;
-  for (const json& event : json::parse(trace.json).at("traceEvents")) {
+  const json whole = json::parse(trace.json);
+  for (const json& event : whole.at("traceEvents")) {
     if (event.at("name") == name) found.push_back(event);
   }
   return found;

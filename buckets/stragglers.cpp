@@ -105,8 +105,8 @@ class Finder {
       const double clock_us = comparison_.clock_us[rank];
       if (late_throughout(ranks_[rank], comparison_.work_us, clock_us)) {
         name(rank, Kind::throughout, {});
-        // Its single steps are beside what it always is.
-      } else if (late_throughout(ranks_[rank], comparison_.work_us, 0)) {
+      } else if (ranks_[rank].usual_us < clock_us + kThroughout * comparison_.work_us &&
+                 late_throughout(ranks_[rank], comparison_.work_us, 0)) {
         verdict_.notes.push_back("Rank " + std::to_string(rank) + " seems late by " +
                                  fixed(ranks_[rank].usual_us / 1e3, 3) +
                                  " ms in every step, but the clocks are known to " +
@@ -116,47 +116,47 @@ class Finder {
     }
   }
 
-  // In many steps, which are not noise for no other rank has such.
+  // In many steps, by more than the noise that the other ranks have.
   void find_often() {
-    std::vector<double> all;
-    for (const RankLateness& rank : ranks_) {
-      for (const double late : rank.by_step) all.push_back(late - rank.usual_us);
-    }
-    const double limit =
-        std::max(kSingle * comparison_.work_us, kDeviations * spread(all));
-    std::vector<std::vector<size_t>> late(ranks_.size());
-    std::vector<double> counts;
+    const double many = std::max(10.0, static_cast<double>(verdict_.compared) / 12);
+    const std::vector<bool> always = named_;
     for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      for (size_t i = 0; i < comparison_.steps.size(); ++i) {
-        const double clock_us = comparison_.clock_us[rank];
-        if (ranks_[rank].by_step[i] > limit + clock_us) late[rank].push_back(i);
-      }
-      counts.push_back(static_cast<double>(late[rank].size()));
-    }
-    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      double others = 0;
+      if (always[rank]) continue;
+      std::vector<double> others;
       for (size_t other = 0; other < ranks_.size(); ++other) {
-        if (other != rank && !named_[other]) others = std::max(others, counts[other]);
+        if (other != rank && !always[other]) add_unusual(other, others);
       }
-      const double many = std::max(10.0, static_cast<double>(verdict_.compared) / 12);
-      if (!named_[rank] && counts[rank] >= many && counts[rank] > 5 * others) {
-        name(rank, Kind::often, late[rank]);
+      const double limit = beyond_all(others) + comparison_.clock_us[rank];
+      std::vector<size_t> late;
+      for (size_t i = 0; i < comparison_.steps.size(); ++i) {
+        if (ranks_[rank].by_step[i] > limit) late.push_back(i);
+      }
+      if (static_cast<double>(late.size()) >= many) {
+        name(rank, Kind::often, std::move(late));
       }
     }
   }
 
-  void find_single() {
-    // Of whoever is not late often: beside what is usual for the rank, so that a clock
-    // that is off does not count.
-    std::vector<double> all;
-    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      if (is_often(rank)) continue;
-      for (const double late : ranks_[rank].by_step) {
-        all.push_back(late - ranks_[rank].usual_us);
-      }
+  // What a rank is late by beside what is usual for it, so that a clock that is off
+  // does not count.
+  void add_unusual(size_t rank, std::vector<double>& to) const {
+    for (const double late : ranks_[rank].by_step) {
+      to.push_back(late - ranks_[rank].usual_us);
     }
-    const double limit = verdict_.single_us = std::max(
-        {kSingle * comparison_.work_us, kDeviations * spread(all), beyond_noise(all)});
+  }
+
+  // More than noise, and than what is too little to speak of.
+  double beyond_all(const std::vector<double>& noise) const {
+    return std::max({kSingle * comparison_.work_us, kDeviations * spread(noise),
+                     beyond_noise(noise)});
+  }
+
+  void find_single() {
+    std::vector<double> all;  // of whoever is not late often
+    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+      if (!is_often(rank)) add_unusual(rank, all);
+    }
+    const double limit = verdict_.single_us = beyond_all(all);
     std::vector<std::vector<size_t>> late(ranks_.size());
     int64_t found = 0, ranks = 0;
     for (size_t rank = 0; rank < ranks_.size(); ++rank) {

@@ -50,6 +50,9 @@ std::string sentence(const RunTimes& times, const Comparison& comparison,
   } else {
     text += ms(one.phase_us) + " of it " + name_of(one.phase);
   }
+  if (one.cost_us < 0.01 * one.late_us) {
+    return text + "; it cost nothing, for collectives before took as long.";
+  }
   return text + "; the others waited " + ms(one.cost_us) +
          (one.kind == Kind::throughout ? " a step for it."
           : one.steps.size() == 1      ? " for it."
@@ -87,6 +90,7 @@ std::string step_in_words(const RunTimes& times, const BucketTable& table) {
           " ms for its gradients; a collective is under way for " +
           short_number(table.comm_ms) + " ms: overlap " + percent(table.overlap()) +
           ".";
+  if (table.others > 0) return text;  // the replay takes the same buckets on all ranks
   const timing::StepLengths lengths = timing::step_lengths(times, 3);
   if (lengths.steps > 0) {
     text +=
