@@ -35,9 +35,9 @@ class Exchange {
   // The number of the last text shown, from 1.
   int64_t number() const { return number_; }
 
-  // Returns when all ranks have shown their next text. `meanwhile` is called every now
-  // and then. Throws comm::Disagreement, the same on all ranks that came, with the
-  // words of the one that gave up first; std::runtime_error where a rank is lost.
+  // Returns when all ranks have shown their next text. Throws comm::Disagreement, the
+  // same on all ranks that came, with the words of the one that gave up first;
+  // std::runtime_error where a rank is lost.
   Texts show(const std::string& text, const Verdict& verdict);
 
   // Before a rank ends by an error that `ranks` of them have: the store may end with
