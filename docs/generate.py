@@ -26,7 +26,7 @@ import re
 import subprocess
 import sys
 
-from kept_tables import forecasts, memory, ratios, table
+from kept_tables import forecasts, memory, ratios, table, ways
 from lab_tables import checks, labs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -70,6 +70,7 @@ MAKERS = {
     "ratios": ratios,
     "memory": memory,
     "forecasts": forecasts,
+    "ways": ways,
     "code": code,
     "labs": labs,
     "checks": checks,

@@ -27,6 +27,15 @@ def median_step_ms(row: dict) -> float:
     return statistics.median(row["step_ms"][row.get("warmup_steps", 0) :])
 
 
+def step_ms(row: dict) -> float:
+    """As rows::step_ms_of: of ranks that meet every H steps the mean over whole rounds."""
+    every = int(row["options"].get("local-sgd", 0))
+    if not every:
+        return median_step_ms(row)
+    first = -(-row.get("warmup_steps", 0) // every) * every
+    return statistics.mean(row["step_ms"][first : len(row["step_ms"]) // every * every])
+
+
 def phase_ms(rows: list, phase: str) -> str:
     """Medians over steps and repetitions; empty where there is no such phase."""
     if phase not in rows[0]["phases_ms"]:
@@ -137,6 +146,27 @@ def table(file: str, models: str, modes: str = ",".join(MODES)) -> str:
         + machine_line(rows, file),
         "",
     ]
+    return "\n".join(out)
+
+
+def ways(file: str) -> str:
+    """Cases of DDP that differ in a knob, against the first of their model."""
+    cases = {}
+    for row in kept_rows(file):
+        if row["mode"] == "ddp" and row["cards"] > 1:
+            cases.setdefault((row["model"], row["name"]), []).append(row)
+    out = ["| case | samples/s (spread) | over the first | step ms | exposed ms |", "|---|---|---|---|---|"]
+    first = {}
+    for (model, name), rows in cases.items():
+        speeds = [1000 * row["global_batch"] / step_ms(row) for row in rows]
+        first.setdefault(model, statistics.median(speeds))
+        out.append(
+            f"| `{name}` | {statistics.median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f}) | "
+            f"{statistics.median(speeds) / first[model]:.2f} | "
+            f"{statistics.median(step_ms(row) for row in rows):.1f} | "
+            f"{phase_ms(rows, 'exposed_comm')} |"
+        )
+    out += ["", "Medians over steps and repetitions; " + machine_line(rows, file), ""]
     return "\n".join(out)
 
 
