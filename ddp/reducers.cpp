@@ -59,19 +59,20 @@ Registry<ReducerFactory>& reducers() {
 
 namespace {
 
-// Hooks are called for buckets, and without one nothing of PowerSGD's is asked.
+// Hooks are called for buckets whose mean every rank is to have.
 void check_comm_hook(const training::DdpOptions& ddp) {
   hooks::comm_hooks().at(ddp.comm_hook);
   if (ddp.comm_hook == "allreduce") return;
-  const auto refuse = [&](bool asked, const std::string& option) {
+  const auto refuse = [&](bool asked, const std::string& option,
+                          const std::string& way_out) {
     if (!asked) return;
     throw std::invalid_argument("--comm-hook " + ddp.comm_hook + ": not with " +
-                                option +
-                                ", which calls no hook; leave it out, or try --reducer "
-                                "bucketed");
+                                option + ", which calls no hook; leave it out" +
+                                way_out);
   };
-  refuse(ddp.reducer != "bucketed", "--reducer " + ddp.reducer);
-  refuse(ddp.shard_optimizer, "--shard-optimizer");
+  refuse(ddp.reducer != "bucketed", "--reducer " + ddp.reducer,
+         ", or try --reducer bucketed");
+  refuse(ddp.shard_optimizer, "--shard-optimizer", "");
 }
 
 void check_bucket_times(const TrainOptions& options) {
