@@ -8,8 +8,7 @@
 
 #include "ddp/reducers.h"
 #include "model/batch_norm.h"
-#include "model/conv.h"
-#include "model/linear.h"
+#include "tests/norm_nets.h"
 #include "tests/random_net.h"
 #include "tests/thread_ranks.h"
 
@@ -18,59 +17,7 @@ namespace {
 
 namespace nn = torch::nn;
 using model::BatchNorm;
-using model::Conv;
 using Sizes = std::vector<int64_t>;
-
-constexpr auto kChannelsLast = at::MemoryFormat::ChannelsLast;
-
-// Batch norm in a body and in a shortcut, as in a resnet's block.
-struct BlockImpl : nn::Module {
-  BlockImpl(int64_t in, int64_t out)
-      : body(register_module(
-            "body", Network(Conv(in, out, 3, 1, false), BatchNorm(out), nn::ReLU(),
-                            Conv(out, out, 3, 1, false), BatchNorm(out)))),
-        shortcut(register_module(
-            "shortcut", Network(Conv(in, out, 1, 1, false), BatchNorm(out)))) {}
-  at::Tensor forward(const at::Tensor& x) {
-    return (body->forward(x) + shortcut->forward(x)).relu();
-  }
-  Network body, shortcut;
-};
-TORCH_MODULE(Block);
-
-constexpr int64_t kPixels = 6;
-
-Network convnet() {
-  return Network(Conv(3, 16, 5, 1, true), BatchNorm(16), nn::ReLU(), nn::MaxPool2d(2),
-                 Conv(16, 5, 5, 1, true), BatchNorm(5), nn::ReLU(), nn::Flatten(),
-                 model::Linear(5 * 9, 4));
-}
-Network resnet() {
-  return Network(Conv(3, 6, 3, 1, false), BatchNorm(6), nn::ReLU(), Block(6, 16),
-                 Block(16, 7), nn::AdaptiveAvgPool2d(1), nn::Flatten(),
-                 model::Linear(7, 4));
-}
-
-void take(const Network& to, const Network& from) {
-  const at::NoGradGuard no_grad;
-  const auto copy = [](const auto& mine, const auto& others) {
-    for (size_t i = 0; i < mine.size(); ++i) mine[i].copy_(others[i]);
-  };
-  copy(to->parameters(), from->parameters());
-  copy(to->buffers(), from->buffers());
-}
-
-struct Batch {
-  at::Tensor images, labels;
-};
-Batch batch_of(int step, int64_t size, bool channels_last) {
-  const auto random = at::detail::createCPUGenerator(static_cast<uint64_t>(step + 1));
-  const at::Tensor images = at::randn({size, 3, kPixels, kPixels}, random,
-                                      at::TensorOptions().dtype(at::kDouble)) +
-                            2;
-  return {channels_last ? images.contiguous(kChannelsLast) : images,
-          at::randint(4, {size}, random, at::TensorOptions().dtype(at::kLong))};
-}
 
 double apart(const at::Tensor& found, const at::Tensor& wanted) {
   if (wanted.numel() == 0) return found.numel() == 0 ? 0 : 1;
