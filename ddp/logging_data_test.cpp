@@ -195,7 +195,7 @@ TEST(LoggingData, HasEveryFieldThatC10dHas) {
 
 TEST(LoggingData, IsC10dsOnTwoThreads) {
   on_gloo(2, [](comm::ProcessGroup& group) {
-    for (uint64_t seed = 0; seed < 60; ++seed) compare(seed, group, 5);
+    for (uint64_t seed = 0; seed < 40; ++seed) compare(seed, group, 5);
   });
 }
 
@@ -206,7 +206,7 @@ TEST(LoggingData, IsC10dsOnThreeThreads) {
 }
 
 TEST(LoggingData, IsSampledAsC10dDoes) {
-  on_gloo(2, [](comm::ProcessGroup& group) { compare(4, group, 203); });
+  on_gloo(2, [](comm::ProcessGroup& group) { compare(4, group, 102); });
 }
 
 TEST(LoggingData, SaysOfTheEnvironmentWhatC10dSays) {

@@ -92,14 +92,15 @@ TEST_P(Ways, TimesAreInAnOrderThatCanBe) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Ways,
-                         testing::Values(Way{"Gloo", "gloo", true, "allreduce"},
-                                         Way{"GlooWithoutOverlap", "gloo", false,
-                                             "allreduce"},
-                                         Way{"GlooByAHook", "gloo", true, "fp16"},
-                                         Way{"Shm", "shm", true, "allreduce"},
-                                         Way{"ShmByAHook", "shm", true, "bf16"}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    All, Ways,
+    testing::Values(Way{"Gloo", "gloo", true, "allreduce"},
+                    Way{"GlooWithoutOverlap", "gloo", false, "allreduce"},
+                    Way{"GlooByAHook", "gloo", true, "fp16"},
+                    Way{"Shm", "shm", true, "allreduce"},
+                    Way{"GlooBySeveralCollectives", "gloo", true, "powersgd"},
+                    Way{"ShmByAHook", "shm", true, "bf16"}),
+    [](const auto& info) { return info.param.name; });
 
 // Backward stops between two buckets until the first one's collective is over: its
 // times lie before that moment, and the second one's behind it.
