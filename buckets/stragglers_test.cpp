@@ -98,7 +98,6 @@ TEST(Stragglers, ABusyMachineNamesHardlyAnybody) {
       named += verdict_of(run).stragglers.empty() ? 0 : 1;
     }
   }
-  std::printf("busy: %d of 200 runs\n", named);
   EXPECT_LE(named, 20) << "of 200 runs: where two or three of them stand out";
 }
 
