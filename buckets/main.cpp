@@ -1,6 +1,7 @@
 // `buckets`: from the file of `ddp --bucket-times` to who was late, what was hidden,
 // the pictures and one trace of all ranks.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <stdexcept>

@@ -1,6 +1,7 @@
 #include "buckets/pictures.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "buckets/statistics.h"

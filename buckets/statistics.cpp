@@ -58,7 +58,7 @@ double beyond_noise(const std::vector<double>& values) {
     }
     const double mean = median(tail) / std::log(2.0);
     const double chances = static_cast<double>(std::max<size_t>(1, tail.size()));
-    most = std::max(most, from + mean * std::log(chances / 0.001));
+    most = std::max(most, from + mean * std::log(chances / 0.01));
   }
   return most;
 }

@@ -17,7 +17,7 @@ double spread(const std::vector<double>& values);
 // Of each rank, what it has more than the median of the others.
 std::vector<double> over_others(const std::vector<double>& by_rank);
 
-// What noise like `values` exceeds in one run of a thousand: their largest tenth and
+// What noise like `values` exceeds in one run of a hundred: their largest tenth and
 // twentieth taken for exponential tails, whose means are told from their medians, which
 // the few values that are no noise do not move.
 double beyond_noise(const std::vector<double>& values);

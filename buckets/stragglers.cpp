@@ -16,8 +16,6 @@ using Kind = Straggler::Kind;
 constexpr double kThroughout = 0.05, kSingle = 0.15;
 // Standard errors of the median over steps.
 constexpr double kErrors = 5;
-// Standard deviations of what ranks are late by in a step.
-constexpr double kDeviations = 6;
 // What is throughout is so in all these parts of a run but one.
 constexpr size_t kParts = 8;
 
@@ -147,8 +145,7 @@ class Finder {
 
   // More than noise, and than what is too little to speak of.
   double beyond_all(const std::vector<double>& noise) const {
-    return std::max({kSingle * comparison_.work_us, kDeviations * spread(noise),
-                     beyond_noise(noise)});
+    return std::max(kSingle * comparison_.work_us, beyond_noise(noise));
   }
 
   void find_single() {

@@ -98,7 +98,7 @@ TEST(Stragglers, ABusyMachineNamesHardlyAnybody) {
       named += verdict_of(run).stragglers.empty() ? 0 : 1;
     }
   }
-  EXPECT_LE(named, 6) << "of 200 runs";
+  EXPECT_LE(named, 20) << "of 200 runs: where two or three of them stand out";
 }
 
 TEST(Stragglers, SaysInWhichPhaseARankIsSlow) {

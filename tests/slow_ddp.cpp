@@ -1,7 +1,10 @@
 // `ddp` with a slow-down planted in it: it sleeps, so that its steps take a given part
 // longer (LOCKSTEP_TEST_SLOWER), or the work of one rank (..._SLOW_RANK) does, of one
-// step alone (..._SLOW_STEP) or throughout. A program for tests of bench --compare, in
-// whose folder it stands under the name of the real one, and of `buckets`.
+// step alone (..._SLOW_STEP) or throughout; ..._WORK_MS is then every rank's work
+// beside its own, as a card's is that the processor waits for. A program for tests of
+// bench
+// --compare, in whose folder it stands under the name of the real one, and of
+// `buckets`.
 #include <sys/prctl.h>
 #include <torch/torch.h>
 
@@ -73,6 +76,25 @@ class Sleeper final : public training::StepObserver {
   std::vector<double> without_, behind_sleep_;  // seconds a step, its sleep left out
 };
 
+// Makes every backward pass longer by the same, in equal parts at its gradients.
+class Work final : public training::StepObserver {
+ public:
+  explicit Work(double seconds) : seconds_(seconds) {}
+  void built(const torch::nn::Module& model,
+             torch::optim::SGD& /*optimizer*/) override {
+    const std::vector<at::Tensor> parameters = model.parameters();
+    const Seconds part(seconds_ / static_cast<double>(parameters.size()));
+    for (const at::Tensor& parameter : parameters) {
+      parameter.register_hook([part](const at::Tensor& /*gradient*/) {
+        std::this_thread::sleep_for(part);
+      });
+    }
+  }
+
+ private:
+  double seconds_;
+};
+
 // Makes the work of this rank alone longer: in the backward pass, at each parameter's
 // gradient, it sleeps for a part of what it took since the one before; not of what it
 // waited for the other ranks, which is between the last of them and the next step.
@@ -112,7 +134,11 @@ TrainReport train(const TrainOptions& options, const World& world) {
   if (part == nullptr) throw std::invalid_argument("LOCKSTEP_TEST_SLOWER is not set");
   const char* rank = std::getenv("LOCKSTEP_TEST_SLOW_RANK");
   const char* step = std::getenv("LOCKSTEP_TEST_SLOW_STEP");
+  const char* work_ms = std::getenv("LOCKSTEP_TEST_WORK_MS");
   TrainOptions slow = options;
+  if (work_ms != nullptr) {
+    slow.observers.push_back(std::make_shared<Work>(std::stod(work_ms) / 1e3));
+  }
   if (rank == nullptr) {
     slow.observers.push_back(std::make_shared<Sleeper>(std::stod(part)));
   } else if (std::stoi(rank) == world.rank) {

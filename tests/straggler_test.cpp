@@ -1,13 +1,16 @@
 // A rank of a whole run that is slowed by 30 % (slow_ddp.cpp), in one step of a hundred
-// or throughout, and what `buckets` says of what the run recorded.
+// or throughout, and what `buckets` says of what the run recorded. Most of the ranks'
+// work is to wait, which a machine that is busy with other tests hardly lengthens.
+#include <map>
 #include <regex>
+#include <sstream>
 
 #include "tests/program_run.h"
 
 namespace lockstep {
 namespace {
 
-// "rank 1 throughout", "rank 1 in step 57": whoever the report names.
+// "rank 1 throughout", "rank 1 in step 57": whoever the report names, and each step.
 std::vector<std::string> named_by_report(const launch::Environment& slowed) {
   const TestFolder folder;
   const std::filesystem::path programs = program_path("");
@@ -23,7 +26,7 @@ std::vector<std::string> named_by_report(const launch::Environment& slowed) {
                   "--dataset",
                   "synthetic",
                   "--batch-size",
-                  "1024",
+                  "1",
                   "--steps",
                   "100",
                   "--backend",
@@ -38,31 +41,41 @@ std::vector<std::string> named_by_report(const launch::Environment& slowed) {
   ProgramRun report("buckets", {folder / "times"});
   EXPECT_EQ(report.status(), 0) << report.process().err();
   std::printf("%s", report.process().out().c_str());
-  const std::regex sentence("- Rank ([0-9]+) is late ([^:]*): ");
+  const std::regex sentence("- Rank ([0-9]+) is late (throughout|in steps? ([^:]*)): ");
   std::vector<std::string> named;
   for (const std::string& line : lines_of(report.process().out())) {
     std::smatch match;
-    if (std::regex_search(line, match, sentence)) {
-      named.push_back("rank " + match[1].str() + " " + match[2].str());
+    if (!std::regex_search(line, match, sentence)) continue;
+    const std::string rank = "rank " + match[1].str();
+    if (!match[3].matched) named.push_back(rank + " throughout");
+    std::istringstream steps(match[3]);
+    for (std::string step; std::getline(steps >> std::ws, step, ',');) {
+      named.push_back(rank + " in step " + step);
     }
   }
   return named;
 }
 
-// A machine that is busy with something else slows ranks as well, and what hides the
-// one that is meant is no mistake: one quiet run of a few will do.
+// A machine that is busy with something else slows ranks as well, in other steps each
+// time, or all of them so much that nobody can be told. So the one that is meant is
+// named in two runs of a few, and nobody else is twice.
 void expect_named(const launch::Environment& slowed, const std::string& who) {
-  std::vector<std::string> named;
-  for (int run = 0; run < 8 && named != std::vector{who}; ++run) {
-    named = named_by_report(slowed);
+  std::map<std::string, int> times;
+  for (int run = 0; run < 8 && times[who] < 2; ++run) {
+    for (const std::string& name : named_by_report(slowed)) ++times[name];
   }
-  EXPECT_EQ(named, std::vector{who});
+  for (const auto& [name, count] : times) {
+    EXPECT_EQ(count >= 2, name == who) << name << ": " << count;
+  }
 }
 
 TEST(Straggler, OfARealRunIsNamed) {
-  expect_named({{"LOCKSTEP_TEST_SLOWER", "0.3"}, {"LOCKSTEP_TEST_SLOW_RANK", "1"}},
+  expect_named({{"LOCKSTEP_TEST_SLOWER", "0.3"},
+                {"LOCKSTEP_TEST_WORK_MS", "20"},
+                {"LOCKSTEP_TEST_SLOW_RANK", "1"}},
                "rank 1 throughout");
   expect_named({{"LOCKSTEP_TEST_SLOWER", "0.3"},
+                {"LOCKSTEP_TEST_WORK_MS", "20"},
                 {"LOCKSTEP_TEST_SLOW_RANK", "0"},
                 {"LOCKSTEP_TEST_SLOW_STEP", "57"}},
                "rank 0 in step 57");
