@@ -33,8 +33,11 @@ void expect_at_most_above(double bar, const std::string& work,
 const std::string kTwoRanks = "ddp --gpus 2 --backend shm --dataset fashion-mnist";
 
 TEST(Loss, OfTheFirstStepsIsPlainDdps) {
+  expect_at_most_above(0.02, kTwoRanks + " --model mlp --steps 150", kRank2);
+}
+
+TEST(Nightly, LossesOfFp16ArePlainDdpsStepByStep) {
   const std::string work = kTwoRanks + " --model mlp --steps 150";
-  expect_at_most_above(0.02, work, kRank2);
   const std::vector<double>& rounded = program_losses(work + " --comm-hook fp16");
   expect_within(1e-4, apart(rounded, program_losses(work), 150), "fp16");
 }
