@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "bench/options.h"
 #include "cases/experiments.h"
 #include "cases/machine.h"
 #include "data/data_folder.h"
@@ -49,6 +50,7 @@ void refuse_beside_fits(const BenchLine& line) {
   };
   if (line.sweep.memory_timeline) refuse("--memory-timeline");
   if (line.step_lanes) refuse("--step-lanes");
+  if (line.bucket_times) refuse("--bucket-times");
   if (line.predict_memory) refuse("--predict-memory");
   if (line.predict) refuse("--predict");
   if (!line.sweep.peers.empty()) refuse("--peers");
@@ -110,110 +112,7 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
       "bench collectives --help: collectives alone, as nccl-tests does.\n"
       "bench predict --help: many cards, foretold from runs of one.\n"
       "bench doctor: this machine, and what cannot run on it.");
-  app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
-      ->delimiter(',');
-  app.add_option("--gpus,-g", sweep.gpus,
-                 "numbers of cards; default 1,2,4.. up to the cores")
-      ->delimiter(',');
-  app.add_option("--model", sweep.models, "models")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option(
-      "--dataset", sweep.dataset,
-      "of all models, as the programs name them; not given: what suits each");
-  app.add_option("--data-dir", sweep.data_dir,
-                 "folder of the data set's files; of tokens a text file");
-  app.add_option("--vocab-size", sweep.vocab_size,
-                 "tokens that there are, for a transformer")
-      ->capture_default_str();
-  app.add_option("--scaling", sweep.scalings,
-                 "weak (local batch fixed) or strong (global); a list sweeps")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--batch-size", sweep.batch_sizes,
-                 "samples a card and step; a list sweeps")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--steps", sweep.steps, "timed steps")->capture_default_str();
-  app.add_option("--warmup", sweep.warmup, "steps before them")->capture_default_str();
-  app.add_option("--repetitions", sweep.repetitions, "runs of each case, interleaved")
-      ->capture_default_str();
-  app.add_option("--threads-per-card", sweep.threads_per_card,
-                 "of every emulated card of the sweep; 0: cores / most cards")
-      ->capture_default_str();
-  app.add_option("--device", sweep.device, "cpu, cuda or auto")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->capture_default_str();
-  app.add_option("--precision", sweep.precision, "fp32 or fp64")
-      ->check(CLI::IsMember({"fp32", "fp64"}))
-      ->capture_default_str();
-  app.add_flag("--channels-last", sweep.channels_last,
-               "images and convolutions in channels-last layout, in all cases");
-  app.add_option("--dp-reduce", sweep.dp_reduce,
-                 "DataParallel's: serial, tree, nccl or auto; a list sweeps")
-      ->delimiter(',');
-  app.add_option("--replicate", sweep.replicate, "DataParallel's: cached, every-step")
-      ->delimiter(',');
-  app.add_option("--dp-loss", sweep.dp_loss, "DataParallel's: primary, replica")
-      ->delimiter(',');
-  app.add_option("--primary-share", sweep.primary_share,
-                 "DataParallel's: the primary card's part of the batch")
-      ->delimiter(',');
-  app.add_option("--reducer", sweep.reducers,
-                 "DDP's: naive, flat, bucketed or c10d; a list sweeps")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--backend", sweep.backends,
-                 "DDP's: auto, gloo, nccl or shm; a list sweeps")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--bucket-cap-mb", sweep.bucket_caps_mb,
-                 "DDP's, MiB; a list sweeps: not those reducers that have no buckets")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_flag("--shard-optimizer", sweep.shard_optimizer,
-               "also DDP with the optimizer's work shared out over the ranks");
-  app.add_option(
-         "--peers", sweep.peers,
-         "measured beside ours: c10d (LibTorch's own reducer over gloo), python "
-         "(DistributedDataParallel, and the plain loop), bound (so many single "
-         "cards at once; there with any peer); on CUDA beside DataParallel libtorch "
-         "(its data_parallel) and python (nn.DataParallel)")
-      ->delimiter(',');
-  app.add_flag("--memory-timeline", sweep.memory_timeline,
-               "one more run of each case of ours: its cards' memory over a step");
-  app.add_flag("--step-lanes", line.step_lanes,
-               "one more run of each case of ours: a step's stages and collectives of "
-               "every card, in time");
-  app.add_flag("--predict-memory", line.predict_memory,
-               "each card's peak as told from one card at two small batches, beside "
-               "what is measured");
-  app.add_option(
-         "--link", sweep.links,
-         "DDP's cards as hosts of their own, emulated, with cables of this rate "
-         "between them: 100mbit, 1gbit, or none; a list sweeps; needs root")
-      ->delimiter(',');
-  app.add_flag("--predict", line.predict,
-               "the step of each case as told from one card and the links, beside what "
-               "is measured");
-  app.add_option("--fits", line.fits_gib,
-                 "instead of timing: the largest local batch of each case in cards of "
-                 "so many GiB, predicted and confirmed by runs");
-  app.add_option("--compare", line.compare,
-                 "an older run's folder: each case over its single card, then and now; "
-                 "exit status 3 where one is slower");
-  app.add_option("--tolerance", line.tolerance, "what --compare lets pass: 0.05 is 5 %")
-      ->capture_default_str();
-  app.add_flag("--quick", line.quick,
-               "a short trial: mlp, 10 steps, once; what is given stays as given");
-  app.add_flag("--dry-run", line.dry_run,
-               "prints the cases and their commands, and runs none of them");
-  app.add_option("--lr", sweep.lr, "learning rate")->capture_default_str();
-  app.add_flag("!--no-page", line.page,
-               "draw no page and no charts: `report` can, later and elsewhere");
-  app.add_option("--seed", sweep.seed, "of parameters and order")
-      ->capture_default_str();
-  app.add_option("--out", sweep.out, "folder for the results")->capture_default_str();
+  bind(app, line);
   require_whole_lists(app, ours);
   std::reverse(ours.begin(), ours.end());
   try {

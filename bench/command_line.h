@@ -17,6 +17,7 @@ struct BenchLine {
   bool dataset_given = false;
   bool page = true;
   bool step_lanes = false;
+  bool bucket_times = false;
   bool predict_memory = false;
   bool predict = false;     // each case's step
   std::string compare;      // an older run's folder or rows; empty: none

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "bench/bucket_times.h"
 #include "bench/verify.h"
 
 namespace lockstep::bench {
@@ -39,20 +40,24 @@ std::string how_often(const Case& one) {
   const std::string cards = std::to_string(one.cards);
   if (one.mode == "bound") return cards + " at once of ";
   if (one.ddp.link.empty()) return "";
-  return "a rank on each of " + cards + " hosts, cables of " + one.ddp.link + ": ";
+  const int each = one.ddp.ranks_per_host;
+  return (each == 1 ? "a rank" : std::to_string(each) + " ranks") + " on each of " +
+         std::to_string(one.cards / each) + " hosts, cables of " + one.ddp.link + ": ";
 }
 
 }  // namespace
 
 void check_with_programs(const std::vector<Case>& cases, const Children& children) {
   // By what a program says, no matter how many cards, samples and MiB.
-  using Way = std::tuple<std::string, std::string, std::string, std::string>;
+  using Way =
+      std::tuple<std::string, std::string, std::string, std::string, std::string>;
   std::map<Way, Case> largest;
   for (const Case& one : cases) {
     // A bound is the single card's program; the Python peer's options do not depend on
     // its ranks, and it takes seconds to start.
     if (one.mode == "bound" || one.mode == "ddp-python") continue;
-    const Way way = {one.mode, one.model, one.ddp.reducer, one.ddp.backend};
+    const Way way = {one.mode, one.model, one.ddp.reducer, one.ddp.backend,
+                     one.ddp.comm_hook};
     Case& found = largest.try_emplace(way, one).first->second;
     const auto size = [](const Case& of) {
       return std::make_pair(of.cards, of.local_batch);
@@ -89,6 +94,9 @@ std::string what_would_run(const std::vector<Case>& cases, const BenchLine& line
           " steps\n";
   if (sweep.memory_timeline) text += count(ours, "run") + " for memory timelines\n";
   if (line.step_lanes) text += count(ours, "run") + " for step lanes\n";
+  if (line.bucket_times) {
+    text += count(cases_with_buckets(cases).size(), "run") + " for buckets' times\n";
+  }
   if (line.predict_memory || line.predict) {
     text += "and profiles of one card, to predict from\n";
   }

@@ -17,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "bench/bucket_times.h"
 #include "bench/command_line.h"
 #include "bench/doctor.h"
 #include "bench/dry_run.h"
@@ -139,6 +140,7 @@ int run(int argc, char** argv) {
   }
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
   if (line.step_lanes) record_step_lanes(plan, children, rows);
+  if (line.bucket_times) record_bucket_times(plan, sweep, children, rows);
   if (line.predict_memory) {
     MemoryModel memory(sweep, children);
     add_predictions(plan.cases, memory, rows);

@@ -58,6 +58,15 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
       row.options["bucket-cap-mb"] = text_of(one.ddp.bucket_cap_mb);
     }
     if (!one.ddp.link.empty()) row.options["link"] = one.ddp.link;
+    if (one.ddp.comm_hook != "allreduce") row.options["comm-hook"] = one.ddp.comm_hook;
+    if (one.ddp.comm_hook == "powersgd") {
+      row.options["powersgd-rank"] = std::to_string(sweep.powersgd_rank);
+    }
+    if (!one.ddp.overlap) row.options["overlap"] = "no";
+    if (one.ddp.averages()) row.options["local-sgd"] = std::to_string(sweep.local_sgd);
+    if (one.ddp.ranks_per_host > 1) {
+      row.options["ranks-per-host"] = std::to_string(one.ddp.ranks_per_host);
+    }
     if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
   }
   return row;
@@ -91,6 +100,7 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
     if (one.cards * one.threads_per_card > cases::cores())
       row.flags.emplace_back("oversubscribed");
   }
+  if (one.loop() == "ddp" && one.ddp.lossy()) row.flags.emplace_back("lossy");
   row.step_ms = report.step_ms;
   row.phases_ms = report.phases_ms;
   row.losses = report.losses;

@@ -85,7 +85,7 @@ std::optional<std::string> verify(const Case& one, const Children& children,
   };
   try {
     // What comes out does not depend on how slowly it goes from host to host.
-    RunPlan plan = {.steps = kVerifySteps, .swift_links = true};
+    RunPlan plan = {.steps = kVerifySteps, .swift_links = true, .lossless = true};
     Losses found = run_both(plan);
     auto reason = disagreement(found.of_case, found.of_reference);
     if (reason && may_be_the_shares(one)) {

@@ -63,7 +63,11 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   }
   if (alone) return arguments;
   // On hosts of their own the ranks are told who they are.
-  if (one.ddp.link.empty()) add("--gpus", std::to_string(one.cards));
+  if (one.ddp.link.empty()) {
+    add("--gpus", std::to_string(one.cards));
+  } else if (one.ddp.ranks_per_host > 1) {
+    add("--gpus", std::to_string(one.ddp.ranks_per_host));
+  }
   if (one.loop() == "dp") {
     if (one.mode == "dp-libtorch") add("--dp-steps", "libtorch");
     add("--dp-reduce", one.dp.reduce);
@@ -75,9 +79,21 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     }
     return arguments;
   }
-  add("--reducer", one.ddp.reducer);
+  const bool lossless = plan.lossless && one.ddp.lossy();
+  add("--reducer", lossless ? "bucketed" : one.ddp.reducer);
   add("--backend", one.ddp.backend);
   add("--bucket-cap-mb", text_of(one.ddp.bucket_cap_mb));
+  if (!plan.bucket_times.empty()) add("--bucket-times", plan.bucket_times);
+  if (!one.ddp.overlap) arguments.emplace_back("--no-overlap");
+  if (one.ddp.averages() && !lossless) {
+    add("--local-sgd", std::to_string(sweep.local_sgd));
+  }
+  if (one.ddp.comm_hook != "allreduce" && !lossless) {
+    add("--comm-hook", one.ddp.comm_hook);
+    if (one.ddp.comm_hook == "powersgd") {
+      add("--powersgd-rank", std::to_string(sweep.powersgd_rank));
+    }
+  }
   if (one.mode == "ddp-sharded") arguments.emplace_back("--shard-optimizer");
   return arguments;
 }

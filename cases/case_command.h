@@ -18,12 +18,14 @@ struct RunPlan {
   // One card that takes the case's local batches in turn and averages their gradients:
   // what the case is checked against.
   bool reference = false;
-  std::string precision = {};    // the sweep's where empty
-  bool equal_shares = false;     // DataParallel's, whatever the case says
-  bool memory_timeline = false;  // of the last step, into the report
-  bool swift_links = false;      // as quick as the machine, whatever the case says
-  std::string trace = {};        // where each process leaves one; empty: none
-  double card_memory_gib = 0;    // at most; 0: as much as there is
+  std::string precision = {};     // the sweep's where empty
+  bool equal_shares = false;      // DataParallel's, whatever the case says
+  bool memory_timeline = false;   // of the last step, into the report
+  bool swift_links = false;       // as quick as the machine, whatever the case says
+  bool lossless = false;          // what makes a case lossy is left out
+  std::string trace = {};         // where each process leaves one; empty: none
+  std::string bucket_times = {};  // where rank 0 leaves them; empty: nowhere
+  double card_memory_gib = 0;     // at most; 0: as much as there is
 };
 
 // A program that lies beside this one.

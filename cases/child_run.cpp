@@ -73,9 +73,10 @@ void Children::finish(const std::string& what, launch::Process& process,
 
 TrainReport Children::run(const Case& one, const RunPlan& plan) const {
   if (!one.ddp.link.empty() && !plan.reference) {
-    return training::report_from_json(run_on_hosts(
-        one.name(), speaker_of(one, plan), command_of(one, sweep_, plan, {}),
-        "--report-file", one.cards, plan.swift_links ? "" : one.ddp.link));
+    return training::report_from_json(
+        run_on_hosts(one.name(), speaker_of(one, plan),
+                     command_of(one, sweep_, plan, {}), "--report-file", one.cards,
+                     plan.swift_links ? "" : one.ddp.link, one.ddp.ranks_per_host));
   }
   const int processes = one.mode == "bound" && !plan.reference ? one.cards : 1;
   const std::vector<TrainReport> reports = run_at_once(one, plan, processes);

@@ -65,11 +65,12 @@ class Children {
   int report(const std::string& folder) const;
 
  private:
-  // One rank of the command on each host; the text of the file that rank 0 is told to
-  // write behind `option`.
+  // So many ranks of the command on each host; the text of the file that rank 0 is told
+  // to write behind `option`.
   std::string run_on_hosts(const std::string& what, const std::string& speaker,
                            launch::Command command, const std::string& option,
-                           int ranks, const std::string& link) const;
+                           int ranks, const std::string& link,
+                           int ranks_per_host = 1) const;
   // Its status is 0, else an exception as above. `what`: for one that says nothing.
   void finish(const std::string& what, launch::Process& process,
               const std::string& speaker) const;

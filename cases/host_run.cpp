@@ -12,23 +12,25 @@ namespace {
 // Of a network of their own: nobody else has it.
 constexpr int kPort = 29500;
 
-launch::Environment place_of(int rank, int ranks) {
+launch::Environment place_of(int rank, int ranks, int ranks_per_host) {
   return {{"RANK", std::to_string(rank)},
           {"WORLD_SIZE", std::to_string(ranks)},
-          {"LOCAL_RANK", "0"},
-          {"LOCAL_WORLD_SIZE", "1"},
+          {"LOCAL_RANK", std::to_string(rank % ranks_per_host)},
+          {"LOCAL_WORLD_SIZE", std::to_string(ranks_per_host)},
           {"MASTER_ADDR", emulation::Hosts::address(0)},
           {"MASTER_PORT", std::to_string(kPort)}};
 }
 
-// One rank of the command on each host.
+// So many ranks of the command on each host.
 std::vector<launch::Process> start_on(const emulation::Hosts& hosts,
-                                      const launch::Command& command) {
+                                      const launch::Command& command,
+                                      int ranks_per_host = 1) {
   std::vector<launch::Process> running;
-  for (int rank = 0; rank < hosts.count(); ++rank) {
+  const int ranks = hosts.count() * ranks_per_host;
+  for (int rank = 0; rank < ranks; ++rank) {
     launch::Command each = command;
-    each.argv = hosts.on(rank, command.argv);
-    for (const auto& [name, value] : place_of(rank, hosts.count())) {
+    each.argv = hosts.on(rank / ranks_per_host, command.argv);
+    for (const auto& [name, value] : place_of(rank, ranks, ranks_per_host)) {
       each.extra_env[name] = value;
     }
     running.emplace_back(each);
@@ -76,11 +78,14 @@ LinkAtWork::LinkAtWork(int ranks, const std::string& link, int64_t bytes)
 
 std::string Children::run_on_hosts(const std::string& what, const std::string& speaker,
                                    launch::Command command, const std::string& option,
-                                   int ranks, const std::string& link) const {
-  const emulation::Hosts hosts(ranks, link);
+                                   int ranks, const std::string& link,
+                                   int ranks_per_host) const {
+  const emulation::Hosts hosts(ranks / ranks_per_host, link);
   const files::MemoryFile written;
   command.argv.insert(command.argv.end(), {option, written.path()});
-  for (launch::Process& each : start_on(hosts, command)) finish(what, each, speaker);
+  for (launch::Process& each : start_on(hosts, command, ranks_per_host)) {
+    finish(what, each, speaker);
+  }
   return written.text();
 }
 

@@ -44,6 +44,69 @@ TEST(Knobs, NamesTellTheKnobsThatAreSweptAndThoseAlone) {
             "scaling:strong");
 }
 
+TEST(Knobs, WhatIsSentIsSweptOfTheBucketedReducerAlone) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {2};
+  sweep.comm_hooks = {"allreduce", "fp16"};
+  sweep.overlap = {"yes", "no"};
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "ddp/mlp/cards:2/hook:allreduce/overlap:yes",
+                   "ddp/mlp/cards:2/hook:allreduce/overlap:no",
+                   "ddp/mlp/cards:2/hook:fp16/overlap:yes",
+                   "ddp/mlp/cards:2/hook:fp16/overlap:no"}));
+  sweep.reducers = {"flat", "bucketed", "diloco"};
+  sweep.overlap = {"yes"};
+  sweep.local_sgd = 50;
+  EXPECT_EQ(names_of(sweep),
+            (Names{"single/mlp/cards:1", "ddp/mlp/cards:2/reducer:flat",
+                   "ddp/mlp/cards:2/reducer:bucketed/hook:allreduce",
+                   "ddp/mlp/cards:2/reducer:bucketed/hook:fp16",
+                   "ddp/mlp/cards:2/reducer:diloco"}));
+  std::map<std::string, bool> lossy;
+  for (const Case& one : cases_of(sweep, 4)) lossy[one.name()] = one.ddp.lossy();
+  EXPECT_EQ(lossy, (std::map<std::string, bool>{
+                       {"single/mlp/cards:1", false},
+                       {"ddp/mlp/cards:2/reducer:flat", false},
+                       {"ddp/mlp/cards:2/reducer:bucketed/hook:allreduce", false},
+                       {"ddp/mlp/cards:2/reducer:bucketed/hook:fp16", true},
+                       {"ddp/mlp/cards:2/reducer:diloco", true}}));
+}
+
+TEST(Knobs, WhatWouldDoNothingIsRefused) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp"};
+  sweep.gpus = {2};
+  EXPECT_EQ(refusal(sweep), "");
+  Sweep one = sweep;
+  one.local_sgd = 5;
+  EXPECT_EQ(refusal(one),
+            "--local-sgd 5: of --reducer local-sgd or diloco; name one of them");
+  one.reducers = {"diloco"};
+  EXPECT_EQ(refusal(one), "");
+  one.local_sgd = 0;
+  EXPECT_EQ(refusal(one),
+            "--reducer local-sgd and diloco meet every --local-sgd steps; give it, as "
+            "--local-sgd 50");
+  one = sweep;
+  one.reducers = {"flat"};
+  one.comm_hooks = {"fp16"};
+  EXPECT_EQ(refusal(one),
+            "--comm-hook is of --reducer bucketed; name it, or leave the hook out");
+  one.comm_hooks = {"allreduce"};
+  one.overlap = {"no"};
+  EXPECT_EQ(refusal(one),
+            "--overlap is of --reducer bucketed; name it, or leave the option out");
+  one.overlap = {"maybe"};
+  EXPECT_NE(refusal(one).find("maybe"), std::string::npos) << refusal(one);
+  one = sweep;
+  one.ranks_per_host = 2;
+  EXPECT_EQ(refusal(one),
+            "--ranks-per-host: without --link all ranks are on this host; give one");
+}
+
 TEST(Knobs, ValuesThatDifferHaveNamesThatDiffer) {
   EXPECT_EQ(text_of(25), "25");
   EXPECT_EQ(text_of(0.1), "0.1");

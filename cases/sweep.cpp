@@ -21,20 +21,36 @@ std::vector<Value> each_once(const std::vector<Value>& values) {
   return once;
 }
 
+// How a reducer's buckets are sent; those without such a choice have the plain way.
+std::vector<std::pair<std::string, bool>> ways_to_send(const std::string& reducer,
+                                                       const Sweep& sweep) {
+  if (reducer != "bucketed") return {{"allreduce", true}};
+  std::vector<std::pair<std::string, bool>> ways;
+  for (const std::string& hook : each_once(sweep.comm_hooks)) {
+    for (const std::string& overlap : each_once(sweep.overlap)) {
+      ways.emplace_back(hook, overlap == "yes");
+    }
+  }
+  return ways;
+}
+
 // The way of a mode of DDP: peers have a reducer and a backend of their own.
 std::vector<DdpWay> ways_of(const std::string& mode, const Sweep& sweep) {
   std::vector<DdpWay> ways;
   if (mode == "ddp-c10d" || mode == "ddp-python") {
     for (const double cap : each_once(sweep.bucket_caps_mb)) {
       for (const std::string& link : each_once(sweep.links)) {
-        ways.push_back({"c10d", "gloo", cap, link});
+        ways.push_back({"c10d", "gloo", cap, link, sweep.ranks_per_host});
       }
     }
     return ways;
   }
   for (const DdpWay& way : ddp_ways(sweep)) {
     // Parameters are stepped as their buckets come together: no other reducer does.
-    if (mode == "ddp-sharded" && way.reducer != "bucketed") continue;
+    if (mode == "ddp-sharded" &&
+        (way.reducer != "bucketed" || way.lossy() || !way.overlap)) {
+      continue;
+    }
     ways.push_back(way);
   }
   return ways;
@@ -62,6 +78,10 @@ std::string knobs_of(const Case& one, const Sweep& sweep, int64_t batch) {
     if (!peer) add(sweep.reducers, "reducer:" + one.ddp.reducer);
     if (one.ddp.has_buckets()) {
       add(sweep.bucket_caps_mb, "cap:" + text_of(one.ddp.bucket_cap_mb));
+    }
+    if (one.ddp.reducer == "bucketed") {
+      add(sweep.comm_hooks, "hook:" + one.ddp.comm_hook);
+      add(sweep.overlap, std::string("overlap:") + (one.ddp.overlap ? "yes" : "no"));
     }
     if (!peer) add(sweep.backends, "backend:" + one.ddp.backend);
     if (!one.ddp.link.empty()) knobs += "/link:" + one.ddp.link;
@@ -123,6 +143,7 @@ class Group {
     one.dp = dp;
     one.ddp = ddp;
     if (cards == 1) one.ddp.link.clear();  // nobody is at its other end
+    if (one.ddp.link.empty()) one.ddp.ranks_per_host = 1;
     one.local_batch = batch_;
     if (one.scaling == "strong") {
       const int64_t global = batch_ * most_;
@@ -189,9 +210,12 @@ std::vector<DdpWay> ddp_ways(const Sweep& sweep) {
     for (const double cap : caps) {
       // Without buckets one cap is as another.
       if (!DdpWay{reducer}.has_buckets() && cap != caps.front()) continue;
-      for (const std::string& backend : each_once(sweep.backends)) {
-        for (const std::string& link : each_once(sweep.links)) {
-          ways.push_back({reducer, backend, cap, link});
+      for (const auto& [hook, overlap] : ways_to_send(reducer, sweep)) {
+        for (const std::string& backend : each_once(sweep.backends)) {
+          for (const std::string& link : each_once(sweep.links)) {
+            ways.push_back(
+                {reducer, backend, cap, link, sweep.ranks_per_host, hook, overlap});
+          }
         }
       }
     }

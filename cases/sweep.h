@@ -4,10 +4,10 @@
 // Note [Names of cases]
 // "ddp/mlp/cards:2" where no knob is swept, and after it, in this order, the knobs that
 // are and that the case has:
-// "/batch:32/reducer:flat/cap:5/backend:shm/link:1gbit/scaling:strong". A link is named
-// even where it is the only one. So a name says all that tells a case from others of
-// its run and nothing else, and stays the same from run to run of one sweep.
-// DataParallel's ways are modes.
+// "/batch:32/reducer:flat/cap:5/hook:fp16/overlap:no/backend:shm/link:1gbit/
+// scaling:strong". A link is named even where it is the only one. So a name says all
+// that tells a case from others of its run and nothing else, and stays the same from
+// run to run of one sweep. DataParallel's ways are modes.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,17 @@ struct DdpWay {
   // Each card a host of its own, emulated, with cables of this rate between them, as tc
   // writes it ("300mbit"); empty: all on this machine.
   std::string link{};
-  bool has_buckets() const { return reducer != "naive" && reducer != "flat"; }
+  int ranks_per_host = 1;  // where there is a link
+  // Of the bucketed reducer alone.
+  std::string comm_hook = "allreduce";
+  bool overlap = true;
+
+  bool averages() const { return reducer == "local-sgd" || reducer == "diloco"; }
+  bool has_buckets() const {
+    return reducer != "naive" && reducer != "flat" && !averages();
+  }
+  // What it computes is not what one card does, on purpose.
+  bool lossy() const { return averages() || comm_hook != "allreduce"; }
 };
 
 struct Sweep {
@@ -72,6 +82,11 @@ struct Sweep {
   std::vector<std::string> backends = {"auto"};
   std::vector<double> bucket_caps_mb = {25};
   std::vector<std::string> links = {""};
+  int ranks_per_host = 1;  // where there are links
+  std::vector<std::string> comm_hooks = {"allreduce"};
+  int64_t powersgd_rank = 1;  // of those hooks that have one
+  std::vector<std::string> overlap = {"yes"};
+  int64_t local_sgd = 0;  // of those reducers that average parameters
   // Also ddp with the optimizer's work shared out over the ranks.
   bool shard_optimizer = false;
   bool channels_last = false;  // of images and convolutions, in all cases

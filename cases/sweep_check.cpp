@@ -88,6 +88,40 @@ void validate_ddp(const Sweep& sweep) {
   }
 }
 
+void validate_ways_to_send(const Sweep& sweep) {
+  for (const std::string& word : sweep.overlap) {
+    if (word != "yes" && word != "no") {
+      throw_unknown_name("--overlap", word, {"yes", "no"});
+    }
+  }
+  const auto has_reducer = [&](const auto& wanted) {
+    return std::any_of(sweep.reducers.begin(), sweep.reducers.end(),
+                       [&](const auto& one) { return wanted(DdpWay{one}); });
+  };
+  const bool averages = has_reducer([](const DdpWay& way) { return way.averages(); });
+  if (averages != (sweep.local_sgd > 0)) {
+    throw std::invalid_argument(
+        averages ? "--reducer local-sgd and diloco meet every --local-sgd steps; give "
+                   "it, as --local-sgd 50"
+                 : "--local-sgd " + std::to_string(sweep.local_sgd) +
+                       ": of --reducer local-sgd or diloco; name one of them");
+  }
+  const DdpWay plain;
+  const auto idle = [](const auto& values, const auto& usual) {
+    return values.size() == 1 && values.front() == usual;
+  };
+  const bool buckets =
+      has_reducer([&](const DdpWay& way) { return way.reducer == plain.reducer; });
+  if (!buckets && !idle(sweep.comm_hooks, plain.comm_hook)) {
+    throw std::invalid_argument(
+        "--comm-hook is of --reducer bucketed; name it, or leave the hook out");
+  }
+  if (!buckets && !idle(sweep.overlap, "yes")) {
+    throw std::invalid_argument(
+        "--overlap is of --reducer bucketed; name it, or leave the option out");
+  }
+}
+
 void validate_links(const Sweep& sweep) {
   const std::regex rate("([0-9]+(?:\\.[0-9]+)?)([mg])bit");
   bool slow = false;
@@ -105,9 +139,20 @@ void validate_links(const Sweep& sweep) {
       throw std::invalid_argument("--link " + link + ": must be 0.1mbit to 100gbit");
     }
   }
+  require_at_least(1, "--ranks-per-host", sweep.ranks_per_host);
+  if (!slow && sweep.ranks_per_host > 1) {
+    throw std::invalid_argument(
+        "--ranks-per-host: without --link all ranks are on this host; give one");
+  }
   if (!slow) return;
+  for (const int cards : sweep.gpus) {
+    if (cards == 1 || cards % sweep.ranks_per_host == 0) continue;
+    throw std::invalid_argument("--gpus " + std::to_string(cards) +
+                                ": no whole number of hosts of --ranks-per-host " +
+                                std::to_string(sweep.ranks_per_host));
+  }
   for (const std::string& backend : sweep.backends) {
-    if (backend == "auto" || backend == "gloo") continue;
+    if (backend == "auto" || backend == "gloo" || backend == "hier") continue;
     throw std::invalid_argument(
         "--link: --backend " + backend +
         " does not go from host to host here; try --backend gloo");
@@ -147,10 +192,12 @@ void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
   const DdpWay plain;
   if (!(all_as(sweep.reducers, plain.reducer) &&
         all_as(sweep.backends, plain.backend) &&
-        all_as(sweep.bucket_caps_mb, plain.bucket_cap_mb)) &&
+        all_as(sweep.bucket_caps_mb, plain.bucket_cap_mb) &&
+        all_as(sweep.comm_hooks, plain.comm_hook) && all_as(sweep.overlap, "yes")) &&
       std::none_of(cases.begin(), cases.end(), ddp)) {
     throw std::invalid_argument(
-        "--reducer, --backend and --bucket-cap-mb are DDP's; try --mode ddp");
+        "--reducer, --backend, --bucket-cap-mb, --comm-hook and --overlap are DDP's; "
+        "try --mode ddp");
   }
   if (!all_as(sweep.links, plain.link) && !has("ddp")) {
     throw std::invalid_argument(
@@ -216,6 +263,7 @@ void validate(const Sweep& sweep) {
   validate_peers(sweep);
   validate_dp(sweep);
   validate_ddp(sweep);
+  validate_ways_to_send(sweep);
   validate_links(sweep);
 }
 

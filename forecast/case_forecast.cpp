@@ -45,7 +45,8 @@ bool is_foretold(const Case& one) {
     return one.dp.reduce != "nccl" && one.dp.loss == "primary" &&
            one.dp.primary_share == 1;
   }
-  return one.mode == "ddp";
+  return one.mode == "ddp" && !one.ddp.lossy() && one.ddp.overlap &&
+         one.ddp.ranks_per_host == 1;
 }
 
 void CaseForecast::profile(const std::vector<Case>& cases) {
