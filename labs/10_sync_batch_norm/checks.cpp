@@ -46,7 +46,8 @@ constexpr std::array kKnown = {
         "variances about each rank's own mean leave out how far those means lie apart",
         "3_ddp.md#batch-norm-statistics"},
     Known{"mean_of_means",
-          "ranks have different numbers of values: each rank's mean weighs as many",
+          "each rank's mean weighs as many values as it has, and they may have "
+          "different numbers",
           "3_ddp.md#batch-norm-statistics"},
     Known{"few_values",
           "a rank with one value or none takes part, and what it gives is a number",

@@ -58,12 +58,13 @@ void expect_one_sum(const std::vector<int64_t>& sums, const std::string& pass,
                     const BatchPlan& plan, int rank) {
   const std::string who =
       plan.text() + "in " + pass + " rank " + std::to_string(rank) + " calls ";
-  if (sums.size() != 1) {
-    refuse(sums.empty()
-               ? (pass == "forward" ? "local_statistics" : "local_sums_in_backward")
-               : "two_collectives",
-           who + std::to_string(sums.size()) + " sums, of " + listed(sums) +
-               " elements, not one");
+  if (sums.empty()) {
+    refuse(pass == "forward" ? "local_statistics" : "local_sums_in_backward",
+           who + "no sum");
+  }
+  if (sums.size() > 1) {
+    refuse("two_collectives", who + std::to_string(sums.size()) + " sums, of " +
+                                  listed(sums) + " elements, not one");
   }
   // Each rank's own numbers in a place of their own are the most that anybody needs.
   const int64_t most = 4 * (kChannels + 1) * plan.ranks();
