@@ -11,14 +11,13 @@ using namespace training;
 namespace {
 
 constexpr auto kUnlimited = std::numeric_limits<int64_t>::max();
+using Words = std::vector<std::string>;
 
-CommandLine parse(const std::vector<std::string>& arguments,
-                  Ranks ranks = Ranks::one_a_card) {
+CommandLine parse(const Words& arguments, Ranks ranks = Ranks::one_a_card) {
   return parse_command_line("program", "About it.", ranks, arguments);
 }
 
-std::string refusal_of_line(const std::vector<std::string>& arguments,
-                            Ranks ranks = Ranks::one_a_card) {
+std::string refusal_of_line(const Words& arguments, Ranks ranks = Ranks::one_a_card) {
   try {
     parse(arguments, ranks);
   } catch (const std::invalid_argument& error) {
