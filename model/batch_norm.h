@@ -1,6 +1,7 @@
-// The layer torch::nn::BatchNorm2d is. While it trains on images that suit_kernels()
-// (batch_norm_passes.h), its sums are ours: as exact as LibTorch's, and quicker; and
-// wherever it trains over all ranks' images (sync_batch_norm.h). Else it is LibTorch's.
+// The layer torch::nn::BatchNorm2d is. While it trains on images for which there are
+// kernels (batch_norm_passes.h), its sums are ours: as exact as LibTorch's, and
+// quicker; and wherever it trains over all ranks' images (sync_batch_norm.h). Else it
+// is LibTorch's.
 #pragma once
 
 #include <torch/nn/modules/batchnorm.h>

@@ -20,15 +20,16 @@ namespace lockstep::model {
 // backward pass, which is the same wherever the graph is.
 using SumOverRanks = std::function<void(const at::Tensor& sums)>;
 
-// Images [N, channels, H, W] to the same. The running statistics, equal on all ranks
-// before it, move to the batch's and stay equal; nothing moves where no rank has an
-// image. Without `sum`: of this rank's images alone.
 struct NormState {
   at::Tensor weight, bias;
   at::Tensor running_mean, running_var;
   double momentum;
   double eps;
 };
+
+// Images [N, channels, H, W] to the same. The running statistics, equal on all ranks
+// before it, move to the batch's and stay equal; nothing moves where no rank has an
+// image. Without `sum`: of this rank's images alone.
 at::Tensor batch_norm_in_training(const at::Tensor& images, const NormState& state,
                                   const SumOverRanks& sum);
 

@@ -61,7 +61,8 @@ struct DdpOptions {
   // Batch norm's statistics are of the global batch.
   bool sync_batch_norm = false;
 
-  // Ranks whose samples end before the others' take part without any (join.h).
+  // No sample is taken twice: ranks whose samples end before the others' take part
+  // without any (data/sampler.h, UnevenSampler).
   bool join = false;
 
   // When each bucket was ready, launched and finished, into this file (timing/). Empty:
