@@ -1,6 +1,7 @@
 #include "timing/replay.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace lockstep::timing {
 namespace {
@@ -32,18 +33,34 @@ Replay replay_of(const std::vector<StepTimes>& ranks, double end_us) {
     step.begin_us = std::max(step.begin_us, rank.begin_us);
     step.backward_end_us = std::max(step.backward_end_us, rank.backward_end_us);
   }
-  double launched = step.begin_us, over = step.begin_us;
-  for (size_t b = 0; b < ranks.front().buckets.size(); ++b) {
-    const double before = over;
-    double ready = step.begin_us;
+  std::vector<double> bytes;
+  double begun = step.begin_us, over = step.begin_us;
+  size_t first = 0;  // of those under way side by side
+  const auto share_out = [&](size_t end) {
+    const double all =
+        std::accumulate(bytes.begin() + static_cast<int64_t>(first), bytes.end(), 0.0);
+    for (size_t b = first; b < end; ++b) {
+      step.duration_us.push_back(all > 0 ? (over - begun) * bytes[b] / all : 0);
+    }
+    first = end;
+  };
+  const size_t buckets = ranks.front().buckets.size();
+  for (size_t b = 0; b < buckets; ++b) {
+    double ready = step.begin_us, launched = step.begin_us, finish = step.begin_us;
     for (const StepTimes& rank : ranks) {
       ready = std::max(ready, rank.buckets.at(b).ready_us);
       launched = std::max(launched, rank.buckets[b].launch_us);
-      over = std::max(over, rank.buckets[b].finish_us);
+      finish = std::max(finish, rank.buckets[b].finish_us);
+    }
+    if (launched >= over) {  // nothing else is under way
+      share_out(b);
+      begun = over = launched;
     }
     step.ready_us.push_back(ready);
-    step.duration_us.push_back(std::max(0.0, over - std::max(launched, before)));
+    bytes.push_back(static_cast<double>(ranks.front().buckets[b].bytes));
+    over = std::max(over, finish);
   }
+  share_out(buckets);
   step.after_us = std::max(0.0, end_us - std::max(step.backward_end_us, over));
   return step;
 }

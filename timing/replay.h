@@ -28,8 +28,8 @@ double sync_end_us(const Replay& step);
 
 // The step that all ranks took together, from when the last one began it to `end_us`,
 // when the last one began the next. A collective begins when the last rank hands it
-// over and is over when the last rank says so. Of those under way at a time each counts
-// from the end of the one before: together they count what they took.
+// over and is over when the last rank says so. Those that are under way side by side,
+// as gloo's are where nothing else keeps them apart, share the time by their bytes.
 Replay replay_of(const std::vector<StepTimes>& ranks, double end_us);
 
 // Medians over a run's steps. Not of the first `warm_up`, and not of the last, whose

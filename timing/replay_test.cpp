@@ -40,9 +40,9 @@ TEST(Replay, ASlowLinkIsBusyFromTheFirstBucketOn) {
 // Two ranks; the second begins 5 us later and is slower.
 std::vector<StepTimes> two_ranks() {
   const StepTimes first = {
-      3, 0, 0, 100, 200, 290, {{1, 120, 200, 231}, {1, 150, 200, 289}}};
+      3, 0, 0, 100, 200, 290, {{10, 120, 200, 289}, {20, 150, 200, 280}}};
   const StepTimes second = {
-      3, 1, 5, 110, 210, 292, {{1, 140, 210, 230}, {1, 145, 211, 291}}};
+      3, 1, 5, 110, 210, 292, {{10, 140, 210, 291}, {20, 145, 211, 270}}};
   return {first, second};
 }
 
@@ -51,11 +51,18 @@ TEST(Replay, AStepOfSeveralRanksIsTheSlowestOnesInEverything) {
   EXPECT_EQ(step.begin_us, 5);
   EXPECT_EQ(step.backward_end_us, 210);
   EXPECT_EQ(step.ready_us, (std::vector<double>{140, 150}));
-  // Both under way at a time: 210-231, and from there on 231-291.
-  EXPECT_EQ(step.duration_us, (std::vector<double>{21, 60}));
+  // Both under way side by side, from 210 to 291.
+  EXPECT_EQ(step.duration_us, (std::vector<double>{27, 54}));
   EXPECT_EQ(step.after_us, 300 - 291);
   EXPECT_EQ(sync_end_us(step), 300) << "as it was";
-  EXPECT_EQ(ideal_end_us(step), 161 + 60 + 9);
+  EXPECT_EQ(ideal_end_us(step), 140 + 27 + 54 + 9);
+}
+
+TEST(Replay, CollectivesOneAfterTheOtherTakeWhatTheyTook) {
+  const StepTimes step = {
+      0, 0, 0, 10, 100, 290, {{1, 20, 20, 30}, {9, 30, 30, 35}, {5, 90, 95, 120}}};
+  EXPECT_EQ(replay_of({step}, 130).duration_us, (std::vector<double>{10, 5, 25}));
+  EXPECT_EQ(replay_of({step}, 130).after_us, 10);
 }
 
 TEST(StepLengths, AreMediansWithoutTheWarmUpAndTheLast) {
