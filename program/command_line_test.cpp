@@ -178,14 +178,12 @@ TEST(CommandLineTest, WhatWouldDoNothingIsRefused) {
   EXPECT_EQ(refusal_of_line(share, dp),
             "--primary-share is beside the other cards' share, and there is one card; "
             "leave it out, or try --gpus 2");
-  const auto ranks = Ranks::one_a_card;
-  const std::vector<std::string> start = {"--powersgd-start", "5"};
-  EXPECT_EQ(refusal_of_line(with(start, {"--comm-hook", "powersgd"}), ranks),
-            "accepted");
-  EXPECT_EQ(refusal_of_line(start, ranks),
+  const Words start = {"--powersgd-start", "5"};
+  EXPECT_EQ(refusal_of_line(with(start, {"--comm-hook", "powersgd"})), "accepted");
+  EXPECT_EQ(refusal_of_line(start),
             "--powersgd-start is of PowerSGD, and --comm-hook is allreduce; leave it "
             "out, or try --comm-hook powersgd");
-  EXPECT_NE(refusal_of_line({"--powersgd-rank", "1", "--comm-hook", "fp16"}, ranks),
+  EXPECT_NE(refusal_of_line({"--powersgd-rank", "1", "--comm-hook", "fp16"}),
             "accepted");
 }
 
