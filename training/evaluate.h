@@ -16,8 +16,8 @@ namespace lockstep::training {
 
 class StepMeter;
 
-// Mean cross entropy of logits [..., classes] and labels [...]; of none 0. Logits, loss and their
-// gradients count as outputs, gathered logits as what they are.
+// Mean cross entropy of logits [..., classes] and labels [...]; of none 0. Logits, loss
+// and their gradients count as outputs, gathered logits as what they are.
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels);
 
 // The same in a loop.

@@ -73,7 +73,8 @@ struct TrainReport {
 };
 
 // The reports of all ranks as the job's one: losses are averaged over samples,
-// samples and counts added, cards listed in the order of ranks, times are the slowest rank's.
+// samples and counts added, cards listed in the order of ranks, times are the slowest
+// rank's.
 TrainReport merge(const std::vector<TrainReport>& ranks);
 
 std::string to_json(const TrainReport& report);

@@ -10,8 +10,8 @@
 #include "device/ledger_allocator.h"
 #include "labs/graders/ledger_watch.h"
 #include "labs/graders/listed.h"
-#include "labs/scatter_gather.h"
 #include "labs/graders/small_run.h"
+#include "labs/scatter_gather.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {

@@ -14,8 +14,8 @@
 #include "labs/02_reduce/tree_check.h"
 #include "labs/graders/ledger_watch.h"
 #include "labs/graders/listed.h"
-#include "labs/reduce_to_primary.h"
 #include "labs/graders/small_run.h"
+#include "labs/reduce_to_primary.h"
 #include "single_gpu/train.h"
 
 namespace lockstep::labs {

@@ -5,8 +5,8 @@
 #include "comm/gloo.h"
 #include "ddp/train.h"
 #include "labs/07_ring/ring_checks.h"
-#include "labs/ring.h"
 #include "labs/graders/small_run.h"
+#include "labs/ring.h"
 #include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 

@@ -3,9 +3,9 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 #include "comm/gloo.h"
-#include "labs/reducers/reducer_checks.h"
 #include "labs/graders/simulated_training.h"
 #include "labs/graders/small_run.h"
+#include "labs/reducers/reducer_checks.h"
 #include "shm/thread_groups.h"
 #include "single_gpu/train.h"
 
