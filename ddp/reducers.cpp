@@ -96,6 +96,7 @@ void check_bucket_times(const TrainOptions& options) {
 void check_reducer(const TrainOptions& options) {
   const training::DdpOptions& ddp = options.ddp;
   reducers().at(ddp.reducer);
+  check_averaging(options);
   check_comm_hook(ddp);
   check_bucket_times(options);
   const auto refuse_to_shard = [&](bool asked, const std::string& option) {
@@ -120,7 +121,6 @@ void check_reducer(const TrainOptions& options) {
         "--no-overlap: not with --reducer c10d, which launches its buckets itself; "
         "leave it out, or try --reducer bucketed");
   }
-  check_averaging(options);
   if (ddp.reducer != "naive" && ddp.reducer != "flat") return;
   const auto refuse = [&](bool asked, const std::string& option) {
     if (!asked) return;
