@@ -197,8 +197,10 @@ TEST(Knobs, KnobsThatWouldDoNothingAreRefused) {
   sweep.modes = {"dp"};
   sweep.gpus = {2};
   sweep.backends = {"gloo"};
-  EXPECT_EQ(refusal(sweep),
-            "--reducer, --backend and --bucket-cap-mb are DDP's; try --mode ddp");
+  EXPECT_EQ(
+      refusal(sweep),
+      "--reducer, --backend, --bucket-cap-mb, --comm-hook and --overlap are DDP's; "
+      "try --mode ddp");
   sweep.modes = {"ddp"};
   EXPECT_EQ(refusal(sweep), "");
   sweep.reducers = {"flat"};

@@ -1,6 +1,7 @@
 // A rank of a whole run that is slowed by 30 % (slow_ddp.cpp), in one step of a hundred
 // or throughout, and what `buckets` says of what the run recorded. Most of the ranks'
-// work is to wait, which a machine that is busy with other tests hardly lengthens.
+// work is to wait, so that two ranks need no core of their own; but nothing else may be
+// at work, for a step that the machine makes late is as late as the one that is meant.
 #include <map>
 #include <regex>
 #include <sstream>
