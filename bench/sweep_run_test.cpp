@@ -1,4 +1,5 @@
 // A sweep of knobs as a user runs it: told first, then run.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -125,6 +126,59 @@ TEST(SweepRun, TheDryRunRefusesWhatTheRunWould) {
   ProgramRun compare(
       "bench", sweep(place / "out", {"--dry-run", "--compare", place / "nowhere"}));
   expect_refusal(compare, 1, {"nowhere"});
+}
+
+// What is lossy is verified without what makes it so, and says that it is; and each
+// case with buckets leaves their times.
+TEST(SweepRun, OfWhatIsSentSaysWhatIsLossy) {
+  const TestFolder place;
+  ProgramRun run("bench", {"--quick",
+                           "--model",
+                           "linear",
+                           "--dataset",
+                           "features100",
+                           "--mode",
+                           "ddp",
+                           "--gpus",
+                           "2",
+                           "--device",
+                           "cpu",
+                           "--no-page",
+                           "--steps",
+                           "4",
+                           "--warmup",
+                           "2",
+                           "--reducer",
+                           "bucketed,diloco",
+                           "--local-sgd",
+                           "2",
+                           "--comm-hook",
+                           "allreduce,fp16",
+                           "--bucket-times",
+                           "--out",
+                           place / "out"});
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  std::map<std::string, bool> lossy;
+  for (const rows::Row& row : rows::read_rows(place / "out/runs.jsonl")) {
+    lossy[row.name] =
+        std::count(row.flags.begin(), row.flags.end(), std::string("lossy")) > 0;
+    EXPECT_EQ(row.options.count("local-sgd"), row.name.ends_with("diloco")) << row.name;
+  }
+  const std::string ddp = "ddp/linear/cards:2/reducer:";
+  EXPECT_EQ(lossy,
+            (std::map<std::string, bool>{{"single/linear/cards:1", false},
+                                         {ddp + "bucketed/hook:allreduce", false},
+                                         {ddp + "bucketed/hook:fp16", true},
+                                         {ddp + "diloco", true}}));
+  for (const char* hook : {"allreduce", "fp16"}) {
+    ProgramRun report("buckets", {place / "out/buckets/ddp_linear_cards.2_reducer."
+                                          "bucketed_hook." +
+                                  std::string(hook) + ".jsonl"});
+    EXPECT_EQ(report.status(), 0) << report.process().err();
+    EXPECT_NE(report.process().out().find("linear, bucketed over shm: 2 ranks"),
+              std::string::npos)
+        << report.process().out();
+  }
 }
 
 }  // namespace

@@ -27,13 +27,13 @@ def median_step_ms(row: dict) -> float:
     return statistics.median(row["step_ms"][row.get("warmup_steps", 0) :])
 
 
-def step_ms(row: dict) -> float:
-    """As rows::step_ms_of: of ranks that meet every H steps the mean over whole rounds."""
+def typical(row: dict, values: list) -> float:
+    """As rows::step_ms_of: the median step, of ranks that meet every H steps the mean over whole rounds."""
     every = int(row["options"].get("local-sgd", 0))
     if not every:
-        return median_step_ms(row)
+        return statistics.median(values[row.get("warmup_steps", 0) :])
     first = -(-row.get("warmup_steps", 0) // every) * every
-    return statistics.mean(row["step_ms"][first : len(row["step_ms"]) // every * every])
+    return statistics.mean(values[first : len(values) // every * every])
 
 
 def phase_ms(rows: list, phase: str) -> str:
@@ -158,13 +158,14 @@ def ways(file: str) -> str:
     out = ["| case | samples/s (spread) | over the first | step ms | exposed ms |", "|---|---|---|---|---|"]
     first = {}
     for (model, name), rows in cases.items():
-        speeds = [1000 * row["global_batch"] / step_ms(row) for row in rows]
+        steps = [typical(row, row["step_ms"]) for row in rows]
+        exposed = [typical(row, row["phases_ms"]["exposed_comm"]) for row in rows]
+        speeds = [1000 * row["global_batch"] / step for row, step in zip(rows, steps)]
         first.setdefault(model, statistics.median(speeds))
         out.append(
             f"| `{name}` | {statistics.median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f}) | "
             f"{statistics.median(speeds) / first[model]:.2f} | "
-            f"{statistics.median(step_ms(row) for row in rows):.1f} | "
-            f"{phase_ms(rows, 'exposed_comm')} |"
+            f"{statistics.median(steps):.1f} | {statistics.median(exposed):.1f} |"
         )
     out += ["", "Medians over steps and repetitions; " + machine_line(rows, file), ""]
     return "\n".join(out)
