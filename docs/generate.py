@@ -58,7 +58,9 @@ def diff(one: str, other: str) -> str:
 
 
 def said(program: str, *arguments: str) -> str:
-    done = subprocess.run([ROOT / program, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [ROOT / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return "```text\n" + done.stdout + "```\n"
 
 
