@@ -93,10 +93,12 @@ std::string step_in_words(const RunTimes& times, const BucketTable& table) {
   if (table.others > 0) return text;  // the replay takes the same buckets on all ranks
   const timing::StepLengths lengths = timing::step_lengths(times, 3);
   if (lengths.steps > 0) {
-    text +=
-        " A step takes " + ms(lengths.taken_us) +
-        " (T_overlap); with ready times and collectives as they were it could take " +
-        ms(lengths.ideal_us) + " (T_ideal).";
+    const auto overlap = times.run.find("overlap");
+    const bool sync = overlap != times.run.end() && overlap->second == "no";
+    text += " A step takes " + ms(lengths.taken_us) +
+            (sync ? " (T_sync)" : " (T_overlap)") +
+            "; with ready times and collectives as they were it could take " +
+            ms(lengths.ideal_us) + " (T_ideal).";
   }
   return text;
 }
