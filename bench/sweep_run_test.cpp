@@ -11,29 +11,16 @@ namespace {
 
 using Names = std::vector<std::string>;
 
+Names on_two_cards(const std::string& out, const Names& more) {
+  return Names{"--quick", "--model",   "linear", "--dataset", "features100",
+               "--mode",  "ddp",       "--gpus", "2",         "--device",
+               "cpu",     "--no-page", "--out",  out} +
+         more;
+}
+
 Names sweep(const std::string& out, const Names& more) {
-  return Names{"--quick",
-               "--model",
-               "linear",
-               "--dataset",
-               "features100",
-               "--mode",
-               "ddp",
-               "--gpus",
-               "2",
-               "--device",
-               "cpu",
-               "--no-page",
-               "--steps",
-               "3",
-               "--batch-size",
-               "8,16",
-               "--reducer",
-               "naive,bucketed",
-               "--bucket-cap-mb",
-               "0,1",
-               "--out",
-               out} +
+  return on_two_cards(out, {"--steps", "3", "--batch-size", "8,16", "--reducer",
+                            "naive,bucketed", "--bucket-cap-mb", "0,1"}) +
          more;
 }
 
@@ -132,31 +119,11 @@ TEST(SweepRun, TheDryRunRefusesWhatTheRunWould) {
 // case with buckets leaves their times.
 TEST(SweepRun, OfWhatIsSentSaysWhatIsLossy) {
   const TestFolder place;
-  ProgramRun run("bench", {"--quick",
-                           "--model",
-                           "linear",
-                           "--dataset",
-                           "features100",
-                           "--mode",
-                           "ddp",
-                           "--gpus",
-                           "2",
-                           "--device",
-                           "cpu",
-                           "--no-page",
-                           "--steps",
-                           "4",
-                           "--warmup",
-                           "2",
-                           "--reducer",
-                           "bucketed,diloco",
-                           "--local-sgd",
-                           "2",
-                           "--comm-hook",
-                           "allreduce,fp16",
-                           "--bucket-times",
-                           "--out",
-                           place / "out"});
+  ProgramRun run(
+      "bench",
+      on_two_cards(place / "out", {"--steps", "4", "--warmup", "2", "--reducer",
+                                   "bucketed,diloco", "--local-sgd", "2", "--comm-hook",
+                                   "allreduce,fp16", "--bucket-times"}));
   ASSERT_EQ(run.status(), 0) << run.process().err();
   std::map<std::string, bool> lossy;
   for (const rows::Row& row : rows::read_rows(place / "out/runs.jsonl")) {

@@ -24,11 +24,7 @@ class AfterAnException : public testing::TestWithParam<std::string> {
 };
 
 void run_step(Reducer& reducer, const RandomNet& net, int i, int rank) {
-  reducer.zero_grad();
-  const at::Tensor output = net.forward(net.batch(i, rank));
-  reducer.prepare(output);
-  RandomNet::loss(output).backward();
-  reducer.finalize();
+  run_pass(reducer, [&] { return net.forward(net.batch(i, rank)); });
 }
 
 // Throws while the gradient of that parameter is on its way.

@@ -42,14 +42,6 @@ std::unique_ptr<hooks::CommHook> hook_into(Seen& seen) {
   });
 }
 
-void run_pass(Reducer& reducer, const std::function<at::Tensor()>& forward) {
-  reducer.zero_grad();
-  const at::Tensor output = forward();
-  reducer.prepare(output);
-  RandomNet::loss(output).backward();
-  reducer.finalize();
-}
-
 // Every parameter once, with `own` gradients (undefined: zeros); buckets numbered, the
 // last one said to be the last.
 void expect_seen(const Seen& seen, const std::vector<at::Tensor>& parameters,

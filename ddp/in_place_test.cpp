@@ -23,11 +23,7 @@ TEST(InPlace, NoGradientIsCopied) {
           });
         }
         for (int i = 0; i < 3; ++i) {
-          reducer.zero_grad();
-          const at::Tensor output = net.forward(net.batch(i, at.rank));
-          reducer.prepare(output);
-          RandomNet::loss(output).backward();
-          reducer.finalize();
+          run_pass(reducer, [&] { return net.forward(net.batch(i, at.rank)); });
           for (size_t p = 0; p < parameters.size(); ++p) {
             EXPECT_EQ(parameters[p].grad().const_data_ptr(), made[p])
                 << "parameter " << p << " in step " << i;

@@ -72,11 +72,7 @@ TrainOptions options_of(const Variation& variation) {
 }
 
 void our_pass(BucketedReducer& reducer, const VariedNet& net, int64_t pass, int rank) {
-  reducer.zero_grad();
-  const at::Tensor output = net.forward(pass, rank);
-  reducer.prepare(output);
-  RandomNet::loss(output).backward();
-  reducer.finalize();
+  run_pass(reducer, [&] { return net.forward(pass, rank); });
 }
 
 template <typename Value>

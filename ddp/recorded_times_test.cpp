@@ -28,11 +28,7 @@ TrainOptions recorded(TrainOptions options) {
 }
 
 void pass(Reducer& reducer, const RandomNet& net, int step, int rank) {
-  reducer.zero_grad();
-  const at::Tensor output = net.forward(net.batch(step, rank));
-  reducer.prepare(output);
-  RandomNet::loss(output).backward();
-  reducer.finalize();
+  run_pass(reducer, [&] { return net.forward(net.batch(step, rank)); });
 }
 
 struct Way {

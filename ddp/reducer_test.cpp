@@ -27,12 +27,9 @@ void expect_close(const at::Tensor& actual, const RandomNet::Gradients& wanted,
 
 // Forward, backward and reduction of one step on one rank, in the loop's order.
 void step(Reducer& reducer, const RandomNet& net, int step, const ThreadRank& at) {
-  reducer.zero_grad();
-  const at::Tensor output =
-      net.forward(net.batch(step, at.rank), /*turned=*/at.rank % 2 == 1);
-  reducer.prepare(output);
-  RandomNet::loss(output).backward();
-  reducer.finalize();
+  run_pass(reducer, [&] {
+    return net.forward(net.batch(step, at.rank), /*turned=*/at.rank % 2 == 1);
+  });
 }
 
 class EachReducer : public testing::TestWithParam<std::string> {};

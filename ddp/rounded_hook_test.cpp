@@ -15,14 +15,6 @@
 namespace lockstep::ddp {
 namespace {
 
-void run_pass(Reducer& reducer, const std::function<at::Tensor()>& forward) {
-  reducer.zero_grad();
-  const at::Tensor output = forward();
-  reducer.prepare(output);
-  RandomNet::loss(output).backward();
-  reducer.finalize();
-}
-
 // c10d's reducer with its built-in hook.
 class Theirs {
  public:

@@ -4,14 +4,12 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <functional>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/made_up_hosts.h"
+#include "tests/random_walk.h"
 
 namespace lockstep::hier {
 namespace {
@@ -24,11 +22,6 @@ constexpr int kCollectives = 14;  // a seed
 constexpr at::ScalarType kTypes[] = {at::kFloat,    at::kDouble, at::kHalf,
                                      at::kBFloat16, at::kByte,   at::kChar,
                                      at::kShort,    at::kInt,    at::kLong};
-
-// Below 10: the sums of eight ranks are exact in every type.
-at::Tensor numbers(int rank, int collective, int64_t elements, at::ScalarType type) {
-  return torch::arange(elements).add(3 * rank + 5 * collective).remainder(10).to(type);
-}
 
 // All ranks draw the same.
 struct Plan {
@@ -63,18 +56,13 @@ struct Plan {
 };
 
 // One rank's way through a plan.
-class Walk {
+class Walk final : RandomWalk {
  public:
-  Walk(comm::ProcessGroup& group, int seed)
-      : group_(group),
-        plan_(seed),
-        moments_(static_cast<unsigned>(7919 * seed + group.rank())) {}
+  Walk(comm::ProcessGroup& group, int seed) : RandomWalk(group, seed), plan_(seed) {}
 
   void go() {
     for (number_ = 0; number_ < kCollectives; ++number_) {
-      if (moments_() % 2 == 0) {
-        std::this_thread::sleep_for(std::chrono::microseconds(moments_() % 300));
-      }
+      delay(300);
       step(plan_.draw(0, 9));
       // At a moment of its own, each rank waits for what it started.
       if (moments_() % 3 == 0) wait_for_all();
@@ -83,27 +71,6 @@ class Walk {
   }
 
  private:
-  struct UnderWay {
-    comm::Work work;
-    std::function<void()> check;
-  };
-
-  // Anywhere: in the shared memory or not, whatever the other ranks do.
-  at::Tensor place(const at::Tensor& values) {
-    if (moments_() % 2 == 0) return values;
-    const at::Tensor shared = group_.allocate(values.numel(), values.options());
-    return shared.copy_(values);
-  }
-  at::Tensor mine(int64_t elements, at::ScalarType type) {
-    return place(numbers(group_.rank(), number_, elements, type));
-  }
-  at::Tensor sum(int64_t elements, at::ScalarType type) const {
-    at::Tensor result = torch::zeros({elements}, at::kDouble);
-    for (int r = 0; r < group_.size(); ++r)
-      result += numbers(r, number_, elements, at::kDouble);
-    return result.to(type);
-  }
-
   void step(int kind) {
     const int64_t elements = plan_.elements();
     const at::ScalarType type = plan_.type();
@@ -147,11 +114,7 @@ class Walk {
     } else if (kind == 8) {
       round_the_ring(elements, type);
     } else {
-      const auto texts =
-          group_.all_gather(std::string(static_cast<size_t>(group_.rank()), 'x'));
-      for (int r = 0; r < n; ++r) {
-        EXPECT_EQ(texts.at(static_cast<size_t>(r)).size(), static_cast<size_t>(r));
-      }
+      gather_texts();
     }
   }
 
@@ -169,30 +132,7 @@ class Walk {
   }
 
   // `expected` undefined: the tensor is scratch afterwards.
-  void started(comm::Work work, const at::Tensor& result, const at::Tensor& expected,
-               const std::string& what) {
-    under_way_.push_back({std::move(work), [=] {
-                            if (!expected.defined()) return;
-                            EXPECT_TRUE(result.equal(expected))
-                                << what << " of " << result.numel() << " "
-                                << c10::toString(result.scalar_type());
-                          }});
-  }
-
-  void wait_for_all() {
-    std::shuffle(under_way_.begin(), under_way_.end(), moments_);
-    for (UnderWay& one : under_way_) {
-      one.work.wait();
-      one.check();
-    }
-    under_way_.clear();
-  }
-
-  comm::ProcessGroup& group_;
   Plan plan_;
-  std::mt19937 moments_;  // this rank's own
-  int number_ = 0;
-  std::vector<UnderWay> under_way_;
 };
 
 TEST(HierRandom, CollectivesGiveWhatIsComputedByHand) {

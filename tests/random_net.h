@@ -7,6 +7,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -103,6 +104,15 @@ inline RandomNet::Gradients RandomNet::gradients(int step, int ranks) const {
     }
   }
   return result;
+}
+
+// One pass of a loop, its calls in their order.
+inline void run_pass(Reducer& reducer, const std::function<at::Tensor()>& forward) {
+  reducer.zero_grad();
+  const at::Tensor output = forward();
+  reducer.prepare(output);
+  RandomNet::loss(output).backward();
+  reducer.finalize();
 }
 
 // For parameters that no module names: "p0", "p1" ...

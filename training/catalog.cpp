@@ -9,6 +9,7 @@
 #include "device/cuda.h"
 
 namespace lockstep::training {
+
 Registry<Network(const model::Inputs&)>& models() {
   static Registry<Network(const model::Inputs&)> known(
       "model", {{"linear", &model::linear},
