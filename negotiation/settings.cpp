@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <vector>
@@ -19,11 +20,14 @@ constexpr int64_t kMostTensors = 1'000'000;
   throw std::invalid_argument(name + "=" + text + ": " + way_out);
 }
 
+// "0.5" and "1e+06" rather than std::to_string's "0.500000".
+std::string shown(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.10g", value);
+  return text;
+}
+
 std::string in_range(double least, double most) {
-  const auto shown = [](double value) {
-    const std::string text = std::to_string(value);
-    return text.substr(0, text.find('.'));
-  };
   return "give a number from " + shown(least) + " to " + shown(most);
 }
 
@@ -52,12 +56,11 @@ bool flag(const std::string& name, const std::string& text) {
 void check(const Settings& settings) {
   if (!settings.stall_check || settings.stall_shutdown.count() == 0) return;
   if (settings.stall_shutdown >= settings.stall_warning) return;
-  throw std::invalid_argument("a stalled run would end after " +
-                              std::to_string(settings.stall_shutdown.count()) +
-                              " s, before the warning at " +
-                              std::to_string(settings.stall_warning.count()) +
-                              " s; give HOROVOD_STALL_SHUTDOWN_TIME_SECONDS at least "
-                              "HOROVOD_STALL_CHECK_TIME_SECONDS");
+  throw std::invalid_argument(
+      "a stalled run would end after " + shown(settings.stall_shutdown.count()) +
+      " s, before the warning at " + shown(settings.stall_warning.count()) +
+      " s; give HOROVOD_STALL_SHUTDOWN_TIME_SECONDS at least "
+      "HOROVOD_STALL_CHECK_TIME_SECONDS");
 }
 
 Settings read(const Lookup& variable) {
@@ -106,9 +109,8 @@ Settings settings_of(const training::HorovodOptions& options, const Lookup& vari
   Settings settings = read(variable);
   const auto check_range = [](const char* option, const auto& given, double most) {
     if (!given || (*given >= 0 && *given <= most)) return;
-    std::string text = std::to_string(*given);
-    if (text.find('.') != std::string::npos) text.erase(text.find_last_not_of('0') + 1);
-    throw std::invalid_argument(std::string(option) + " " + text + ": " +
+    throw std::invalid_argument(std::string(option) + " " +
+                                shown(static_cast<double>(*given)) + ": " +
                                 in_range(0, most));
   };
   check_range("--fusion-threshold-mb", options.fusion_threshold_mb,

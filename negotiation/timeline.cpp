@@ -122,7 +122,8 @@ std::string Timeline::text() const {
     trace["otherData"] = {
         {"note", "the first " + std::to_string(kMostEvents) + " events of the run"}};
   }
-  return trace.dump() + "\n";
+  // A name may be any bytes.
+  return trace.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 void Timeline::write() {
