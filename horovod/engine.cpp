@@ -177,8 +177,9 @@ void Engine::cycles() {
     }
     for (const Controller::Message& message : messages) {
       if (coordinator_) {
-        coordinator_->receive(message.rank, read_requests(message.bytes), Clock::now());
-      } else if (!carry_out(read_responses(message.bytes))) {
+        coordinator_->receive(message.rank, negotiation::read_requests(message.bytes),
+                              Clock::now());
+      } else if (!carry_out(negotiation::read_responses(message.bytes))) {
         return;
       }
     }

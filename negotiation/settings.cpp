@@ -23,7 +23,7 @@ constexpr int64_t kMostTensors = 1'000'000;
 // "0.5" and "1e+06" rather than std::to_string's "0.500000".
 std::string shown(double value) {
   char text[32];
-  std::snprintf(text, sizeof(text), "%.10g", value);
+  std::snprintf(text, sizeof(text), "%.15g", value);
   return text;
 }
 
