@@ -137,13 +137,14 @@ TEST_P(AnyOrder, GivesTheSumsOfAllRanks) {
 
 constexpr int64_t kAll = int64_t{128} << 20;
 INSTANTIATE_TEST_SUITE_P(Cases, AnyOrder,
-                         testing::Values(Case{"TwoRanks", 2, kAll, "gloo", 64},
-                                         Case{"ThreeRanks", 3, kAll, "gloo", 48},
-                                         Case{"FourRanks", 4, kAll, "gloo", 32},
-                                         Case{"SmallBuffer", 3, 3000, "gloo", 16},
-                                         Case{"NoFusion", 2, 0, "shm", 8},
-                                         Case{"OverShm", 3, kAll, "shm", 32}),
-                         [](const auto& info) { return info.param.name; });
+                         testing::Values(Case{"TwoRanks", 2, kAll, "gloo", 40},
+                    Case{"ThreeRanks", 3, kAll, "gloo", 20},
+                    Case{"FourRanks", 4, kAll, "gloo", 12},
+                    Case{"SmallBuffer", 3, 3000, "shm", 28},
+                    Case{"NoFusion", 2, 0, "shm", 20},
+                    Case{"ThreeOverShm", 3, kAll, "shm", 44},
+                    Case{"FourOverShm", 4, kAll, "shm", 36}),
+    [](const auto& info) { return info.param.name; });
 
 TEST(Engine, BroadcastsTheRootsValues) {
   EngineRanks ranks;

@@ -196,7 +196,7 @@ ResponseList Coordinator::take_responses() {
     const auto key =
         std::tuple(ready.kind, request.dtype, request.op, request.root_rank);
     const auto found = open.find(key);
-    if (found != open.end() &&
+    if (found != open.end() && fusion_threshold_ > 0 &&
         found->second.bytes + request.bytes() <= fusion_threshold_) {
       found->second.bytes += request.bytes();
       list.responses[found->second.response].tensors.push_back(tensor_of(request));

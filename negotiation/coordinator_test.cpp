@@ -78,6 +78,11 @@ TEST(Coordinator, FusesUpToTheThreshold) {
   EXPECT_EQ(fused_up_to(23), (std::vector<Names>{{"a", "b"}, {"c"}, {"d"}, {"e"}}));
   EXPECT_EQ(fused_up_to(0), (std::vector<Names>{{"a"}, {"b"}, {"c"}, {"d"}, {"e"}}));
   EXPECT_EQ(fused_up_to(1000).size(), 1U);
+  Settings none;
+  none.fusion_threshold = 0;
+  Job job(1, none);
+  job.say(0, {tensor("a", 0), tensor("b", 0)});
+  EXPECT_EQ(job.coordinator.take_responses().responses.size(), 2U) << "empty ones, too";
 }
 
 TEST(Coordinator, RefusesWhatDiffersBetweenRanks) {
