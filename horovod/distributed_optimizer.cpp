@@ -79,6 +79,7 @@ void DistributedOptimizer::synchronize() {
     if (!gradient.defined()) gradient = at::zeros_like(parameters_[p]);
     submit(p);
   }
+  engine_.flush();
   for (size_t p = 0; p < parameters_.size(); ++p) {
     Submitted submitted = std::exchange(submitted_[p], {});
     submitted.handle.wait();

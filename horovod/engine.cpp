@@ -111,6 +111,14 @@ Handle Engine::submit(Request request, const at::Tensor& tensor) {
   return handle;
 }
 
+void Engine::flush() {
+  {
+    const std::lock_guard lock(mutex_);
+    flush_ = true;
+  }
+  controller_->wake();
+}
+
 int Engine::join() {
   std::future<int> last;
   {
@@ -171,9 +179,7 @@ void Engine::cycles() {
         throw std::runtime_error("given up");
       }
     } catch (const std::exception& error) {
-      throw comm::lost_peer("rank " + std::to_string(rank()) + ": negotiation",
-                            " failed", ", a peer has probably gone", group_.watch(),
-                            error);
+      lost_a_peer(error);
     }
     for (const Controller::Message& message : messages) {
       if (coordinator_) {
@@ -186,6 +192,11 @@ void Engine::cycles() {
   }
 }
 
+void Engine::lost_a_peer(const std::exception& error) const {
+  throw comm::lost_peer("rank " + std::to_string(rank()) + ": negotiation", " failed",
+                        ", a peer has probably gone", group_.watch(), error);
+}
+
 // What has been submitted since the last time.
 bool Engine::take_queue(RequestList& mine) {
   Entries entries;
@@ -194,6 +205,7 @@ bool Engine::take_queue(RequestList& mine) {
     if (stop_) return false;
     entries.swap(queue_);
     mine.joined = std::exchange(join_, false);
+    mine.waits = std::exchange(flush_, false);
     mine.shutdown = shutdown_ && !told_shutdown_;
   }
   told_shutdown_ |= mine.shutdown;
@@ -220,8 +232,7 @@ void Engine::say(const RequestList& mine) {
   try {
     controller_->send(write(mine));
   } catch (const std::exception& error) {
-    throw comm::lost_peer("rank " + std::to_string(rank()) + ": negotiation", " failed",
-                          ", a peer has probably gone", group_.watch(), error);
+    lost_a_peer(error);
   }
 }
 
@@ -233,15 +244,15 @@ bool Engine::decide() {
     const std::string warning = coordinator_->inspect(now);
     if (!warning.empty()) warn_(warning);
   }
-  if (!coordinator_->has_responses() || now < next_cycle_) return true;
+  if (!coordinator_->has_responses()) return true;
+  if (now < next_cycle_ && !coordinator_->all_wait()) return true;
   next_cycle_ = now + std::chrono::duration_cast<Clock::duration>(settings_.cycle_time);
   timeline_.mark_cycle();
   const ResponseList list = coordinator_->take_responses();
   try {
     controller_->send(write(list));
   } catch (const std::exception& error) {
-    throw comm::lost_peer("rank 0: negotiation", " failed",
-                          ", a peer has probably gone", group_.watch(), error);
+    lost_a_peer(error);
   }
   return carry_out(list);
 }
@@ -258,35 +269,6 @@ std::optional<Clock::time_point> Engine::next_look() const {
     if (const auto look = coordinator_->inspection_due()) at(*look);
   }
   return next;
-}
-
-// Whatever still waits fails by this, or, where there is no reason, by the end itself.
-void Engine::end(const std::exception_ptr& why) {
-  Entries entries;
-  std::optional<std::promise<int>> joined;
-  {
-    const std::lock_guard lock(mutex_);
-    failure_ = why;
-    ended_ = true;  // nothing is submitted any more
-    entries.swap(queue_);
-    joined = std::exchange(joined_, std::nullopt);
-  }
-  for (auto& [name, waiting] : table_) {
-    for (Entry& entry : waiting) entries.push_back(std::move(entry));
-  }
-  table_.clear();
-  const auto reason = [&](const std::string& what) {
-    if (why) return why;
-    return std::make_exception_ptr(std::runtime_error(
-        what + " still waited when " +
-        (ended_by_ < 0 ? "the engine was given up"
-                       : "rank " + std::to_string(ended_by_) + " shut Horovod down")));
-  };
-  for (Entry& entry : entries) {
-    entry.done.set_exception(reason("tensor " + entry.request.name));
-  }
-  if (joined) joined->set_exception(reason("join()"));
-  has_ended_.notify_all();
 }
 
 }  // namespace lockstep::horovod

@@ -100,6 +100,10 @@ class Engine {
   Handle allreduce(const at::Tensor& tensor, const std::string& name, ReduceOp op);
   Handle broadcast(const at::Tensor& tensor, const std::string& name, int root_rank);
 
+  // This rank waits for all that it has submitted. Where all ranks do, the cycle under
+  // way ends at once: nothing would be fused by waiting for its end.
+  void flush();
+
   // This rank has no more data: it takes part in the others' allreduces with zeros, and
   // returns when all have joined: the last rank to do so.
   int join();
@@ -127,6 +131,7 @@ class Engine {
   void run();
   void cycles();
   bool take_queue(RequestList& mine);  // false: there is to be an end
+  [[noreturn]] void lost_a_peer(const std::exception& error) const;
   void say(const RequestList& mine);
   bool decide();
   std::optional<Controller::Clock::time_point> next_look() const;
@@ -150,7 +155,7 @@ class Engine {
 
   mutable std::mutex mutex_;
   Entries queue_;  // submitted, and not yet told to the coordinator
-  bool join_ = false, shutdown_ = false;  // to be told
+  bool join_ = false, shutdown_ = false, flush_ = false;  // to be told
   std::optional<std::promise<int>> joined_;
   bool stop_ = false;
   bool ended_ = false;

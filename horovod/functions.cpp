@@ -30,6 +30,7 @@ void broadcast_all(const std::vector<Named>& tensors, Engine& engine) {
   for (const Named& one : tensors) {
     handles.push_back(engine.broadcast(one.tensor, one.name, /*root_rank=*/0));
   }
+  engine.flush();
   for (Handle& handle : handles) handle.wait();
 }
 

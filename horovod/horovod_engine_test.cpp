@@ -138,13 +138,13 @@ TEST_P(AnyOrder, GivesTheSumsOfAllRanks) {
 constexpr int64_t kAll = int64_t{128} << 20;
 INSTANTIATE_TEST_SUITE_P(Cases, AnyOrder,
                          testing::Values(Case{"TwoRanks", 2, kAll, "gloo", 40},
-                    Case{"ThreeRanks", 3, kAll, "gloo", 20},
-                    Case{"FourRanks", 4, kAll, "gloo", 12},
-                    Case{"SmallBuffer", 3, 3000, "shm", 28},
-                    Case{"NoFusion", 2, 0, "shm", 20},
-                    Case{"ThreeOverShm", 3, kAll, "shm", 44},
-                    Case{"FourOverShm", 4, kAll, "shm", 36}),
-    [](const auto& info) { return info.param.name; });
+                                         Case{"ThreeRanks", 3, kAll, "gloo", 20},
+                                         Case{"FourRanks", 4, kAll, "gloo", 12},
+                                         Case{"SmallBuffer", 3, 3000, "shm", 28},
+                                         Case{"NoFusion", 2, 0, "shm", 20},
+                                         Case{"ThreeOverShm", 3, kAll, "shm", 44},
+                                         Case{"FourOverShm", 4, kAll, "shm", 36}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(Engine, BroadcastsTheRootsValues) {
   EngineRanks ranks;

@@ -1,10 +1,12 @@
 // What the engine's background thread does with the coordinator's decisions, on every
-// rank in the same order (horovod/common/operations.cc, PerformOperation).
+// rank in the same order (horovod/common/operations.cc, PerformOperation), and at the
+// end with what was left.
 #include <ATen/Functions.h>
 
 #include <algorithm>
 #include <array>
 #include <stdexcept>
+#include <utility>
 
 #include "horovod/engine.h"
 
@@ -172,6 +174,35 @@ void Engine::refuse(const Response& response, const Request& request) {
   const auto me = static_cast<size_t>(rank());
   const int64_t times = me < response.times.size() ? response.times[me] : 0;
   for (int64_t i = 0; i < times; ++i) take(request).done.set_exception(error);
+}
+
+// Whatever still waits fails by this, or, where there is no reason, by the end itself.
+void Engine::end(const std::exception_ptr& why) {
+  Entries entries;
+  std::optional<std::promise<int>> joined;
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = why;
+    ended_ = true;  // nothing is submitted any more
+    entries.swap(queue_);
+    joined = std::exchange(joined_, std::nullopt);
+  }
+  for (auto& [name, waiting] : table_) {
+    for (Entry& entry : waiting) entries.push_back(std::move(entry));
+  }
+  table_.clear();
+  const auto reason = [&](const std::string& what) {
+    if (why) return why;
+    return std::make_exception_ptr(std::runtime_error(
+        what + " still waited when " +
+        (ended_by_ < 0 ? "the engine was given up"
+                       : "rank " + std::to_string(ended_by_) + " shut Horovod down")));
+  };
+  for (Entry& entry : entries) {
+    entry.done.set_exception(reason("tensor " + entry.request.name));
+  }
+  if (joined) joined->set_exception(reason("join()"));
+  has_ended_.notify_all();
 }
 
 }  // namespace lockstep::horovod

@@ -70,6 +70,8 @@ void Coordinator::receive(int rank, const RequestList& list, Clock::time_point n
     submit(rank, cache_.at(static_cast<int64_t>(number)), now);
   }
   for (const Request& request : list.requests) submit(rank, request, now);
+  if (!list.numbers.empty() || !list.requests.empty()) waiting_ranks_.erase(rank);
+  if (list.waits || list.joined) waiting_ranks_.insert(rank);
   if (list.joined) join(rank);
   if (list.shutdown && shutdown_by_ < 0) shutdown_by_ = rank;
 }
@@ -180,6 +182,7 @@ ResponseTensor Coordinator::tensor_of(const Request& request) {
 
 ResponseList Coordinator::take_responses() {
   ResponseList list;
+  waiting_ranks_ = joined_;
   // Of each kind that may be fused, the response that still has room.
   struct Open {
     size_t response;

@@ -43,6 +43,9 @@ class Coordinator {
 
   // Whether something has been decided that the ranks do not know yet.
   bool has_responses() const;
+  // Whether all ranks wait for what they have submitted: what is not fused now would
+  // not be fused by waiting longer.
+  bool all_wait() const { return std::ssize(waiting_ranks_) == size_; }
   // It, to be sent to all ranks, and forgotten here.
   ResponseList take_responses();
 
@@ -86,6 +89,7 @@ class Coordinator {
   int64_t turn_ = 0;
   std::vector<Ready> ready_;  // in this order
   std::set<int> joined_;
+  std::set<int> waiting_ranks_;    // since they last submitted anything
   std::optional<int> all_joined_;  // the last to join
   int shutdown_by_ = -1;
   std::string fatal_;

@@ -34,6 +34,24 @@ TEST(Coordinator, AnswersWhenTheLastRankHasATensor) {
   EXPECT_EQ(names(only(job)), Names{"a"});
 }
 
+TEST(Coordinator, KnowsWhenNothingMoreComes) {
+  Job job(2);
+  RequestList waits;
+  waits.waits = true;
+  job.say(0, {tensor("a")});
+  job.coordinator.receive(0, waits, job.now);
+  EXPECT_FALSE(job.coordinator.all_wait());
+  waits.requests = {tensor("a")};
+  job.coordinator.receive(1, waits, job.now);
+  EXPECT_TRUE(job.coordinator.all_wait());
+  job.say(1, {tensor("b")});
+  EXPECT_FALSE(job.coordinator.all_wait());
+  job.join(1);
+  EXPECT_TRUE(job.coordinator.all_wait());
+  job.coordinator.take_responses();
+  EXPECT_FALSE(job.coordinator.all_wait());
+}
+
 TEST(Coordinator, FusesInTheOrderOfReadiness) {
   Job job(2);
   job.say(0, {tensor("a"), tensor("b"), tensor("c")});

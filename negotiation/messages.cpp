@@ -183,7 +183,8 @@ int64_t Request::elements() const {
 std::string write(const RequestList& list) {
   Json requests = Json::array();
   for (const Request& request : list.requests) requests.push_back(json_of(request));
-  return text_of({packed(list.numbers), requests, list.joined, list.shutdown});
+  return text_of(
+      {packed(list.numbers), requests, list.joined, list.shutdown, list.waits});
 }
 
 std::string write(const ResponseList& list) {
@@ -202,6 +203,7 @@ RequestList read_requests(const std::string& bytes) {
       list.requests.push_back(request_from(request));
     list.joined = json.at(2).get<bool>();
     list.shutdown = json.at(3).get<bool>();
+    list.waits = json.at(4).get<bool>();
     return list;
   });
 }

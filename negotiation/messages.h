@@ -39,9 +39,11 @@ struct RequestList {
   std::vector<Request> requests;
   bool joined = false;    // this rank has no more data
   bool shutdown = false;  // this rank wants to end
+  // It waits for what it has submitted: nothing more comes before that is answered.
+  bool waits = false;
 
   bool empty() const {
-    return numbers.empty() && requests.empty() && !joined && !shutdown;
+    return numbers.empty() && requests.empty() && !joined && !shutdown && !waits;
   }
 };
 

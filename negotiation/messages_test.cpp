@@ -35,6 +35,7 @@ RequestList some_requests(std::mt19937& random) {
     list.requests.push_back(some_request(random));
   list.joined = random() % 2 == 0;
   list.shutdown = random() % 2 == 0;
+  list.waits = random() % 2 == 0;
   return list;
 }
 
@@ -68,6 +69,7 @@ void expect_equal(const RequestList& a, const RequestList& b) {
   EXPECT_EQ(a.requests, b.requests);
   EXPECT_EQ(a.joined, b.joined);
   EXPECT_EQ(a.shutdown, b.shutdown);
+  EXPECT_EQ(a.waits, b.waits);
 }
 
 void expect_equal(const ResponseList& a, const ResponseList& b) {
@@ -146,7 +148,7 @@ TEST(Messages, ThatNestTooDeepAreRefused) {
 std::string read_with_shape(const nlohmann::json& shape) {
   const nlohmann::json request = {"a", 0, 0, 0, "Float", 4, shape};
   const nlohmann::json list = {nlohmann::json::binary({}),
-                               nlohmann::json::array({request}), false, false};
+                               nlohmann::json::array({request}), false, false, false};
   std::string bytes;
   nlohmann::json::to_cbor(list, bytes);
   return error_of([&] { read_requests(bytes); });
