@@ -3,6 +3,7 @@
 #include <cstring>
 #include <map>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "comm/busy_clock.h"
 #include "comm/lost_peer.h"
@@ -49,6 +50,12 @@ ProcessGroup::~ProcessGroup() {
   // Gloo's would wait for collectives that somebody lost will never come to, until the
   // time-out. It stays: the process is about to end.
   if (waits_for_the_silent() && !watch_->lost().empty()) backend_.release();
+}
+
+void ProcessGroup::met_over(const c10::intrusive_ptr<c10d::Store>& store,
+                            std::string address) {
+  store_ = store;
+  address_ = std::move(address);
 }
 
 int ProcessGroup::rank() const { return backend_->getRank(); }

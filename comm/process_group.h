@@ -102,6 +102,12 @@ class ProcessGroup {
   at::Device device() const { return device_; }
   const PeerWatchPtr& watch() const { return watch_; }  // null: nobody watches
 
+  // Where its ranks met, and the address at which the others reach this one: for who
+  // connects them beside the group. Null where nobody said.
+  void met_over(const c10::intrusive_ptr<c10d::Store>& store, std::string address);
+  const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
+  const std::string& address() const { return address_; }
+
   // In place: afterwards every rank holds the sum (the mean) over ranks. Contiguous
   // tensors, here and below.
   Work all_reduce(const at::Tensor& tensor);
@@ -184,6 +190,8 @@ class ProcessGroup {
   c10::intrusive_ptr<c10d::Backend> backend_;
   at::Device device_;
   PeerWatchPtr watch_;
+  c10::intrusive_ptr<c10d::Store> store_;
+  std::string address_;
   // Shared with the callbacks of collectives, which may outlive the group.
   std::shared_ptr<BusyClock> busy_;
   std::function<void()> ended_;

@@ -13,6 +13,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 pairs=(
   "single_gpu data_parallel"
   "single_gpu ddp"
+  "single_gpu horovod"
 )
 budget=12
 max_lines=70

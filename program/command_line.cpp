@@ -199,7 +199,12 @@ CommandLine parse_command_line(const std::string& program,
                  "samples a step over all cards, instead of --batch-size");
   if (ranks == Ranks::one) bind_single(app, line.options);
   if (ranks == Ranks::one_process) bind_data_parallel(app, line.options);
-  if (has_ranks(ranks)) bind_ddp(app, line);
+  if (has_ranks(ranks)) bind_ranks(app, line);
+  if (ranks == Ranks::horovod) {
+    bind_horovod(app, line.options);
+  } else if (has_ranks(ranks)) {
+    bind_ddp(app, line.options);
+  }
   if (ranks == Ranks::many_machines) bind_machines(app, line);
   app.add_option("--metrics-file", line.metrics_file,
                  "JSON lines, one a step, written at the end");
@@ -224,7 +229,7 @@ CommandLine parse_command_line(const std::string& program,
   if (app.count("--steps") > 0 && app.count("--epochs") == 0) {
     options.epochs = std::numeric_limits<int64_t>::max();
   }
-  if (has_ranks(ranks) && app.count("--local-sgd") > 0 && app.count("--reducer") == 0) {
+  if (options.ddp.local_sgd > 0 && app.count("--reducer") == 0) {
     options.ddp.reducer = "local-sgd";
   }
   take_device_ids(options, app.count("--gpus") > 0);

@@ -16,6 +16,7 @@ enum class Ranks {
   one,            // one process, one card
   one_process,    // one process, a thread a card
   one_a_card,     // a process a card
+  horovod,        // the same, Horovod's way
   many_machines,  // the same, on several machines
 };
 // Whether ranks are processes of their own.

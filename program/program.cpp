@@ -38,6 +38,7 @@ void check_outputs_apart(const CommandLine& line, int ranks) {
   add("--metrics-file", line.metrics_file);
   add("--report-file", line.report_file);
   add("--bucket-times", line.options.ddp.bucket_times_file);
+  add("--timeline-filename", line.options.horovod.timeline_filename);
   for (int rank = 0; rank < ranks && !line.trace_file.empty(); ++rank) {
     add("--trace", trace_path(line.trace_file, rank));
   }
@@ -70,6 +71,9 @@ void check_run(const Program& program, const CommandLine& line, const World& wor
     files::check_writable(line.report_file, "--report-file");
   if (!options.ddp.bucket_times_file.empty())
     files::check_writable(options.ddp.bucket_times_file, "--bucket-times");
+  if (!options.horovod.timeline_filename.empty()) {
+    files::check_writable(options.horovod.timeline_filename, "--timeline-filename");
+  }
 }
 
 // Throws what a run would stumble over at its first sample, in words of the command

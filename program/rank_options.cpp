@@ -43,7 +43,7 @@ void bind_accumulate(CLI::App& app, TrainOptions& options) {
       ->capture_default_str();
 }
 
-void bind_ddp(CLI::App& app, CommandLine& line) {
+void bind_ranks(CLI::App& app, CommandLine& line) {
   TrainOptions& options = line.options;
   app.add_option("--backend", options.backend,
                  "auto, gloo, nccl, shm, or hier (shm inside a host)")
@@ -58,6 +58,19 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
   app.add_option("--ranks-per-gpu", options.ranks_per_gpu,
                  "ranks that share each CUDA card; --gpus counts the cards")
       ->capture_default_str();
+  app.add_option(
+      "--master-addr", line.place.master_addr,
+      "address of rank 0's machine, where ranks meet; 127.0.0.1 if not given");
+  app.add_option("--master-port", line.place.master_port,
+                 "port where ranks meet; 0 or not given: any free one")
+      ->check(CLI::Range(0, 65535));
+  app.add_option("--launcher", line.place.launcher,
+                 "who started this rank: none, pytorch, slurm, mpi or auto")
+      ->check(CLI::IsMember({"auto", "none", "pytorch", "slurm", "mpi"}))
+      ->capture_default_str();
+}
+
+void bind_ddp(CLI::App& app, TrainOptions& options) {
   bind_accumulate(app, options);
   app.add_option("--reducer", options.ddp.reducer,
                  "naive, flat, bucketed, c10d, local-sgd or diloco")
@@ -77,16 +90,39 @@ void bind_ddp(CLI::App& app, CommandLine& line) {
   app.add_flag("!--no-broadcast-buffers", options.ddp.broadcast_buffers,
                "do not send rank 0's buffers before each forward pass");
   bind_slow_links(app, options.ddp);
-  app.add_option(
-      "--master-addr", line.place.master_addr,
-      "address of rank 0's machine, where ranks meet; 127.0.0.1 if not given");
-  app.add_option("--master-port", line.place.master_port,
-                 "port where ranks meet; 0 or not given: any free one")
-      ->check(CLI::Range(0, 65535));
-  app.add_option("--launcher", line.place.launcher,
-                 "who started this rank: none, pytorch, slurm, mpi or auto")
-      ->check(CLI::IsMember({"auto", "none", "pytorch", "slurm", "mpi"}))
+}
+
+void bind_horovod(CLI::App& app, TrainOptions& options) {
+  HorovodOptions& horovod = options.horovod;
+  app.add_option("--accumulate,--backward-passes-per-step", options.accumulate,
+                 "average the gradients of so many batches before a step")
       ->capture_default_str();
+  app.add_option("--op", horovod.op,
+                 "what becomes of the ranks' gradients: average or sum")
+      ->check(CLI::IsMember({"average", "sum"}))
+      ->capture_default_str();
+  app.add_flag("--fp16-allreduce", horovod.fp16_allreduce,
+               "gradients travel as 16-bit numbers");
+  app.add_option("--fusion-threshold-mb", horovod.fusion_threshold_mb,
+                 "MiB that are fused at most; 0: nothing is "
+                 "(HOROVOD_FUSION_THRESHOLD, in bytes)");
+  app.add_option("--cycle-time-ms", horovod.cycle_time_ms,
+                 "from one decision of the coordinator to the next "
+                 "(HOROVOD_CYCLE_TIME)");
+  app.add_option("--cache-capacity", horovod.cache_capacity,
+                 "tensors that are negotiated as a bit (HOROVOD_CACHE_CAPACITY)");
+  app.add_option("--timeline-filename", horovod.timeline_filename,
+                 "rank 0's timeline of every tensor (HOROVOD_TIMELINE)");
+  app.add_flag("--timeline-mark-cycles", horovod.timeline_mark_cycles,
+               "with a mark where each cycle begins (HOROVOD_TIMELINE_MARK_CYCLES)");
+  app.add_flag("--no-stall-check", horovod.no_stall_check,
+               "do not look for tensors that wait (HOROVOD_STALL_CHECK_DISABLE)");
+  app.add_option("--stall-check-warning-time-seconds", horovod.stall_warning_s,
+                 "before a line tells of tensors that wait "
+                 "(HOROVOD_STALL_CHECK_TIME_SECONDS)");
+  app.add_option("--stall-check-shutdown-time-seconds", horovod.stall_shutdown_s,
+                 "before all ranks end because of them; 0: never "
+                 "(HOROVOD_STALL_SHUTDOWN_TIME_SECONDS)");
 }
 
 void bind_machines(CLI::App& app, CommandLine& line) {

@@ -7,7 +7,11 @@
 namespace lockstep::program {
 
 void bind_accumulate(CLI::App& app, training::TrainOptions& options);
-void bind_ddp(CLI::App& app, CommandLine& line);
+// Of all of them.
+void bind_ranks(CLI::App& app, CommandLine& line);
+void bind_ddp(CLI::App& app, training::TrainOptions& options);
+// As horovodrun and Horovod's examples call them.
+void bind_horovod(CLI::App& app, training::TrainOptions& options);
 // Of ranks on several machines.
 void bind_machines(CLI::App& app, CommandLine& line);
 

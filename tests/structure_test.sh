@@ -25,10 +25,10 @@ loop() {
 
 good_tree() {
   rm -rf "${trial:?}/tree"
-  mkdir -p "$trial/tree"/{single_gpu,data_parallel,ddp,model,training,bench,rows,reports}
+  mkdir -p "$trial/tree"/{single_gpu,data_parallel,ddp,horovod,model,training,bench,rows,reports}
   cd "$trial/tree"
   local room
-  for room in single_gpu data_parallel ddp; do
+  for room in single_gpu data_parallel ddp horovod; do
     loop $room >$room/train.cpp
   done
   printf '#pragma once\n' | tee model/a.h training/b.h rows/row.h reports/page.h >bench/c.h

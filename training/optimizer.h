@@ -23,6 +23,9 @@ class Optimizer {
   // time.
   void step();
 
+  // LibTorch's, whose state somebody sends to other ranks.
+  torch::optim::SGD& sgd() { return sgd_; }
+
  private:
   StepMeter& meter_;
   torch::optim::SGD sgd_;

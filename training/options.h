@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,24 @@ struct DdpOptions {
   // When each bucket was ready, launched and finished, into this file (timing/). Empty:
   // nobody looks.
   std::string bucket_times_file;
+};
+
+// Of the program `horovod`, under the names that horovodrun and Horovod's examples have.
+// What is not given is as Horovod's variables say (horovod/settings.h).
+struct HorovodOptions {
+  std::optional<double> fusion_threshold_mb;  // MiB
+  std::optional<double> cycle_time_ms;
+  std::optional<int64_t> cache_capacity;
+  std::string timeline_filename;
+  bool timeline_mark_cycles = false;
+  bool no_stall_check = false;
+  std::optional<double> stall_warning_s;
+  std::optional<double> stall_shutdown_s;
+
+  // Gradients travel as 16-bit numbers.
+  bool fp16_allreduce = false;
+  // What becomes of the ranks' gradients: "average" or "sum".
+  std::string op = "average";
 };
 
 struct DataParallelOptions {
@@ -155,6 +174,7 @@ struct TrainOptions {
 
   DataParallelOptions data_parallel;
   DdpOptions ddp;
+  HorovodOptions horovod;
   // "auto", "gloo", "nccl", "shm", or "hier": shm inside a host, another between hosts.
   std::string backend = "auto";
   // "detail": before each collective all ranks show that it is the same one

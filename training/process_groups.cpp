@@ -56,9 +56,12 @@ comm::PeerWatchPtr watch_over(const TrainOptions& options, const World& world,
 
 ProcessGroupPtr as_asked(const TrainOptions& options,
                          const c10::intrusive_ptr<c10d::Store>& store,
-                         ProcessGroupPtr group) {
-  if (options.debug == "off") return group;
-  return fingerprint::checked(*group, store, patience(options));
+                         const std::string& address, ProcessGroupPtr group) {
+  if (options.debug != "off") {
+    group = fingerprint::checked(*group, store, patience(options));
+  }
+  group->met_over(store, address);
+  return group;
 }
 
 ProcessGroupPtr meet_over_gloo(const TrainOptions& options, const World& world) {
@@ -66,14 +69,14 @@ ProcessGroupPtr meet_over_gloo(const TrainOptions& options, const World& world) 
   const auto store = comm::meet(meeting);
   const std::string address = comm::own_address(meeting, *store);
   return as_asked(
-      options, store,
+      options, store, address,
       comm::make_gloo(store, world.rank, world.world_size, address, patience(options),
                       watch_over(options, world, *store, address)));
 }
 
 ProcessGroupPtr meet_over_shm(const TrainOptions& options, const World& world) {
   const auto store = comm::meet(meeting_of(options, world));
-  return as_asked(options, store,
+  return as_asked(options, store, /*address=*/"127.0.0.1",
                   shm::make_shm(store, world.rank, world.world_size, patience(options),
                                 /*card=*/world.local_rank,
                                 watch_over(options, world, *store, "127.0.0.1")));
@@ -87,7 +90,7 @@ ProcessGroupPtr meet_over_hier(const TrainOptions& options, const World& world) 
   how.interface_address = address;
   how.timeout = patience(options);
   how.card = world.local_rank;
-  return as_asked(options, store,
+  return as_asked(options, store, address,
                   hier::make_hier(store, world.rank, world.world_size, how,
                                   watch_over(options, world, *store, address)));
 }
@@ -116,7 +119,7 @@ ProcessGroupPtr meet_over_nccl(const TrainOptions& options, const World& world) 
   const at::Device device =
       make_cards(options, world.local_world_size).at(world.local_rank).torch_device();
   return as_asked(
-      options, store,
+      options, store, address,
       comm::make_nccl(store, world.rank, world.world_size, device, patience(options),
                       watch_over(options, world, *store, address)));
 }

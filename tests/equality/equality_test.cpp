@@ -21,6 +21,7 @@ const std::vector<std::string> kParallel = {
     "ddp --reducer naive" + kTwo,
     "ddp --reducer flat" + kTwo,
     "ddp --reducer bucketed" + kTwo,
+    "horovod" + kTwo,
 };
 
 class Fp64 : public testing::TestWithParam<std::string> {};

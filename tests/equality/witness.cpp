@@ -1,6 +1,7 @@
-// The programs single_gpu, data_parallel and ddp, and a witness beside the loop: called
-// under one of these names it is that program, command line, ranks and all, and every
-// rank leaves its trained model's parameters and buffers in $LOCKSTEP_WITNESS.<rank>.
+// The programs single_gpu, data_parallel, ddp and horovod, and a witness beside the
+// loop: called under one of these names it is that program, command line, ranks and
+// all, and every rank leaves its trained model's parameters and buffers in
+// $LOCKSTEP_WITNESS.<rank>.
 //
 // Two things differ from the programs', so that nothing is equal by accident:
 //   - ranks other than 0 draw other parameters: rank 0's must reach them;
@@ -18,6 +19,7 @@
 
 #include "data_parallel/train.h"
 #include "ddp/train.h"
+#include "horovod/train.h"
 #include "program/program.h"
 #include "single_gpu/train.h"
 #include "training/catalog.h"
@@ -89,7 +91,8 @@ int run(int argc, char** argv) {
   };
   const Mode modes[] = {{"single_gpu", Ranks::one, &single_gpu::train},
                         {"data_parallel", Ranks::one_process, &data_parallel::train},
-                        {"ddp", Ranks::one_a_card, &ddp::train}};
+                        {"ddp", Ranks::one_a_card, &ddp::train},
+                        {"horovod", Ranks::horovod, &horovod::train}};
   for (const Mode& mode : modes) {
     if (std::strcmp(argv[0], mode.name) != 0) continue;
     const auto train = [&](const TrainOptions& options, const World& world) {
