@@ -131,7 +131,6 @@ class Walk final : RandomWalk {
     EXPECT_TRUE(there.equal(numbers(before, number_, elements, type))) << "message";
   }
 
-  // `expected` undefined: the tensor is scratch afterwards.
   Plan plan_;
 };
 

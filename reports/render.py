@@ -12,6 +12,7 @@ It computes no figure: the data is in the specifications.
 import base64
 import ctypes
 import hashlib
+import os
 import pathlib
 import signal
 import sys
@@ -20,6 +21,28 @@ import vl_convert
 
 # The version whose schema the specifications name (v6); page and pictures use the same one.
 VEGA_LITE = "6.4"
+
+
+def libraries() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script. Bundling takes as long as all pictures do, and
+    gives the same each time: it is kept in the user's cache folder."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    kept = cache / "lockstep" / f"vega-{VEGA_LITE}-{vl_convert.__version__}.js"
+    try:
+        return kept.read_bytes().decode("utf-8")
+    except OSError:
+        pass
+    script = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Without a name until it is whole: whoever is killed leaves nothing.
+        file = os.open(kept.parent, os.O_TMPFILE | os.O_WRONLY, 0o644)
+        pathlib.Path(f"/proc/self/fd/{file}").write_bytes(script.encode("utf-8"))
+        opened = os.open("/proc/self/fd", os.O_RDONLY)
+        os.link(str(file), kept, src_dir_fd=opened, follow_symlinks=True)
+    except OSError:
+        pass  # it cannot be kept there, or another one was quicker
+    return script
 
 
 def main() -> None:
@@ -38,7 +61,7 @@ def main() -> None:
         path.with_suffix(".svg").write_text(svg, encoding="utf-8")
 
     own = "".join(pathlib.Path(name).read_text(encoding="utf-8") for name in sys.argv[2:])
-    script = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    script = libraries()
     script += '\n(function () {\n"use strict";\n' + own + "})();\n"
     # Inside a script element these would end it early; in strings and patterns of the
     # libraries the escaped spelling means the same. An HTML parser turns \r\n into \n before
