@@ -50,14 +50,14 @@ std::string how_often(const Case& one) {
 void check_with_programs(const std::vector<Case>& cases, const Children& children) {
   // By what a program says, no matter how many cards, samples and MiB.
   using Way =
-      std::tuple<std::string, std::string, std::string, std::string, std::string>;
+      std::tuple<std::string, std::string, std::string, std::string, std::string, bool>;
   std::map<Way, Case> largest;
   for (const Case& one : cases) {
     // A bound is the single card's program; the Python peer's options do not depend on
     // its ranks, and it takes seconds to start.
     if (one.mode == "bound" || one.mode == "ddp-python") continue;
-    const Way way = {one.mode, one.model, one.ddp.reducer, one.ddp.backend,
-                     one.ddp.comm_hook};
+    const Way way = {one.mode,        one.model,         one.ddp.reducer,
+                     one.ddp.backend, one.ddp.comm_hook, one.ddp.link.empty()};
     Case& found = largest.try_emplace(way, one).first->second;
     const auto size = [](const Case& of) {
       return std::make_pair(of.cards, of.local_batch);

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "emulation/hosts.h"
 #include "rows/row.h"
 #include "tests/program_run.h"
 
@@ -146,6 +147,34 @@ TEST(SweepRun, OfWhatIsSentSaysWhatIsLossy) {
               std::string::npos)
         << report.process().out();
   }
+}
+
+// `hier` is refused on one host: the programs are asked as if they were on several.
+TEST(SweepRun, TakesHierOnSeveralHostsAlone) {
+  const std::string reason = emulation::Hosts::cannot();
+  if (!reason.empty()) {
+    std::printf("WAIVED: bench --link: %s\n", reason.c_str());
+    GTEST_SKIP() << reason;
+  }
+  const TestFolder place;
+  const auto told = [&](const std::string& link) {
+    return Names{"--dry-run",   "--model",
+                 "linear",      "--dataset",
+                 "features100", "--mode",
+                 "ddp",         "--gpus",
+                 "4",           "--device",
+                 "cpu",         "--backend",
+                 "hier",        "--ranks-per-host",
+                 "2",           "--link",
+                 link,          "--out",
+                 place / "out"};
+  };
+  ProgramRun there("bench", told("1gbit"));
+  ASSERT_EQ(there.status(), 0) << there.process().err();
+  EXPECT_NE(there.process().out().find("2 ranks on each of 2 hosts, cables of 1gbit: "),
+            std::string::npos);
+  ProgramRun and_here("bench", told("1gbit,none"));
+  expect_refusal(and_here, 2, {"--backend hier is for ranks on several hosts"});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "buckets/lateness.h"
 #include "buckets/statistics.h"
 #include "charts/words.h"
 
@@ -15,8 +16,6 @@ using charts::fixed;
 using timing::BucketTimes;
 using timing::RunTimes;
 using timing::StepTimes;
-
-constexpr int64_t kWarmUp = 3;
 
 using Sizes = std::vector<int64_t>;
 

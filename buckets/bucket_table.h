@@ -30,7 +30,8 @@ struct BucketTable {
   double overlap() const;
 };
 
-// Of the steps whose buckets have the sizes that most steps have, without the first 3.
+// Of the steps whose buckets have the sizes that most steps have, without the warm-up
+// (lateness.h).
 BucketTable bucket_table(const timing::RunTimes& times);
 
 std::string to_markdown(const BucketTable& table);

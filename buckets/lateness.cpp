@@ -13,8 +13,6 @@ namespace {
 using timing::RunTimes;
 using timing::StepTimes;
 
-constexpr int64_t kWarmUp = 3;
-
 using ByRank = std::vector<const StepTimes*>;  // null where there is no line
 
 size_t buckets_of_all(const ByRank& ranks) {

@@ -14,6 +14,9 @@
 
 namespace lockstep::buckets {
 
+// The first steps of a run, which are unlike the others: no figure counts them.
+inline constexpr int64_t kWarmUp = 3;
+
 // Where a rank's own time of a step goes.
 enum class Phase {
   released,  // the collectives of the step before were over later for it

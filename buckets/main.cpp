@@ -25,12 +25,17 @@ RunTimes read(const std::string& file) {
     throw std::runtime_error(file + " does not exist; `ddp --bucket-times " + file +
                              "` makes it");
   }
+  if (fs::is_directory(file)) {
+    throw std::runtime_error(file +
+                             " is a folder; name the file of `ddp --bucket-times`");
+  }
+  const std::string text = reports::read_file(file);
   RunTimes times;
   try {
-    times = timing::times_from_json_lines(reports::read_file(file));
+    times = timing::times_from_json_lines(text);
   } catch (const std::exception& error) {
-    const std::string what = error.what();
-    throw std::runtime_error(what.starts_with(file) ? what : file + ": " + what);
+    throw std::runtime_error(file + ": " + error.what() +
+                             "; `ddp --bucket-times` makes a whole one");
   }
   if (times.steps.empty()) {
     throw std::runtime_error(file + " holds no step: there was none, or its reducer " +
@@ -95,7 +100,10 @@ void report(const std::string& file, const std::string& out) {
     }
     text += "\n";
   }
-  std::fputs(text.c_str(), stdout);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+      std::fflush(stdout) != 0) {
+    throw std::runtime_error("cannot write to standard output; is the disk full?");
+  }
 }
 
 }  // namespace

@@ -69,17 +69,33 @@ TEST(Buckets, WhatCannotBeReadIsOneLineAndNoFile) {
   write_text(folder / "cut", good.substr(0, good.size() - 9));
   write_text(folder / "empty", "");
   write_text(folder / "stepless", good.substr(0, good.find('\n') + 1));
+  write_text(folder / "row", "{\"schema\": 1, \"model\": \"mlp\"}\n");  // of bench
+  std::filesystem::create_directory(folder / "folder");
   const std::vector<std::pair<std::string, std::string>> wrong = {
       {"none", "does not exist; `ddp --bucket-times"},
       {"cut", "cut: line 9: not valid JSON at byte"},
       {"empty", "empty: line 1: the file is empty"},
       {"stepless", "holds no step"},
+      {"row",
+       "row: line 1: there is no \"world_size\"; `ddp --bucket-times` makes a whole "
+       "one"},
+      {"folder", "folder is a folder; name the file of `ddp --bucket-times`"},
   };
   for (const auto& [file, words] : wrong) {
     ProgramRun run("buckets", {folder / file, "--out", folder / "out"});
     expect_refusal(run, 1, {"buckets: ", folder / file, words});
   }
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+  // A script that reads on would take half a table for all of it.
+  write_text(folder / "good", good);
+  launch::Command full;
+  full.argv = {"/bin/sh", "-c", "\"$0\" \"$1\" > /dev/full", program_path("buckets"),
+               folder / "good"};
+  full.err = launch::Output::kCapture;
+  launch::Process unwritten(full);
+  EXPECT_EQ(unwritten.wait().code, 1);
+  EXPECT_EQ(unwritten.err(),
+            "buckets: cannot write to standard output; is the disk full?\n");
   ProgramRun nothing("buckets", {});
   expect_refusal(nothing, 2, {"buckets: FILE is required", "see buckets --help"});
 }

@@ -85,10 +85,10 @@ class Finder {
                                " left out: a rank has no line there, or no bucket.");
     }
     if (verdict_.compared >= kFewestSteps) return true;
-    verdict_.notes.push_back(
-        charts::count_of(verdict_.compared, "step") +
-        " after the first 3 are too few to tell a straggler from noise: " +
-        std::to_string(kFewestSteps) + " are needed.");
+    verdict_.notes.push_back(charts::count_of(verdict_.compared, "step") +
+                             " after the first " + std::to_string(kWarmUp) +
+                             " are too few to tell a straggler from noise: " +
+                             std::to_string(kFewestSteps) + " are needed.");
     return false;
   }
 

@@ -91,7 +91,7 @@ std::string step_in_words(const RunTimes& times, const BucketTable& table) {
           short_number(table.comm_ms) + " ms: overlap " + percent(table.overlap()) +
           ".";
   if (table.others > 0) return text;  // the replay takes the same buckets on all ranks
-  const timing::StepLengths lengths = timing::step_lengths(times, 3);
+  const timing::StepLengths lengths = timing::step_lengths(times, kWarmUp);
   if (lengths.steps > 0) {
     const auto overlap = times.run.find("overlap");
     const bool sync = overlap != times.run.end() && overlap->second == "no";

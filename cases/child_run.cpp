@@ -108,7 +108,12 @@ std::vector<TrainReport> Children::run_at_once(const Case& one, const RunPlan& p
 }
 
 void Children::dry_run(const Case& one) const {
-  launch::Process process(command_of(one, sweep_, {}, {"--dry-run"}));
+  launch::Command command = command_of(one, sweep_, {}, {"--dry-run"});
+  // What goes with several hosts need not go with this one alone.
+  if (!one.ddp.link.empty()) {
+    command.extra_env.merge(place_of(0, one.cards, one.ddp.ranks_per_host));
+  }
+  launch::Process process(command);
   finish(one.name(), process, speaker_of(one, {}));
 }
 

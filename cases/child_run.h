@@ -29,6 +29,9 @@ class Stopped : public std::runtime_error {
   int status_;
 };
 
+// What a rank on emulated hosts is told of its place.
+launch::Environment place_of(int rank, int ranks, int ranks_per_host);
+
 // Make it before any other thread and use it on the main thread: while it lives the
 // signals that end a job wait for it, and children die with the thread that started
 // them.

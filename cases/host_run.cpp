@@ -12,6 +12,8 @@ namespace {
 // Of a network of their own: nobody else has it.
 constexpr int kPort = 29500;
 
+}  // namespace
+
 launch::Environment place_of(int rank, int ranks, int ranks_per_host) {
   return {{"RANK", std::to_string(rank)},
           {"WORLD_SIZE", std::to_string(ranks)},
@@ -20,6 +22,8 @@ launch::Environment place_of(int rank, int ranks, int ranks_per_host) {
           {"MASTER_ADDR", emulation::Hosts::address(0)},
           {"MASTER_PORT", std::to_string(kPort)}};
 }
+
+namespace {
 
 // So many ranks of the command on each host.
 std::vector<launch::Process> start_on(const emulation::Hosts& hosts,

@@ -102,6 +102,13 @@ TEST(Knobs, WhatWouldDoNothingIsRefused) {
   one.overlap = {"maybe"};
   EXPECT_NE(refusal(one).find("maybe"), std::string::npos) << refusal(one);
   one = sweep;
+  one.powersgd_rank = 2;
+  EXPECT_EQ(refusal(one),
+            "--powersgd-rank 2: of --comm-hook powersgd; name it, or leave the option "
+            "out");
+  one.comm_hooks = {"allreduce", "powersgd"};
+  EXPECT_EQ(refusal(one), "");
+  one = sweep;
   one.ranks_per_host = 2;
   EXPECT_EQ(refusal(one),
             "--ranks-per-host: without --link all ranks are on this host; give one");

@@ -116,6 +116,14 @@ void validate_ways_to_send(const Sweep& sweep) {
     throw std::invalid_argument(
         "--comm-hook is of --reducer bucketed; name it, or leave the hook out");
   }
+  const auto& hooks = sweep.comm_hooks;
+  if (sweep.powersgd_rank != 1 &&
+      std::find(hooks.begin(), hooks.end(), "powersgd") == hooks.end()) {
+    throw std::invalid_argument("--powersgd-rank " +
+                                std::to_string(sweep.powersgd_rank) +
+                                ": of --comm-hook powersgd; name it, or leave the "
+                                "option out");
+  }
   if (!buckets && !idle(sweep.overlap, "yes")) {
     throw std::invalid_argument(
         "--overlap is of --reducer bucketed; name it, or leave the option out");

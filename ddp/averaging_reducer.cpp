@@ -1,6 +1,7 @@
 // Reducers that reduce nothing: gradients stay their rank's, each rank's optimizer
 // steps by its own, and it is the parameters that are brought together, every so many
 // steps (averaging/). The meter knows when a step ends, so the meetings hang on it.
+#include <algorithm>
 #include <stdexcept>
 
 #include "averaging/averager.h"
@@ -102,7 +103,7 @@ void check_checkpoint(const TrainOptions& options) {
     refuse("--checkpoint-every " + std::to_string(checkpoint.every),
            "ranks meet every " + std::to_string(every) +
                " steps and differ in between; try " +
-               std::to_string((checkpoint.every / every + 1) * every));
+               std::to_string(std::max<int64_t>(1, checkpoint.every / every) * every));
   }
   if (options.momentum != 0) {
     refuse("--checkpoint", with +

@@ -154,7 +154,14 @@ TEST_F(AveragingRun, RefusesWhatItDoesNotDo) {
        "--sync-batch-norm" + on_their_own},
       {[](TrainOptions& o) { o.ddp.join = true; }, "--join" + on_their_own},
       {[](TrainOptions& o) { o.checkpoint = {.folder = "f", .every = 12}; },
-       "--checkpoint-every 12: ranks meet every 5 steps and differ in between; try 15"},
+       "--checkpoint-every 12: ranks meet every 5 steps and differ in between; try 10"},
+      {[](TrainOptions& o) { o.checkpoint = {.folder = "f", .every = 3}; },
+       "--checkpoint-every 3: ranks meet every 5 steps and differ in between; try 5"},
+      {[](TrainOptions& o) {
+         o.checkpoint = {.folder = "f", .every = std::numeric_limits<int64_t>::max()};
+       },
+       "--checkpoint-every 9223372036854775807: ranks meet every 5 steps and differ in "
+       "between; try 9223372036854775805"},
       {[](TrainOptions& o) {
          o.checkpoint = {.folder = "f", .every = 10};
          o.momentum = 0.9;

@@ -25,7 +25,7 @@ ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
                          const TrainOptions& options, StepMeter& meter)
     : group_(group), meter_(meter) {
   const device::CategoryScope category(device::Category::buckets);  // messages
-  check_same_model(model, group, options.start.step);
+  check_same_model(model, group, options);
   meter.watch(group);
   std::vector<at::Tensor> everything = model->parameters();
   const std::vector<at::Tensor> buffers = model->buffers();

@@ -25,6 +25,35 @@ std::string description(const Network& model) {
   return text.str();
 }
 
+// One line each, always as many: "with --reducer flat", "without --join".
+std::string asked_of(const TrainOptions& options) {
+  const training::DdpOptions& ddp = options.ddp;
+  std::ostringstream text;
+  const auto value = [&](const char* option, const auto& is) {
+    text << "with " << option << " " << is << "\n";
+  };
+  const auto flag = [&](const char* option, bool given) {
+    text << (given ? "with " : "without ") << option << "\n";
+  };
+  value("--reducer", ddp.reducer);
+  value("--bucket-cap-mb", ddp.bucket_cap_mb);
+  flag("--find-unused-parameters", ddp.find_unused_parameters);
+  flag("--static-graph", ddp.static_graph);
+  flag("--shard-optimizer", ddp.shard_optimizer);
+  flag("--no-broadcast-buffers", !ddp.broadcast_buffers);
+  value("--comm-hook", ddp.comm_hook);
+  value("--powersgd-rank", ddp.powersgd_rank);
+  value("--powersgd-start", ddp.powersgd_start);
+  value("--local-sgd", ddp.local_sgd);
+  value("--outer-lr", ddp.outer_lr);
+  value("--outer-momentum", ddp.outer_momentum);
+  flag("--sync-batch-norm", ddp.sync_batch_norm);
+  flag("--join", ddp.join);
+  flag("--bucket-times", !ddp.bucket_times_file.empty());
+  value("--accumulate", options.accumulate);
+  return text.str();
+}
+
 Lines lines_of(const std::string& text) {
   Lines lines;
   std::istringstream stream(text);
@@ -39,9 +68,11 @@ std::string line_or_none(const Lines& lines, size_t i) {
 }  // namespace
 
 void check_same_model(const Network& model, comm::ProcessGroup& group,
-                      int64_t first_step) {
-  const std::vector<std::string> all =
-      group.all_gather(std::to_string(first_step) + "\n" + description(model));
+                      const TrainOptions& options) {
+  const std::string asked = asked_of(options);
+  const std::vector<std::string> all = group.all_gather(
+      std::to_string(options.start.step) + "\n" + asked + description(model));
+  const size_t model_from = 1 + lines_of(asked).size();
   for (size_t rank = 1; rank < all.size(); ++rank) {
     if (all[rank] == all[0]) continue;
     const Lines mine = lines_of(all[rank]);
@@ -53,6 +84,11 @@ void check_same_model(const Network& model, comm::ProcessGroup& group,
     }
     size_t i = 0;
     while (line_or_none(mine, i) == line_or_none(wanted, i)) ++i;
+    if (i < model_from) {
+      throw std::runtime_error("rank " + std::to_string(rank) + " was started " +
+                               mine[i] + " and rank 0 " + wanted[i] +
+                               "; give all ranks the same");
+    }
     throw std::runtime_error(
         "rank " + std::to_string(rank) + " trains another model than rank 0: it has " +
         line_or_none(mine, i) + " where rank 0 has " + line_or_none(wanted, i) +

@@ -91,6 +91,37 @@ TEST(SameModelTest, LayersMoreOrFewer) {
                                  kWayOut);
 }
 
+// Each of these alone would hang the others, be ended by gloo, or let replicas part.
+TEST(SameModelTest, EveryRankIsToldTheFirstOptionThatDiffers) {
+  const auto told_of = [](const std::function<void(TrainOptions&)>& other) {
+    std::vector<std::string> messages(3, "the same");
+    run_thread_ranks(3, [&](const ThreadRank& at) {
+      TrainOptions options;
+      options.batch_size = 64 + at.rank;  // a rank's own
+      if (at.rank == 1) other(options);
+      try {
+        check_same_model(net(5), at.group, options);
+      } catch (const std::runtime_error& error) {
+        messages[static_cast<size_t>(at.rank)] = error.what();
+      }
+    });
+    return messages;
+  };
+  const std::string rank1 = "rank 1 was started with ",
+                    same = "; give all ranks the same";
+  expect_all(told_of([](TrainOptions&) {}), "the same");
+  expect_all(told_of([](TrainOptions& o) { o.ddp.comm_hook = "fp16"; }),
+             rank1 + "--comm-hook fp16 and rank 0 with --comm-hook allreduce" + same);
+  expect_all(told_of([](TrainOptions& o) { o.ddp.bucket_cap_mb = 0.5; }),
+             rank1 + "--bucket-cap-mb 0.5 and rank 0 with --bucket-cap-mb 25" + same);
+  expect_all(told_of([](TrainOptions& o) { o.ddp.sync_batch_norm = true; }),
+             rank1 + "--sync-batch-norm and rank 0 without --sync-batch-norm" + same);
+  expect_all(told_of([](TrainOptions& o) { o.ddp.bucket_times_file = "mine"; }),
+             rank1 + "--bucket-times and rank 0 without --bucket-times" + same);
+  expect_all(told_of([](TrainOptions& o) { o.accumulate = 2; }),
+             rank1 + "--accumulate 2 and rank 0 with --accumulate 1" + same);
+}
+
 // Three programs, as a launcher that ends nobody would start them: every one ends by
 // itself, soon after the first, though a collective would wait for half an hour.
 TEST(SameModelTest, EveryProcessEndsAndNamesTheParameter) {

@@ -4,7 +4,8 @@
 // however many ranks a host has. Fewer cannot be: what is added up on one host is known
 // to another by its bytes alone.
 //
-// Two threads use it: that which waits here, and that which leaves.
+// Several threads use it: that which waits here, that which leaves, and the user's own,
+// whose messages go beside these.
 #pragma once
 
 #include <ATen/core/Tensor.h>

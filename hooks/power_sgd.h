@@ -4,7 +4,8 @@
 // powerSGD_hook.py.
 //
 // Not for what is small already: vectors, and matrices that P and Q would hardly make
-// smaller, are sent as they are.
+// smaller, are sent as they are. And not kept in a checkpoint: a run that is resumed
+// begins with nothing unsent, and so with other losses than one that was never stopped.
 #pragma once
 
 #include <unordered_map>

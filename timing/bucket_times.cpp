@@ -272,7 +272,7 @@ RunTimes times_from_json_lines(const std::string& text) {
     }
     begin = end + 1;
   }
-  if (number == 0) refuse("line 1: the file is empty; `ddp --bucket-times` writes one");
+  if (number == 0) refuse("line 1: the file is empty");
   return run;
 }
 

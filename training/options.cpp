@@ -24,6 +24,13 @@ void require_not_negative(const std::string& option, double value) {
           "must be a number of 0 or more");
 }
 
+// LibTorch says of more than an fp32 parameter can be multiplied by that it "cannot be
+// converted", in the middle of a step.
+void require_rate(const std::string& option, double value) {
+  require_not_negative(option, value);
+  require(value <= 1e38, option, shown(value), "must be at most 1e+38");
+}
+
 void require_at_least(int64_t least, const std::string& option, int64_t value) {
   require(value >= least, option, std::to_string(value),
           "must be " + std::to_string(least) + " or more");
@@ -70,9 +77,9 @@ void validate(const TrainOptions& options) {
           "must be 1 to 1000000000");
   require(options.vocab_size >= 2 && options.vocab_size <= kMost, "--vocab-size",
           std::to_string(options.vocab_size), "must be 2 to " + std::to_string(kMost));
-  require_not_negative("--lr", options.lr);
-  require_not_negative("--momentum", options.momentum);
-  require_not_negative("--weight-decay", options.weight_decay);
+  require_rate("--lr", options.lr);
+  require_rate("--momentum", options.momentum);
+  require_rate("--weight-decay", options.weight_decay);
   require(options.gpus >= 1 && options.gpus <= 64, "--gpus",
           std::to_string(options.gpus), "must be a number of cards from 1 to 64");
   require(options.threads_per_card >= 0 && options.threads_per_card <= 1024,
@@ -103,8 +110,8 @@ void validate(const TrainOptions& options) {
   require(options.ddp.local_sgd >= 0 && options.ddp.local_sgd <= kMost, "--local-sgd",
           std::to_string(options.ddp.local_sgd),
           "must be 1 to " + std::to_string(kMost) + " steps between two meetings");
-  require_not_negative("--outer-lr", options.ddp.outer_lr);
-  require_not_negative("--outer-momentum", options.ddp.outer_momentum);
+  require_rate("--outer-lr", options.ddp.outer_lr);
+  require_rate("--outer-momentum", options.ddp.outer_momentum);
 }
 
 }  // namespace lockstep::training

@@ -32,6 +32,11 @@ TEST(OptionsTest, WhatCannotBeIsNamedWithItsValueAndAWayOut) {
   EXPECT_EQ(refusal_of([](O& o) { o.batch_size = 0; }),
             "--batch-size 0: must be 1 to 1000000000");
   EXPECT_EQ(refusal_of([&](O& o) { o.lr = nan; }), "--lr nan" + number);
+  EXPECT_EQ(refusal_of([&](O& o) { o.lr = 1e38; }), "accepted");
+  EXPECT_EQ(refusal_of([&](O& o) { o.lr = 1e39; }),
+            "--lr 1e+39: must be at most 1e+38");
+  EXPECT_EQ(refusal_of([&](O& o) { o.ddp.outer_lr = 1e300; }),
+            "--outer-lr 1e+300: must be at most 1e+38");
   EXPECT_EQ(refusal_of([](O& o) { o.lr = -0.25; }), "--lr -0.25" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = -1e-9; }), "--lr -1e-09" + number);
   EXPECT_EQ(refusal_of([](O& o) { o.lr = INFINITY; }), "--lr inf" + number);
