@@ -67,7 +67,7 @@ std::unique_ptr<Engine> init(const Network& model, comm::ProcessGroup& group,
   if (group.rank() == 0 && !settings.timeline.empty()) {
     files::check_writable(settings.timeline, "HOROVOD_TIMELINE");
   }
-  ddp::check_same_model(model, group, options.start.step);
+  ddp::check_same_model(model, group, options);
   meter.watch(group);
   auto controller = std::make_unique<Controller>(
       *group.store(), group.rank(), group.size(), group.address(),
