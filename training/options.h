@@ -72,7 +72,7 @@ struct DdpOptions {
 };
 
 // Of the program `horovod`, under the names that horovodrun and Horovod's examples
-// have. What is not given is as Horovod's variables say (horovod/settings.h).
+// have. What is not given is as Horovod's variables say (negotiation/settings.h).
 struct HorovodOptions {
   std::optional<double> fusion_threshold_mb;  // MiB
   std::optional<double> cycle_time_ms;
