@@ -52,10 +52,9 @@ ProcessGroup::~ProcessGroup() {
   if (waits_for_the_silent() && !watch_->lost().empty()) backend_.release();
 }
 
-void ProcessGroup::met_over(const c10::intrusive_ptr<c10d::Store>& store,
-                            std::string address) {
-  store_ = store;
-  address_ = std::move(address);
+void ProcessGroup::met_at(MeetingPlace place) { meeting_place_ = std::move(place); }
+MeetingPlace ProcessGroup::take_meeting_place() {
+  return std::exchange(meeting_place_, {});
 }
 
 int ProcessGroup::rank() const { return backend_->getRank(); }

@@ -33,6 +33,13 @@ namespace lockstep::comm {
 
 class BusyClock;
 
+// Where a group's ranks met, and the address at which the others reach this one: for who
+// connects them beside the group.
+struct MeetingPlace {
+  c10::intrusive_ptr<c10d::Store> store;  // null where nobody said
+  std::string address;
+};
+
 // A collective, from its launch to its end.
 struct CollectiveSpan {
   const char* name = "";  // "all_reduce"
@@ -102,11 +109,10 @@ class ProcessGroup {
   at::Device device() const { return device_; }
   const PeerWatchPtr& watch() const { return watch_; }  // null: nobody watches
 
-  // Where its ranks met, and the address at which the others reach this one: for who
-  // connects them beside the group. Null where nobody said.
-  void met_over(const c10::intrusive_ptr<c10d::Store>& store, std::string address);
-  const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
-  const std::string& address() const { return address_; }
+  // Kept from make_process_group until it is taken, once. Who has no use for it drops
+  // it, or its store listens as long as the group lives.
+  void met_at(MeetingPlace place);
+  MeetingPlace take_meeting_place();
 
   // In place: afterwards every rank holds the sum (the mean) over ranks. Contiguous
   // tensors, here and below.
@@ -190,8 +196,7 @@ class ProcessGroup {
   c10::intrusive_ptr<c10d::Backend> backend_;
   at::Device device_;
   PeerWatchPtr watch_;
-  c10::intrusive_ptr<c10d::Store> store_;
-  std::string address_;
+  MeetingPlace meeting_place_;
   // Shared with the callbacks of collectives, which may outlive the group.
   std::shared_ptr<BusyClock> busy_;
   std::function<void()> ended_;

@@ -29,7 +29,7 @@ ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
   check_same_model(model, group, options);
   // Nobody connects beside the group: the store closes, and where the backend needs no
   // port nothing listens any more.
-  group.met_over(nullptr, "");
+  group.take_meeting_place();
   meter.watch(group);
   std::vector<at::Tensor> everything = model->parameters();
   const std::vector<at::Tensor> buffers = model->buffers();

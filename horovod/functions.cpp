@@ -69,10 +69,11 @@ std::unique_ptr<Engine> init(const Network& model, comm::ProcessGroup& group,
   }
   ddp::check_same_model(model, group, options);
   meter.watch(group);
+  // The store closes once all are connected.
+  const comm::MeetingPlace place = group.take_meeting_place();
   auto controller = std::make_unique<Controller>(
-      *group.store(), group.rank(), group.size(), group.address(),
+      *place.store, group.rank(), group.size(), place.address,
       std::chrono::seconds(options.timeout_s));
-  group.met_over(nullptr, "");  // all are connected: the store closes
   return std::make_unique<Engine>(group, std::move(controller), settings, card, warn);
 }
 

@@ -60,7 +60,7 @@ ProcessGroupPtr as_asked(const TrainOptions& options,
   if (options.debug != "off") {
     group = fingerprint::checked(*group, store, patience(options));
   }
-  group->met_over(store, address);
+  group->met_at({store, address});
   return group;
 }
 
