@@ -33,7 +33,7 @@ std::vector<launch::Process> start_on(const emulation::Hosts& hosts,
   const int ranks = hosts.count() * ranks_per_host;
   for (int rank = 0; rank < ranks; ++rank) {
     launch::Command each = command;
-    each.argv = hosts.on(rank / ranks_per_host, command.argv);
+    each.argv = hosts.on_its_processors(rank / ranks_per_host, command.argv);
     for (const auto& [name, value] : place_of(rank, ranks, ranks_per_host)) {
       each.extra_env[name] = value;
     }

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "emulation/processors.h"
+
 namespace lockstep::emulation {
 namespace {
 
@@ -86,6 +88,14 @@ std::string Hosts::address(int host) {
 
 Words Hosts::on(int host, const Words& command) const {
   return within(*hosts_.at(static_cast<size_t>(host)), command);
+}
+
+Words Hosts::on_its_processors(int host, const Words& command) const {
+  const std::string own = share_of(host, count(), processors());
+  if (own.empty()) return on(host, command);
+  Words bound = {"taskset", "--cpu-list", own};
+  bound.insert(bound.end(), command.begin(), command.end());
+  return on(host, bound);
 }
 
 void Hosts::cut_cable(int host) const {

@@ -3,7 +3,8 @@
 // network where there is none: tests, and DDP over slow links. They end with whoever
 // made them, whoever kills it.
 //
-// The hosts share this machine's processors, files and users. Needs root.
+// The hosts share this machine's files and users, and its processors unless told not
+// to. Needs root.
 #pragma once
 
 #include <memory>
@@ -33,6 +34,10 @@ class Hosts {
 
   // The command as it is started on that host.
   Words on(int host, const Words& command) const;
+  // The same on the host's own processors, as no machine borrows another's: this
+  // machine's in equal shares, or one for as many hosts each. Anywhere where the shares
+  // would not be equal.
+  Words on_its_processors(int host, const Words& command) const;
 
   void cut_cable(int host) const;
   // Returns when the host has noticed.

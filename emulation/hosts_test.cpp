@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
+
+#include "emulation/processors.h"
 
 namespace lockstep::emulation {
 namespace {
@@ -41,6 +44,18 @@ class EmulatedHosts : public testing::Test {
     GTEST_SKIP() << reason;
   }
 };
+
+TEST_F(EmulatedHosts, HaveProcessorsOfTheirOwnWhereAskedFor) {
+  const Hosts hosts(2);
+  for (const int host : {0, 1}) {
+    launch::Process told(captured(hosts.on_its_processors(host, {"nproc"})));
+    ASSERT_EQ(told.wait().code, 0) << told.err();
+    const std::string own = share_of(host, 2, processors());
+    const auto expected =
+        own.empty() ? processors().size() : 1 + std::count(own.begin(), own.end(), ',');
+    EXPECT_EQ(told.out(), std::to_string(expected) + "\n");
+  }
+}
 
 TEST_F(EmulatedHosts, ReachEachOtherAtTheRateThatIsAskedFor) {
   const Hosts hosts(3, "300mbit");
