@@ -69,21 +69,17 @@ function(lockstep_test room file)
   if(TEST_WAITS)
     set(half_cores 1)
   endif()
-  # Memory that the cards keep hides what is used after it was freed. And what a sanitizer looks
-  # for does not need every seed.
-  set(sanitized "")
+  # Memory that the cards keep hides what is used after it was freed.
+  set(cache "")
   if(LOCKSTEP_SANITIZE STREQUAL "address")
-    set(sanitized ";LOCKSTEP_NO_MEMORY_CACHING=1")
-  endif()
-  if(LOCKSTEP_SANITIZING)
-    string(APPEND sanitized ";LOCKSTEP_SEEDS=50")
+    set(cache ";LOCKSTEP_NO_MEMORY_CACHING=1")
   endif()
   # Threads that wait for each other sleep (OMP_WAIT_POLICY): ranks take turns on busy cores,
   # and so do tests beside each other.
   add_test(NAME ${room}/${name} COMMAND ${name})
   set_tests_properties(
     ${room}/${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} PROCESSORS ${half_cores} LABELS "${TEST_LABELS}"
-    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1;OMP_WAIT_POLICY=PASSIVE${sanitized}")
+    ENVIRONMENT "LOCKSTEP_BIN=${CMAKE_BINARY_DIR}/bin;LOCKSTEP_SOURCE=${CMAKE_SOURCE_DIR};LOCKSTEP_PYTHON=${LOCKSTEP_PYTHON_ENV}/bin/python;PYTHONPATH=${LOCKSTEP_TEST_PACKAGES};TSAN_OPTIONS=ignore_noninstrumented_modules=1;OMP_WAIT_POLICY=PASSIVE${cache}")
 endfunction()
 
 function(lockstep_program name file)

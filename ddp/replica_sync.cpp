@@ -1,6 +1,7 @@
 #include "ddp/replica_sync.h"
 
 #include <optional>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "ddp/same_model.h"
 #include "model/sync_batch_norm.h"
@@ -26,6 +27,9 @@ ReplicaSync::ReplicaSync(const Network& model, comm::ProcessGroup& group,
     : group_(group), meter_(meter) {
   const device::CategoryScope category(device::Category::buckets);  // messages
   check_same_model(model, group, options);
+  // Nobody connects beside the group: the store closes, and where the backend needs no
+  // port nothing listens any more.
+  group.met_over(nullptr, "");
   meter.watch(group);
   std::vector<at::Tensor> everything = model->parameters();
   const std::vector<at::Tensor> buffers = model->buffers();

@@ -3,7 +3,6 @@
 #include "horovod/engine.h"
 
 #include <algorithm>
-#include <cctype>
 #include <stdexcept>
 #include <utility>
 
@@ -30,14 +29,6 @@ Request request_of(const at::Tensor& tensor, const std::string& name,
   return request;
 }
 
-std::string activity_of(const std::string& backend) {
-  std::string upper;
-  for (const char c : backend) {
-    upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  }
-  return upper;
-}
-
 }  // namespace
 
 Engine::Engine(comm::ProcessGroup& group, std::unique_ptr<Controller> controller,
@@ -49,7 +40,6 @@ Engine::Engine(comm::ProcessGroup& group, std::unique_ptr<Controller> controller
       // Copies are its only work, and its own threads would take the loop's cores.
       card_(card.torch_device(), card.index(), /*threads=*/1),
       warn_(warn),
-      activity_(activity_of(group.backend_name())),
       buffer_(group) {
   if (rank() == 0) {
     timeline_ = Timeline(settings);

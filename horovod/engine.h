@@ -151,7 +151,6 @@ class Engine {
   const Settings settings_;
   const Card card_;
   const std::function<void(const std::string&)> warn_;
-  const std::string activity_;  // "GLOO": whose collectives the timeline tells of
 
   mutable std::mutex mutex_;
   Entries queue_;  // submitted, and not yet told to the coordinator

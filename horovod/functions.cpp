@@ -72,6 +72,7 @@ std::unique_ptr<Engine> init(const Network& model, comm::ProcessGroup& group,
   auto controller = std::make_unique<Controller>(
       *group.store(), group.rank(), group.size(), group.address(),
       std::chrono::seconds(options.timeout_s));
+  group.met_over(nullptr, "");  // all are connected: the store closes
   return std::make_unique<Engine>(group, std::move(controller), settings, card, warn);
 }
 

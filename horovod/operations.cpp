@@ -146,7 +146,7 @@ void Engine::allreduce_now(const std::vector<Request>& requests,
     timeline_.activity_end(requests);
   }
   if (message.numel() > 0) {
-    timeline_.activity_start(requests, activity_ + "_ALLREDUCE");
+    timeline_.activity_start(requests, group_.backend_name() + "_ALLREDUCE");
     if (requests.front().op == ReduceOp::average) {
       group_.all_reduce_mean(message).wait();
     } else {
@@ -163,7 +163,7 @@ void Engine::allreduce_now(const std::vector<Request>& requests,
 // The group's own broadcast puts them side by side.
 void Engine::broadcast_now(const std::vector<Request>& requests,
                            const std::vector<at::Tensor>& tensors) {
-  timeline_.activity_start(requests, activity_ + "_BCAST");
+  timeline_.activity_start(requests, group_.backend_name() + "_BCAST");
   group_.broadcast(tensors, requests.front().root_rank);
   timeline_.activity_end(requests);
 }

@@ -104,7 +104,7 @@ plant
 sed 's/ \* /*/' "$root/labs/solutions/cells/5_cable_step.cell" >"$scratch/planted/docs/5.cell"
 found "holds the formula of labs/solutions/cells/5_cable_step.cell"
 plant
-patch=$(find "$root/labs/known_bad" -name '*.patch' | sort | head -n 1)
+patch=$(find "$root/labs/known_bad" -name '*.patch' | sort | sed -n 1p) # reads to the end, as head does not
 cp "$patch" "$scratch/planted/docs/notes.txt"
 found "holds the first line of a known-bad solution"
 plant

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "negotiation/ranks_in_words.h"
 #include "negotiation/timeline.h"
 
 namespace lockstep::negotiation {
@@ -17,14 +18,6 @@ std::string shown(const std::vector<int64_t>& shape) {
     text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   }
   return text + "]";
-}
-
-std::string list_of(const std::vector<int>& ranks) {
-  std::string text = ranks.size() == 1 ? "rank" : "ranks";
-  for (const int rank : ranks) {
-    text += (rank == ranks.front() ? " " : ", ") + std::to_string(rank);
-  }
-  return text;
 }
 
 // "[2] on ranks 0, 2, [3] on rank 1"; empty where all ranks have the same.
@@ -40,7 +33,7 @@ std::string differences(const std::map<int, Request>& by_rank,
   if (values.size() < 2) return "";
   std::string text;
   for (const std::string& one : values) {
-    text += (text.empty() ? "" : ", ") + one + " on " + list_of(ranks[one]);
+    text += (text.empty() ? "" : ", ") + one + " on " + in_words(ranks[one]);
   }
   return text;
 }
@@ -164,7 +157,7 @@ std::string Coordinator::refusal(const std::string& name,
            ", and ranks end at " + std::to_string(size_ - 1);
   }
   if (tensor.by_rank.size() < static_cast<size_t>(size_)) {
-    return what + "a broadcast, and " + list_of({joined_.begin(), joined_.end()}) +
+    return what + "a broadcast, and " + in_words({joined_.begin(), joined_.end()}) +
            " has joined; broadcast before any rank has no more data";
   }
   return "";

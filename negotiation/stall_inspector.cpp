@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <map>
 
+#include "negotiation/ranks_in_words.h"
+
 namespace lockstep::negotiation {
 namespace {
 
@@ -28,10 +30,7 @@ std::string told(const std::vector<Waiting>& stalled) {
   std::string text;
   for (const std::vector<int>& missing : order) {
     if (!text.empty()) text += "; ";
-    text += missing.size() == 1 ? "rank" : "ranks";
-    for (const int rank : missing) {
-      text += (rank == missing.front() ? " " : ", ") + std::to_string(rank);
-    }
+    text += in_words(missing);
     text += missing.size() == 1 ? " has not submitted" : " have not submitted";
     const std::vector<std::string>& all = names[missing];
     for (size_t i = 0; i < std::min(kNamed, all.size()); ++i) {

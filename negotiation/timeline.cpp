@@ -74,7 +74,8 @@ void Timeline::start(const std::vector<Request>& tensors) {
 
 void Timeline::activity_start(const std::vector<Request>& tensors,
                               const std::string& activity) {
-  for (const Request& tensor : tensors) add('B', activity, tensor.name);
+  const std::string name = upper(activity);
+  for (const Request& tensor : tensors) add('B', name, tensor.name);
 }
 
 void Timeline::activity_end(const std::vector<Request>& tensors) {

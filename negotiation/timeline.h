@@ -33,6 +33,7 @@ class Timeline {
   void negotiate_end(const std::string& name);
 
   void start(const std::vector<Request>& tensors);  // of one response
+  // In capitals, whatever the backend calls itself.
   void activity_start(const std::vector<Request>& tensors, const std::string& activity);
   void activity_end(const std::vector<Request>& tensors);
   void end(const std::vector<Request>& tensors);

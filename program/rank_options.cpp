@@ -37,8 +37,8 @@ void bind_slow_links(CLI::App& app, DdpOptions& ddp) {
 
 }  // namespace
 
-void bind_accumulate(CLI::App& app, TrainOptions& options) {
-  app.add_option("--accumulate", options.accumulate,
+void bind_accumulate(CLI::App& app, TrainOptions& options, const std::string& names) {
+  app.add_option(names, options.accumulate,
                  "average the gradients of so many batches before a step")
       ->capture_default_str();
 }
@@ -94,9 +94,7 @@ void bind_ddp(CLI::App& app, TrainOptions& options) {
 
 void bind_horovod(CLI::App& app, TrainOptions& options) {
   HorovodOptions& horovod = options.horovod;
-  app.add_option("--accumulate,--backward-passes-per-step", options.accumulate,
-                 "average the gradients of so many batches before a step")
-      ->capture_default_str();
+  bind_accumulate(app, options, "--accumulate,--backward-passes-per-step");
   app.add_option("--op", horovod.op,
                  "what becomes of the ranks' gradients: average or sum")
       ->check(CLI::IsMember({"average", "sum"}))

@@ -6,7 +6,8 @@
 
 namespace lockstep::program {
 
-void bind_accumulate(CLI::App& app, training::TrainOptions& options);
+void bind_accumulate(CLI::App& app, training::TrainOptions& options,
+                     const std::string& names = "--accumulate");
 // Of all of them.
 void bind_ranks(CLI::App& app, CommandLine& line);
 void bind_ddp(CLI::App& app, training::TrainOptions& options);

@@ -71,8 +71,8 @@ struct DdpOptions {
   std::string bucket_times_file;
 };
 
-// Of the program `horovod`, under the names that horovodrun and Horovod's examples have.
-// What is not given is as Horovod's variables say (horovod/settings.h).
+// Of the program `horovod`, under the names that horovodrun and Horovod's examples
+// have. What is not given is as Horovod's variables say (negotiation/settings.h).
 struct HorovodOptions {
   std::optional<double> fusion_threshold_mb;  // MiB
   std::optional<double> cycle_time_ms;
