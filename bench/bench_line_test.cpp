@@ -12,10 +12,26 @@ namespace {
 using Names = std::vector<std::string>;
 
 TEST(BenchLine, ListsSweepAndUnderscoresAreHyphens) {
-  const BenchLine line = parse_bench_line(
-      {"--gpus", "1,2,4", "--model", "mlp,convnet", "--batch_size=8,16", "--reducer",
-       "naive,flat", "--backend", "gloo,shm", "--bucket-cap-mb", "0,1.5", "--scaling",
-       "weak,strong", "--benchmark_min_time=1"});
+  const BenchLine line = parse_bench_line({"--gpus",
+                                           "1,2,4",
+                                           "--model",
+                                           "mlp,convnet",
+                                           "--batch_size=8,16",
+                                           "--reducer",
+                                           "naive,flat",
+                                           "--backend",
+                                           "gloo,shm",
+                                           "--bucket-cap-mb",
+                                           "0,1.5",
+                                           "--scaling",
+                                           "weak,strong",
+                                           "--fusion-threshold-mb",
+                                           "0,64",
+                                           "--cycle-time-ms",
+                                           "0.5,1",
+                                           "--fp16-allreduce",
+                                           "no,yes",
+                                           "--benchmark_min_time=1"});
   EXPECT_EQ(line.sweep.gpus, (std::vector<int>{1, 2, 4}));
   EXPECT_EQ(line.sweep.models, (Names{"mlp", "convnet"}));
   EXPECT_EQ(line.sweep.batch_sizes, (std::vector<int64_t>{8, 16}));
@@ -23,6 +39,9 @@ TEST(BenchLine, ListsSweepAndUnderscoresAreHyphens) {
   EXPECT_EQ(line.sweep.backends, (Names{"gloo", "shm"}));
   EXPECT_EQ(line.sweep.bucket_caps_mb, (std::vector<double>{0, 1.5}));
   EXPECT_EQ(line.sweep.scalings, (Names{"weak", "strong"}));
+  EXPECT_EQ(line.sweep.fusion_thresholds_mb, (std::vector<double>{0, 64}));
+  EXPECT_EQ(line.sweep.cycle_times_ms, (std::vector<double>{0.5, 1}));
+  EXPECT_EQ(line.sweep.fp16_allreduce, (Names{"no", "yes"}));
   EXPECT_EQ(line.benchmark_flags, Names{"--benchmark_min_time=1"});
   EXPECT_THROW(parse_bench_line({"--benchmark_out=x"}), std::invalid_argument);
   EXPECT_THROW(parse_bench_line({"--benchmark_list_tests"}), std::invalid_argument);

@@ -38,6 +38,10 @@ std::string case_of(const Json& entry) {
   return name.substr(0, name.find("/iterations:"));
 }
 
+bool has_ranks(const std::string& name) {
+  return name.rfind("ddp", 0) == 0 || name.rfind("horovod", 0) == 0;
+}
+
 // One good run for all tests that read its files.
 class GoodRun : public testing::Test {
  protected:
@@ -69,9 +73,8 @@ TEST_F(GoodRun, LeavesItsFilesAndNothingElse) {
   std::vector<std::string> expected = {"out", "out/charts"};
   for (const char* chart :
        {"losses", "memory", "overlap", "phases", "throughput", "timeline"}) {
-    for (const char* kind : {".png", ".svg"}) {
+    for (const char* kind : {".png", ".svg"})
       expected.push_back(std::string("out/charts/") + chart + kind);
-    }
   }
   expected.insert(expected.end(),
                   {"out/index.html", "out/results.json", "out/runs.jsonl"});
@@ -80,16 +83,18 @@ TEST_F(GoodRun, LeavesItsFilesAndNothingElse) {
 
 TEST_F(GoodRun, PrintsATable) {
   const std::vector<std::string> lines = lines_of(result().table);
-  ASSERT_EQ(lines.size(), 7u) << result().table;  // a head, five cases, the page
+  // A head, seven cases, two ratios below a head of theirs, and the page.
+  ASSERT_EQ(lines.size(), 12u) << result().table;
   const std::vector<std::string> starts = {
       "linear         single      1", "linear         dp          1",
       "linear         dp          2", "linear         ddp         1",
-      "linear         ddp         2"};
+      "linear         ddp         2", "linear         horovod     1",
+      "linear         horovod     2"};
   for (size_t i = 0; i < starts.size(); ++i) {
     EXPECT_EQ(lines[i + 1].rfind(starts[i], 0), 0u) << lines[i + 1];
     EXPECT_NE(lines[i + 1].find("emulated"), std::string::npos) << lines[i + 1];
   }
-  EXPECT_EQ(lines[6], result().out + "/index.html");
+  EXPECT_EQ(lines.back(), result().out + "/index.html");
 }
 
 TEST_F(GoodRun, ARowSaysEverythingMeasured) {
@@ -114,7 +119,7 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
       EXPECT_GT(card.peak_bytes, 0);
       EXPECT_EQ(card.timeline.has_value(), row.repetition == 0) << "a case's first row";
     }
-    EXPECT_EQ(row.phases_ms.count("comm"), row.mode == "ddp" ? 1u : 0u);
+    EXPECT_EQ(row.phases_ms.count("comm"), has_ranks(row.mode) ? 1u : 0u);
     for (const char* phase :
          {"data", "forward", "backward", "exposed_comm", "optimizer"}) {
       EXPECT_EQ(row.phases_ms.count(phase), 1u) << phase;
@@ -127,9 +132,9 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
   std::multiset<std::string> expected;
   for (const char* name :
        {"single/linear/cards:1", "dp/linear/cards:1", "dp/linear/cards:2",
-        "ddp/linear/cards:1", "ddp/linear/cards:2"}) {
+        "ddp/linear/cards:1", "ddp/linear/cards:2", "horovod/linear/cards:1",
+        "horovod/linear/cards:2"})
     expected.insert({name, name});
-  }
   EXPECT_EQ(names, expected);
 }
 
@@ -139,13 +144,13 @@ TEST_F(GoodRun, RepetitionsGoRoundTheCasesThereAndBack) {
     if (row.repetition == 0) EXPECT_TRUE(second.empty()) << row.name;
     (row.repetition == 0 ? first : second).push_back(row.name);
   }
-  EXPECT_EQ(first.size(), 5u);
-  EXPECT_EQ(second, (std::vector<std::string>{first.rbegin(), first.rend()}));
+  EXPECT_EQ(first.size(), 7u);
+  EXPECT_EQ(second, std::vector<std::string>(first.rbegin(), first.rend()));
 }
 
 TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
   const Json runs = iterations(result().out + "/results.json");
-  ASSERT_EQ(runs.size(), 10u);
+  ASSERT_EQ(runs.size(), 14u);
   for (const Json& run : runs) {
     const std::string name = case_of(run);
     SCOPED_TRACE(name);
@@ -164,12 +169,10 @@ TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
     EXPECT_EQ(run.contains("card1_peak_bytes"), two);
     EXPECT_FALSE(run.contains("card2_peak_bytes"));
     EXPECT_EQ(run.contains("memory_imbalance"), two);
-    EXPECT_EQ(run.contains("comm_ms"), name.rfind("ddp", 0) == 0) << run;
-    EXPECT_EQ(run.contains("exposed_comm_ms"), two || name.rfind("single", 0) != 0)
-        << run;
-    if (name == "single/linear/cards:1") {
-      EXPECT_EQ(run.at("scaling_efficiency"), 1.0);
-    }
+    EXPECT_EQ(run.contains("comm_ms"), has_ranks(name)) << run;
+    const bool single = name == "single/linear/cards:1";
+    EXPECT_EQ(run.contains("exposed_comm_ms"), !single) << run;
+    if (single) EXPECT_EQ(run.at("scaling_efficiency"), 1.0);
   }
 }
 
@@ -192,7 +195,7 @@ class Programs {
  public:
   Programs() {
     fs::copy_file(program_path("bench"), bench());
-    for (const char* name : {"single_gpu", "data_parallel", "ddp", "report"}) {
+    for (auto name : {"single_gpu", "data_parallel", "ddp", "horovod", "report"}) {
       fs::create_symlink(program_path(name), folder_ / name);
     }
   }
@@ -223,9 +226,10 @@ TEST(Cases, ThatTheFilterLeavesOutAreNotRunAndReferencesOnce) {
   const TestFolder place;
   programs.spoil("ddp", "exit 3");
   programs.spoil("single_gpu", "echo \"$*\" >>" + place / "told");
-  ProgramRun run(programs.bench(),
-                 quick(place / "out", {"--gpus", "2", "--dp-loss", "primary,replica",
-                                       "--no-page", "--benchmark_filter=-ddp"}));
+  ProgramRun run(
+      programs.bench(),
+      quick(place / "out", {"--mode=dp,ddp", "--gpus=2", "--no-page",
+                            "--dp-loss=primary,replica", "--benchmark_filter=-ddp"}));
   EXPECT_EQ(run.status(), 0) << run.process().err();
   const std::vector<std::string> told = lines_of(read_text(place / "told"));
   const auto reference = [](const std::string& line) {
@@ -239,7 +243,7 @@ TEST(BadRun, ACaseThatDisagreesOrFailsHasAnErrorAndNoNumber) {
   programs.spoil("ddp", kTrainsFaster);
   programs.spoil("data_parallel", kFailsWhenTimed);
   const TestFolder place;
-  ProgramRun run(programs.bench(), quick(place / "out", {"--gpus", "2"}));
+  ProgramRun run(programs.bench(), quick(place / "out", {"--mode=dp,ddp", "--gpus=2"}));
   EXPECT_EQ(run.status(), 1);
   const std::string errors = run.process().err();
   EXPECT_NE(errors.find("ddp/linear/cards:2  ERROR: loss "), std::string::npos)

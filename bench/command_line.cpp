@@ -103,7 +103,8 @@ BenchLine parse_bench_line(const std::vector<std::string>& arguments) {
   ours = program::normalised(std::move(ours));
 
   CLI::App app(
-      "Measures one card, DataParallel and DDP side by side: verify, then time.",
+      "Measures one card, DataParallel, DDP and Horovod's way side by side: verify, "
+      "then time.",
       "bench");
   app.footer(
       "bench scaling: DDP over cards, weak and strong, against one card and one rank.\n"

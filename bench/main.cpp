@@ -1,8 +1,8 @@
-// `bench`: what one card, DataParallel and DDP cost, side by side. Without arguments it
-// is the main job: a sensible sweep on real images. `bench collectives` times the
-// process groups' collectives alone; `bench scaling` and `bench bucket-sweep` are the
-// paper's experiments, made of the same sweep; `bench predict` foretells many cards
-// from one, `bench doctor` tells what the machine is worth.
+// `bench`: what one card, DataParallel, DDP and Horovod's way cost, side by side.
+// Without arguments it is the main job: a sensible sweep on real images. `bench
+// collectives` times the process groups' collectives alone; `bench scaling` and `bench
+// bucket-sweep` are the paper's experiments, made of the same sweep; `bench predict`
+// foretells many cards from one, `bench doctor` tells what the machine is worth.
 #include <signal.h>
 #include <unistd.h>
 

@@ -19,6 +19,8 @@ using rows::Row;
 predict::DdpGradients gradients_of(const Case& one, const Sweep& sweep) {
   using predict::DdpGradients;
   if (one.mode == "ddp-sharded") return DdpGradients::sharded;
+  // Its fusion buffer, where all of them go in at once; add_predictions().
+  if (one.loop() == "horovod") return DdpGradients::flat;
   const DdpWay& way = one.ddp;
   if (way.reducer == "naive") return DdpGradients::in_place;
   if (way.reducer == "flat") return DdpGradients::flat;
@@ -38,7 +40,7 @@ std::vector<predict::CardPeak> cards_of(const Case& one, const Sweep& sweep,
                                         one.cards, one.local_batch);
   }
   const predict::CardPeak each =
-      one.loop() == "ddp"
+      one.has_ranks()
           ? predict::ddp_peak(step, gradients_of(one, sweep), one.local_batch)
           : predict::single_peak(step, one.local_batch);
   return std::vector<predict::CardPeak>(static_cast<size_t>(one.cards), each);
@@ -67,6 +69,8 @@ void add_predictions(const std::vector<Case>& cases, MemoryModel& memory,
   std::set<std::string> without;  // models
   for (const Case& one : cases) {
     if (without.count(one.model) > 0) continue;
+    // How large its fusion buffer becomes is the moment's.
+    if (one.loop() == "horovod") continue;
     try {
       const std::vector<int64_t> peaks = memory.peaks(one);
       for (Row& row : rows) {

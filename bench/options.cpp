@@ -4,7 +4,7 @@ namespace lockstep::bench {
 namespace {
 
 void bind_cases(CLI::App& app, Sweep& sweep) {
-  app.add_option("--mode", sweep.modes, "single, dp, ddp, all; a list sweeps")
+  app.add_option("--mode", sweep.modes, "single, dp, ddp, horovod, all; a list sweeps")
       ->delimiter(',');
   app.add_option("--gpus,-g", sweep.gpus,
                  "numbers of cards; default 1,2,4.. up to the cores")
@@ -65,7 +65,7 @@ void bind_ddp(CLI::App& app, Sweep& sweep) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--backend", sweep.backends,
-                 "DDP's: auto, gloo, nccl, shm or hier; a list sweeps")
+                 "DDP's and Horovod's: auto, gloo, nccl, shm or hier; a list sweeps")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--bucket-cap-mb", sweep.bucket_caps_mb,
@@ -90,13 +90,30 @@ void bind_ddp(CLI::App& app, Sweep& sweep) {
                  "diloco");
   app.add_flag("--shard-optimizer", sweep.shard_optimizer,
                "also DDP with the optimizer's work shared out over the ranks");
-  app.add_option(
-         "--link", sweep.links,
-         "DDP's cards as hosts of their own, emulated, with cables of this rate "
-         "between them: 100mbit, 1gbit, or none; a list sweeps; needs root")
+  app.add_option("--link", sweep.links,
+                 "DDP's and Horovod's cards as hosts of their own, emulated, with "
+                 "cables of this rate between them: 100mbit, 1gbit, or none; a list "
+                 "sweeps; needs root")
       ->delimiter(',');
   app.add_option("--ranks-per-host", sweep.ranks_per_host,
                  "cards of such a host, of one --link")
+      ->capture_default_str();
+}
+
+void bind_horovod(CLI::App& app, Sweep& sweep) {
+  app.add_option("--fusion-threshold-mb", sweep.fusion_thresholds_mb,
+                 "Horovod's, MiB that are fused at most; 0: nothing is; a list sweeps")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--cycle-time-ms", sweep.cycle_times_ms,
+                 "Horovod's, from one decision of its coordinator to the next; a list "
+                 "sweeps")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--fp16-allreduce", sweep.fp16_allreduce,
+                 "whether Horovod's gradients travel as 16-bit numbers: yes or no; a "
+                 "list sweeps")
+      ->delimiter(',')
       ->capture_default_str();
 }
 
@@ -107,6 +124,7 @@ void bind(CLI::App& app, BenchLine& line) {
   bind_cases(app, sweep);
   bind_data_parallel(app, sweep);
   bind_ddp(app, sweep);
+  bind_horovod(app, sweep);
   app.add_option(
          "--peers", sweep.peers,
          "measured beside ours: c10d (LibTorch's own reducer over gloo), python "

@@ -50,24 +50,31 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["dp-loss"] = one.dp.loss;
     row.options["primary-share"] = text_of(one.dp.primary_share);
   }
+  if (one.has_ranks()) {
+    row.options["backend"] = one.ddp.backend;
+    if (!one.ddp.link.empty()) row.options["link"] = one.ddp.link;
+    if (one.ddp.ranks_per_host > 1) {
+      row.options["ranks-per-host"] = std::to_string(one.ddp.ranks_per_host);
+    }
+  }
   if (one.loop() == "ddp") {
     row.options["reducer"] = one.ddp.reducer;
-    row.options["backend"] = one.ddp.backend;
     // Where caps are swept, a case without buckets is none of theirs.
     if (one.ddp.has_buckets() || sweep.bucket_caps_mb.size() == 1) {
       row.options["bucket-cap-mb"] = text_of(one.ddp.bucket_cap_mb);
     }
-    if (!one.ddp.link.empty()) row.options["link"] = one.ddp.link;
     if (one.ddp.comm_hook != "allreduce") row.options["comm-hook"] = one.ddp.comm_hook;
     if (one.ddp.comm_hook == "powersgd") {
       row.options["powersgd-rank"] = std::to_string(sweep.powersgd_rank);
     }
     if (!one.ddp.overlap) row.options["overlap"] = "no";
     if (one.ddp.averages()) row.options["local-sgd"] = std::to_string(sweep.local_sgd);
-    if (one.ddp.ranks_per_host > 1) {
-      row.options["ranks-per-host"] = std::to_string(one.ddp.ranks_per_host);
-    }
     if (one.mode == "ddp-sharded") row.options["shard-optimizer"] = "yes";
+  }
+  if (one.loop() == "horovod") {
+    row.options["fusion-threshold-mb"] = text_of(one.horovod.fusion_threshold_mb);
+    row.options["cycle-time-ms"] = text_of(one.horovod.cycle_time_ms);
+    if (one.horovod.fp16_allreduce) row.options["fp16-allreduce"] = "yes";
   }
   return row;
 }
@@ -100,7 +107,7 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
     if (one.cards * one.threads_per_card > cases::cores())
       row.flags.emplace_back("oversubscribed");
   }
-  if (one.loop() == "ddp" && one.ddp.lossy()) row.flags.emplace_back("lossy");
+  if (one.lossy()) row.flags.emplace_back("lossy");
   row.step_ms = report.step_ms;
   row.phases_ms = report.phases_ms;
   row.losses = report.losses;

@@ -124,7 +124,8 @@ TEST(SweepRun, OfWhatIsSentSaysWhatIsLossy) {
       "bench",
       on_two_cards(place / "out", {"--steps", "4", "--warmup", "2", "--reducer",
                                    "bucketed,diloco", "--local-sgd", "2", "--comm-hook",
-                                   "allreduce,fp16", "--bucket-times"}));
+                                   "allreduce,fp16", "--bucket-times", "--mode",
+                                   "horovod", "--fp16-allreduce", "no,yes"}));
   ASSERT_EQ(run.status(), 0) << run.process().err();
   std::map<std::string, bool> lossy;
   for (const rows::Row& row : rows::read_rows(place / "out/runs.jsonl")) {
@@ -137,7 +138,9 @@ TEST(SweepRun, OfWhatIsSentSaysWhatIsLossy) {
             (std::map<std::string, bool>{{"single/linear/cards:1", false},
                                          {ddp + "bucketed/hook:allreduce", false},
                                          {ddp + "bucketed/hook:fp16", true},
-                                         {ddp + "diloco", true}}));
+                                         {ddp + "diloco", true},
+                                         {"horovod/linear/cards:2/fp16:no", false},
+                                         {"horovod/linear/cards:2/fp16:yes", true}}));
   for (const char* hook : {"allreduce", "fp16"}) {
     ProgramRun report("buckets", {place / "out/buckets/ddp_linear_cards.2_reducer."
                                           "bucketed_hook." +

@@ -24,7 +24,7 @@ struct Losses {
 // Of two cards a sum is the same either way round. A ring begins each piece at another.
 bool adds_in_a_ring(const Case& one) {
   const bool gloo = one.ddp.backend == "gloo" || !one.ddp.link.empty();
-  return one.loop() == "ddp" && gloo && one.cards > 2;
+  return one.has_ranks() && gloo && one.cards > 2;
 }
 
 bool rounds_otherwise(const Case& one) {

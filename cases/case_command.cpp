@@ -19,7 +19,7 @@ std::string program_name(const Case& one, const RunPlan& plan) {
   if (plan.reference || one.loop() == "single" || one.mode == "bound") {
     return "single_gpu";
   }
-  return one.loop() == "dp" ? "data_parallel" : "ddp";
+  return one.loop() == "dp" ? "data_parallel" : one.loop();
 }
 
 // What ours and the Python peer are told alike.
@@ -57,8 +57,8 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   const bool alone = one.loop() == "single" || one.mode == "bound";
   if (plan.reference) {
     add("--accumulate", std::to_string(alone ? 1 : one.cards));
-    // DDP's ranks take every N-th sample; DataParallel cuts the global batch in pieces.
-    if (one.loop() == "ddp") add("--sampler", "ranks-in-turn");
+    // Ranks take every N-th sample; DataParallel cuts the global batch in pieces.
+    if (one.has_ranks()) add("--sampler", "ranks-in-turn");
     return arguments;
   }
   if (alone) return arguments;
@@ -79,9 +79,15 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
     }
     return arguments;
   }
-  const bool lossless = plan.lossless && one.ddp.lossy();
-  add("--reducer", lossless ? "bucketed" : one.ddp.reducer);
   add("--backend", one.ddp.backend);
+  const bool lossless = plan.lossless && one.lossy();
+  if (one.loop() == "horovod") {
+    add("--fusion-threshold-mb", text_of(one.horovod.fusion_threshold_mb));
+    add("--cycle-time-ms", text_of(one.horovod.cycle_time_ms));
+    if (one.lossy() && !lossless) arguments.emplace_back("--fp16-allreduce");
+    return arguments;
+  }
+  add("--reducer", lossless ? "bucketed" : one.ddp.reducer);
   add("--bucket-cap-mb", text_of(one.ddp.bucket_cap_mb));
   if (!plan.bucket_times.empty()) add("--bucket-times", plan.bucket_times);
   if (!one.ddp.overlap) arguments.emplace_back("--no-overlap");

@@ -51,6 +51,23 @@ TEST(CaseCommand, WaysOfDdpAreTheProgramsOptions) {
   EXPECT_EQ(value(command_of(one, Sweep(), {}, {}), "--bucket-cap-mb"), "2.5");
 }
 
+TEST(CaseCommand, WaysOfHorovodAreTheProgramsOptions) {
+  Case one = {"horovod", "mlp", 2, 1, 8};
+  one.ddp.backend = "gloo";
+  one.horovod = {2.5, 0, /*fp16_allreduce=*/true};
+  const launch::Command way = command_of(one, Sweep(), {}, {});
+  EXPECT_EQ(program_of(way), "horovod");
+  EXPECT_EQ(value(way, "--gpus"), "2");
+  EXPECT_EQ(value(way, "--backend"), "gloo");
+  EXPECT_EQ(value(way, "--fusion-threshold-mb"), "2.5");
+  EXPECT_EQ(value(way, "--cycle-time-ms"), "0");
+  EXPECT_TRUE(has(way, "--fp16-allreduce"));
+  EXPECT_FALSE(has(way, "--reducer"));
+  EXPECT_FALSE(
+      has(command_of(one, Sweep(), {.lossless = true}, {}), "--fp16-allreduce"));
+  EXPECT_FALSE(has(command("horovod", 2), "--fp16-allreduce"));
+}
+
 TEST(CaseCommand, PythonIsToldTheSame) {
   const launch::Command ours = command("ddp", 2), python = command("ddp-python", 2);
   for (const char* option : {"--model", "--dataset", "--batch-size", "--steps",
@@ -112,7 +129,7 @@ TEST(CaseCommand, WaysOfDataParallelAreTheProgramsOptions) {
 
 TEST(CaseCommand, TheReferenceIsOneCardThatTakesTheSameSamples) {
   const RunPlan reference = {.steps = 10, .reference = true};
-  for (const char* mode : {"ddp", "ddp-c10d", "ddp-python"}) {
+  for (const char* mode : {"ddp", "ddp-c10d", "ddp-python", "horovod"}) {
     const launch::Command one = command(mode, 2, Sweep(), reference);
     EXPECT_EQ(program_of(one), "single_gpu") << mode;
     EXPECT_EQ(value(one, "--accumulate"), "2") << mode;
@@ -140,7 +157,7 @@ TEST(CaseCommand, OnHostsOfTheirOwnRanksAreNotCounted) {
 }
 
 TEST(CaseCommand, OnlyWhatIsOursTellsItsMemoryOverTime) {
-  for (const char* mode : {"single", "dp", "ddp", "ddp-sharded"}) {
+  for (const char* mode : {"single", "dp", "ddp", "ddp-sharded", "horovod"}) {
     EXPECT_TRUE((Case{mode, "mlp"}.ours())) << mode;
     EXPECT_FALSE(has(command(mode, 1), "--memory-timeline"));
     EXPECT_TRUE(

@@ -137,8 +137,10 @@ TEST(Knobs, KnobsOfDdpMultiplyDdpAlone) {
   sweep.bucket_caps_mb = {0, 1, 5, 25};
   std::map<std::string, int> count;
   for (const Case& one : cases_of(sweep, 2)) ++count[one.mode];
-  // naive and flat once a backend, bucketed once a cap and backend; of both cards.
-  EXPECT_EQ(count, (std::map<std::string, int>{{"single", 1}, {"dp", 2}, {"ddp", 24}}));
+  // naive and flat once a backend, bucketed once a cap and backend; of both cards. A
+  // backend is Horovod's as well.
+  EXPECT_EQ(count, (std::map<std::string, int>{
+                       {"single", 1}, {"dp", 2}, {"ddp", 24}, {"horovod", 4}}));
 }
 
 TEST(Knobs, EveryBatchHasItsOwnSingleCard) {
@@ -204,10 +206,7 @@ TEST(Knobs, KnobsThatWouldDoNothingAreRefused) {
   sweep.modes = {"dp"};
   sweep.gpus = {2};
   sweep.backends = {"gloo"};
-  EXPECT_EQ(
-      refusal(sweep),
-      "--reducer, --backend, --bucket-cap-mb, --comm-hook and --overlap are DDP's; "
-      "try --mode ddp");
+  EXPECT_EQ(refusal(sweep), "--backend is DDP's and Horovod's; try --mode ddp,horovod");
   sweep.modes = {"ddp"};
   EXPECT_EQ(refusal(sweep), "");
   sweep.reducers = {"flat"};

@@ -1,38 +1,14 @@
 #include "cases/sweep.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <set>
 #include <stdexcept>
 
+#include "cases/each_once.h"
 #include "training/options.h"
 
 namespace lockstep::cases {
 namespace {
-
-// As they were given, without those named before.
-template <typename Value>
-std::vector<Value> each_once(const std::vector<Value>& values) {
-  std::vector<Value> once;
-  for (const Value& value : values) {
-    if (std::find(once.begin(), once.end(), value) == once.end()) once.push_back(value);
-  }
-  return once;
-}
-
-// How a reducer's buckets are sent; those without such a choice have the plain way.
-std::vector<std::pair<std::string, bool>> ways_to_send(const std::string& reducer,
-                                                       const Sweep& sweep) {
-  if (reducer != "bucketed") return {{"allreduce", true}};
-  std::vector<std::pair<std::string, bool>> ways;
-  for (const std::string& hook : each_once(sweep.comm_hooks)) {
-    for (const std::string& overlap : each_once(sweep.overlap)) {
-      ways.emplace_back(hook, overlap == "yes");
-    }
-  }
-  return ways;
-}
 
 // The way of a mode of DDP: peers have a reducer and a backend of their own.
 std::vector<DdpWay> ways_of(const std::string& mode, const Sweep& sweep) {
@@ -73,8 +49,8 @@ std::string knobs_of(const Case& one, const Sweep& sweep, int64_t batch) {
     if (each_once(swept).size() > 1) knobs += "/" + word;
   };
   add(sweep.batch_sizes, "batch:" + std::to_string(batch));
+  const bool peer = !one.ours();
   if (one.loop() == "ddp") {
-    const bool peer = one.mode == "ddp-c10d" || one.in_python();
     if (!peer) add(sweep.reducers, "reducer:" + one.ddp.reducer);
     if (one.ddp.has_buckets()) {
       add(sweep.bucket_caps_mb, "cap:" + text_of(one.ddp.bucket_cap_mb));
@@ -83,6 +59,14 @@ std::string knobs_of(const Case& one, const Sweep& sweep, int64_t batch) {
       add(sweep.comm_hooks, "hook:" + one.ddp.comm_hook);
       add(sweep.overlap, std::string("overlap:") + (one.ddp.overlap ? "yes" : "no"));
     }
+  }
+  if (one.loop() == "horovod") {
+    const HorovodWay& way = one.horovod;
+    add(sweep.fusion_thresholds_mb, "fusion:" + text_of(way.fusion_threshold_mb));
+    add(sweep.cycle_times_ms, "cycle:" + text_of(way.cycle_time_ms));
+    add(sweep.fp16_allreduce, std::string("fp16:") + (way.lossy() ? "yes" : "no"));
+  }
+  if (one.has_ranks()) {
     if (!peer) add(sweep.backends, "backend:" + one.ddp.backend);
     if (!one.ddp.link.empty()) knobs += "/link:" + one.ddp.link;
   }
@@ -115,8 +99,10 @@ class Group {
         }
       }
     }
+    if (asked_for(sweep_, "horovod")) add_horovod();
+    const bool parallel = asked_for(sweep_, "dp") || asked_for(sweep_, "ddp") ||
+                          asked_for(sweep_, "horovod");
     for (const int cards : counts_) {
-      const bool parallel = asked_for(sweep_, "dp") || asked_for(sweep_, "ddp");
       if (cards > 1 && parallel && !cuda && !sweep_.peers.empty()) add("bound", cards);
     }
   }
@@ -135,13 +121,23 @@ class Group {
     }
   }
 
+  void add_horovod() {
+    for (const int cards : counts_) {
+      for (const auto& [place, way] : horovod_ways(sweep_)) {
+        if (cards == 1 && place.link != sweep_.links.front()) continue;
+        add("horovod", cards, {}, place, way);
+      }
+    }
+  }
+
   void add(const std::string& mode, int cards, const DpWay& dp = {},
-           const DdpWay& ddp = {}) {
+           const DdpWay& ddp = {}, const HorovodWay& horovod = {}) {
     Case one = like_;
     one.mode = mode;
     one.cards = cards;
     one.dp = dp;
     one.ddp = ddp;
+    one.horovod = horovod;
     if (cards == 1) one.ddp.link.clear();  // nobody is at its other end
     if (one.ddp.link.empty()) one.ddp.ranks_per_host = 1;
     one.local_batch = batch_;
@@ -169,60 +165,6 @@ class Group {
 
 }  // namespace
 
-std::string text_of(double value) {
-  char text[32];
-  for (int figures = 6; figures <= 17; ++figures) {
-    std::snprintf(text, sizeof(text), "%.*g", figures, value);
-    if (std::strtod(text, nullptr) == value) break;
-  }
-  return text;
-}
-
-std::string DpWay::mode() const {
-  std::string mode = "dp";
-  if (reduce != "auto") mode += "-" + reduce;
-  if (replicate != "cached") mode += "-" + replicate;
-  if (loss != "primary") mode += "-loss-" + loss;
-  if (primary_share != 1) mode += "-share-" + text_of(primary_share);
-  return mode;
-}
-
-std::vector<DpWay> dp_ways(const Sweep& sweep) {
-  std::vector<DpWay> ways;
-  std::set<std::string> known;
-  for (const std::string& reduce : sweep.dp_reduce) {
-    for (const std::string& replicate : sweep.replicate) {
-      for (const std::string& loss : sweep.dp_loss) {
-        for (const double share : sweep.primary_share) {
-          const DpWay way = {reduce, replicate, loss, share};
-          if (known.insert(way.mode()).second) ways.push_back(way);
-        }
-      }
-    }
-  }
-  return ways;
-}
-
-std::vector<DdpWay> ddp_ways(const Sweep& sweep) {
-  const std::vector<double> caps = each_once(sweep.bucket_caps_mb);
-  std::vector<DdpWay> ways;
-  for (const std::string& reducer : each_once(sweep.reducers)) {
-    for (const double cap : caps) {
-      // Without buckets one cap is as another.
-      if (!DdpWay{reducer}.has_buckets() && cap != caps.front()) continue;
-      for (const auto& [hook, overlap] : ways_to_send(reducer, sweep)) {
-        for (const std::string& backend : each_once(sweep.backends)) {
-          for (const std::string& link : each_once(sweep.links)) {
-            ways.push_back(
-                {reducer, backend, cap, link, sweep.ranks_per_host, hook, overlap});
-          }
-        }
-      }
-    }
-  }
-  return ways;
-}
-
 bool asked_for(const Sweep& sweep, const std::string& mode) {
   return std::any_of(sweep.modes.begin(), sweep.modes.end(),
                      [&](const auto& one) { return one == mode || one == "all"; });
@@ -243,6 +185,12 @@ std::string Case::name() const {
 }
 
 std::string Case::loop() const { return mode.substr(0, mode.find('-')); }
+
+bool Case::has_ranks() const { return loop() == "ddp" || loop() == "horovod"; }
+
+bool Case::lossy() const {
+  return (loop() == "ddp" && ddp.lossy()) || (loop() == "horovod" && horovod.lossy());
+}
 
 bool Case::in_python() const {
   const std::string kind = "-python";

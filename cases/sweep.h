@@ -5,13 +5,15 @@
 // "ddp/mlp/cards:2" where no knob is swept, and after it, in this order, the knobs that
 // are and that the case has:
 // "/batch:32/reducer:flat/cap:5/hook:fp16/overlap:no/backend:shm/link:1gbit/
-// scaling:strong". A link is named even where it is the only one. So a name says all
-// that tells a case from others of its run and nothing else, and stays the same from
-// run to run of one sweep. DataParallel's ways are modes.
+// scaling:strong", where Horovod has "/fusion:64/cycle:5/fp16:yes" before the backend.
+// A link is named even where it is the only one. So a name says all that tells a case
+// from others of its run and nothing else, and stays the same from run to run of one
+// sweep. DataParallel's ways are modes.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lockstep::cases {
@@ -51,8 +53,19 @@ struct DdpWay {
   bool lossy() const { return averages() || comm_hook != "allreduce"; }
 };
 
+// One way through Horovod, by the words of horovod's command line and with Horovod's
+// defaults. Its backend and link are those of the DdpWay beside it.
+struct HorovodWay {
+  double fusion_threshold_mb = 128;
+  double cycle_time_ms = 1;
+  bool fp16_allreduce = false;
+
+  bool lossy() const { return fp16_allreduce; }
+};
+
 struct Sweep {
-  std::vector<std::string> modes = {"all"};  // "single", "dp", "ddp", "all"
+  // "single", "dp", "ddp", "horovod", "all"
+  std::vector<std::string> modes = {"all"};
   // DataParallel's ways: all combinations.
   std::vector<std::string> dp_reduce = {"auto"};
   std::vector<std::string> replicate = {"cached"};
@@ -77,7 +90,7 @@ struct Sweep {
   int threads_per_card = 0;
   std::string device = "cpu";  // emulated cards, on every machine
   std::string precision = "fp32";
-  // DDP's ways: all combinations.
+  // DDP's ways: all combinations. Backends and links are Horovod's as well.
   std::vector<std::string> reducers = {"bucketed"};
   std::vector<std::string> backends = {"auto"};
   std::vector<double> bucket_caps_mb = {25};
@@ -89,6 +102,10 @@ struct Sweep {
   int64_t local_sgd = 0;  // of those reducers that average parameters
   // Also ddp with the optimizer's work shared out over the ranks.
   bool shard_optimizer = false;
+  // Horovod's ways: all combinations.
+  std::vector<double> fusion_thresholds_mb = {128};
+  std::vector<double> cycle_times_ms = {1};
+  std::vector<std::string> fp16_allreduce = {"no"};
   bool channels_last = false;  // of images and convolutions, in all cases
   double lr = 0.01;
   uint64_t seed = 0;
@@ -102,10 +119,10 @@ struct Sweep {
 
 // One point of the sweep: a program and what it is told.
 struct Case {
-  // "single", "dp", "ddp": a loop of ours. Behind a hyphen another way through it:
-  // "ddp-sharded", "dp-tree", and the peers "ddp-c10d" (our loop with LibTorch's own
-  // c10d::Reducer over gloo), "single-python", "ddp-python", "dp-python" and
-  // "dp-libtorch". "bound": so many single cards at once, which do not communicate.
+  // "single", "dp", "ddp", "horovod": a loop of ours. Behind a hyphen another way
+  // through it: "ddp-sharded", "dp-tree", and the peers "ddp-c10d" (our loop with
+  // LibTorch's own c10d::Reducer over gloo), "single-python", "ddp-python", "dp-python"
+  // and "dp-libtorch". "bound": so many single cards at once, which do not communicate.
   std::string mode;
   std::string model;
   int cards = 1;
@@ -115,9 +132,12 @@ struct Case {
   DdpWay ddp{};
   std::string scaling = "weak";
   std::string knobs{};  // the end of its name: "/batch:32", or nothing
+  HorovodWay horovod{};
   int64_t global_batch() const { return local_batch * cards; }
   std::string name() const;  // Note [Names of cases]
   std::string loop() const;  // "ddp" of "ddp-python"
+  bool has_ranks() const;    // a process a card: DDP or Horovod
+  bool lossy() const;        // what it computes is not what one card does, on purpose
   bool in_python() const;
   bool ours() const;  // no peer, no bound
 };
@@ -130,6 +150,8 @@ void check_company(const Sweep& sweep, const std::vector<Case>& cases);
 // The sweep's, each once, in the order given.
 std::vector<DpWay> dp_ways(const Sweep& sweep);
 std::vector<DdpWay> ddp_ways(const Sweep& sweep);
+// Of each the backend and link, and Horovod's own.
+std::vector<std::pair<DdpWay, HorovodWay>> horovod_ways(const Sweep& sweep);
 bool asked_for(const Sweep& sweep, const std::string& mode);
 bool has_peer(const Sweep& sweep, const std::string& peer);
 

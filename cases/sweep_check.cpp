@@ -15,7 +15,8 @@ namespace lockstep::cases {
 namespace {
 
 const std::vector<std::string>& all_modes() {
-  static const std::vector<std::string> modes = {"single", "dp", "ddp"};
+  static const std::vector<std::string> modes = {"single", "dp", "ddp", "horovod",
+                                                 "all"};
   return modes;
 }
 
@@ -85,6 +86,25 @@ void validate_ddp(const Sweep& sweep) {
     std::snprintf(text, sizeof(text),
                   "--bucket-cap-mb %g: must be a number of 0 or more", cap);
     throw std::invalid_argument(text);
+  }
+}
+
+void validate_horovod(const Sweep& sweep) {
+  // Within what negotiation/settings.cpp takes.
+  const auto check = [](const char* option, const std::vector<double>& values,
+                        double most) {
+    for (const double value : values) {
+      if (value >= 0 && value <= most) continue;
+      throw std::invalid_argument(std::string(option) + " " + text_of(value) +
+                                  ": must be a number from 0 to " + text_of(most));
+    }
+  };
+  check("--fusion-threshold-mb", sweep.fusion_thresholds_mb, 950000);
+  check("--cycle-time-ms", sweep.cycle_times_ms, 1e6);
+  for (const std::string& word : sweep.fp16_allreduce) {
+    if (word != "yes" && word != "no") {
+      throw_unknown_name("--fp16-allreduce", word, {"yes", "no"});
+    }
   }
 }
 
@@ -177,68 +197,11 @@ void validate_links(const Sweep& sweep) {
 
 }  // namespace
 
-void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
-  const auto has_any = [&](const auto& wanted) {
-    return std::any_of(cases.begin(), cases.end(),
-                       [&](const Case& one) { return wanted(one) && one.cards > 1; });
-  };
-  const auto has = [&](const std::string& mode) {
-    return has_any([&](const Case& one) { return one.mode == mode; });
-  };
-  const std::vector<DpWay> ways = dp_ways(sweep);
-  const bool usual = ways.size() == 1 && ways.front().mode() == DpWay().mode();
-  if (!usual && !has_any([](const Case& one) { return one.loop() == "dp"; })) {
-    throw std::invalid_argument(
-        "--dp-reduce, --replicate, --dp-loss and --primary-share are DataParallel's on "
-        "several cards; try --mode dp --gpus 2");
-  }
-  const auto ddp = [](const Case& one) { return one.loop() == "ddp"; };
-  const auto all_as = [](const auto& values, const auto& usual) {
-    return std::all_of(values.begin(), values.end(),
-                       [&](const auto& value) { return value == usual; });
-  };
-  const DdpWay plain;
-  if (!(all_as(sweep.reducers, plain.reducer) &&
-        all_as(sweep.backends, plain.backend) &&
-        all_as(sweep.bucket_caps_mb, plain.bucket_cap_mb) &&
-        all_as(sweep.comm_hooks, plain.comm_hook) && all_as(sweep.overlap, "yes")) &&
-      std::none_of(cases.begin(), cases.end(), ddp)) {
-    throw std::invalid_argument(
-        "--reducer, --backend, --bucket-cap-mb, --comm-hook and --overlap are DDP's; "
-        "try --mode ddp");
-  }
-  if (!all_as(sweep.links, plain.link) && !has("ddp")) {
-    throw std::invalid_argument(
-        "--link lies between DDP's cards; try --mode ddp --gpus 2");
-  }
-  const auto buckets = [](const Case& one) { return one.ddp.has_buckets(); };
-  if (!all_as(sweep.bucket_caps_mb, sweep.bucket_caps_mb.front()) &&
-      std::none_of(cases.begin(), cases.end(),
-                   [&](const Case& one) { return ddp(one) && buckets(one); })) {
-    throw std::invalid_argument("--bucket-cap-mb: --reducer " + sweep.reducers.front() +
-                                " has no buckets to sweep; try --reducer bucketed");
-  }
-  if (sweep.shard_optimizer && has("ddp") && !has("ddp-sharded")) {
-    throw std::invalid_argument("--shard-optimizer: not with --reducer " +
-                                sweep.reducers.front() + "; try --reducer bucketed");
-  }
-  if ((has_peer(sweep, "c10d") || sweep.shard_optimizer) && !has("ddp")) {
-    throw std::invalid_argument(
-        "--peers c10d, and --shard-optimizer, stand beside DDP on several cards; try "
-        "--mode ddp --gpus 2");
-  }
-  if (has_peer(sweep, "bound") && !has("bound")) {
-    throw std::invalid_argument(
-        "--peers bound stands beside several cards; try --mode dp,ddp --gpus 2");
-  }
-}
-
 void validate(const Sweep& sweep) {
   for (const std::string& mode : sweep.modes) {
-    if (mode == "all") continue;
     const auto& known = all_modes();
     if (std::find(known.begin(), known.end(), mode) == known.end()) {
-      throw_unknown_name("mode", mode, {"single", "dp", "ddp", "all"});
+      throw_unknown_name("mode", mode, known);
     }
   }
   for (const int cards : sweep.gpus) {
@@ -271,6 +234,7 @@ void validate(const Sweep& sweep) {
   validate_peers(sweep);
   validate_dp(sweep);
   validate_ddp(sweep);
+  validate_horovod(sweep);
   validate_ways_to_send(sweep);
   validate_links(sweep);
 }

@@ -14,7 +14,8 @@ TEST(Sweep, SingleStandsAtOneCardAndTheOthersAtEach) {
   sweep.gpus = {2, 1, 2};
   EXPECT_EQ(names_of(sweep),
             (Names{"single/mlp/cards:1", "dp/mlp/cards:1", "dp/mlp/cards:2",
-                   "ddp/mlp/cards:1", "ddp/mlp/cards:2"}));
+                   "ddp/mlp/cards:1", "ddp/mlp/cards:2", "horovod/mlp/cards:1",
+                   "horovod/mlp/cards:2"}));
 }
 
 TEST(Sweep, SingleIsThereWhateverTheModes) {
@@ -100,7 +101,8 @@ TEST(Sweep, WhatCannotBeIsNamed) {
   EXPECT_EQ(with([](Sweep& s) {
               s.modes = {"dp", "dpp"};
             }),
-            "unknown mode 'dpp'; did you mean 'dp'? Known: single, dp, ddp, all");
+            "unknown mode 'dpp'; did you mean 'dp'? Known: single, dp, ddp, horovod, "
+            "all");
   EXPECT_EQ(with([](Sweep& s) {
               s.scalings = {"weak", "weka"};
             }),

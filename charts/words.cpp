@@ -30,6 +30,9 @@ std::string short_option(const std::string& option) {
   const std::string value =
       equals == std::string::npos ? "" : option.substr(equals + 1);
   if (key == "bucket-cap-mb") return value + " MiB";
+  if (key == "fusion-threshold-mb") return value + " MiB fused";
+  if (key == "cycle-time-ms") return "cycles of " + value + " ms";
+  if (key == "fp16-allreduce") return "fp16";
   if (key == "batch-size" || key == "global-batch-size") return "batch " + value;
   for (const char* plain : {"backend", "reducer", "dataset", "scaling", "precision"}) {
     if (key == plain) return value;
@@ -61,7 +64,8 @@ std::string name_of_card(int card) {
 }
 
 std::string spoken_mode(const std::string& mode) {
-  for (const auto& [word, spoken] : {std::pair("ddp", "DDP"), {"dp", "DataParallel"}}) {
+  for (const auto& [word, spoken] :
+       {std::pair("ddp", "DDP"), {"dp", "DataParallel"}, {"horovod", "Horovod"}}) {
     const std::string way = std::string(word) + "-";
     if (mode == word) return spoken;
     if (mode.rfind(way, 0) == 0) {

@@ -6,7 +6,7 @@ import pathlib
 import statistics
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODES = {"single": "one card", "dp": "DataParallel", "ddp": "DDP"}
+MODES = {"single": "one card", "dp": "DataParallel", "ddp": "DDP", "horovod": "Horovod"}
 PEERS = {
     "single-python": "Python, one process",
     "ddp-python": "Python DDP over gloo",
@@ -20,7 +20,7 @@ RATIOS = [
     for ours in ("single", "ddp", "ddp-sharded")
     for peer in PEERS
     if (ours == "single") == (peer == "single-python")
-]
+] + [("horovod", "ddp"), ("horovod", "bound")]
 
 
 def median_step_ms(row: dict) -> float:

@@ -24,8 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAME = "lockstep-labs"
 FILES = [
     "LICENSE", "requirements.txt", "requirements-test.txt", "cmake/setup.sh", "docs/lesson_diff.sh",
-    "single_gpu/train.cpp", "data_parallel/train.cpp", "ddp/train.cpp", "labs/grade.sh",
-    "reports/render.py",
+    "single_gpu/train.cpp", "data_parallel/train.cpp", "ddp/train.cpp", "horovod/train.cpp",
+    "labs/grade.sh", "reports/render.py",
     "reports/results/amd-epyc-2-cores-forecasts-2026-11-22.jsonl",  # what a cell is held against
 ]
 FOLDERS = ["docs/pictures", "docs/labs", "docs/cells", "reports/web", "charts/specs", "gantt/specs"]

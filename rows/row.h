@@ -84,7 +84,7 @@ struct Row {
   MachineRow machine;
 
   // What was asked for.
-  std::string mode;  // "single", "dp", "ddp"
+  std::string mode;  // "single", "dp", "ddp", "horovod"
   std::string model;
   std::string dataset;
   std::string device;   // "cpu", "cuda"

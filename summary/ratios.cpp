@@ -17,7 +17,8 @@ const std::vector<Pair> kPairs = {
     {"ddp", "ddp-c10d"},           {"ddp", "bound"},
     {"ddp-sharded", "ddp-python"}, {"ddp-sharded", "ddp-c10d"},
     {"ddp-sharded", "bound"},      {"dp", "dp-libtorch"},
-    {"dp", "dp-python"},
+    {"dp", "dp-python"},           {"horovod", "ddp"},
+    {"horovod", "bound"},
 };
 
 // Every way of DataParallel over the bound, and over the first of them.
@@ -70,15 +71,21 @@ std::vector<const Row*> cases_of(const std::vector<Row>& rows) {
   return cases;
 }
 
-std::string link_of(const Row& row) {
-  const auto found = row.options.find("link");
+std::string option_of(const Row& row, const std::string& name) {
+  const auto found = row.options.find(name);
   return found == row.options.end() ? "" : found->second;
 }
 
 bool comparable(const Row& ours, const Row& peer) {
   if (ours.cards != peer.cards || !rows::same_job(ours, peer)) return false;
   // The bound communicates over no link: it is every link's.
-  if (peer.mode != "bound" && link_of(ours) != link_of(peer)) return false;
+  if (peer.mode == "bound") return true;
+  if (option_of(ours, "link") != option_of(peer, "link")) return false;
+  // Other peers have a backend of their own, and that is the comparison.
+  if (ours.mode == "horovod" &&
+      option_of(ours, "backend") != option_of(peer, "backend")) {
+    return false;
+  }
   const std::string cap = "bucket-cap-mb";
   const auto a = ours.options.find(cap), b = peer.options.find(cap);
   return a == ours.options.end() || b == peer.options.end() || a->second == b->second;

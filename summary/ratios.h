@@ -19,9 +19,9 @@ struct Ratio {
 
 // For each model, batch and number of cards: the single card over the plain Python
 // loop, DDP (with the optimizer sharded, too) over c10d's reducer, Python's DDP, the
-// bound; DataParallel over the bound, and its other ways over the first. A peer is
-// compared with those of its own bucket cap and link, where it has one. What was not
-// measured is left out.
+// bound; DataParallel over the bound, and its other ways over the first; Horovod's way
+// over DDP on the same backend, and over the bound. A peer is compared with those of
+// its own bucket cap and link, where it has one. What was not measured is left out.
 std::vector<Ratio> ratios_of(const std::vector<rows::Row>& rows);
 
 // A line each: median and [lowest, highest] over repetitions; empty without a ratio.

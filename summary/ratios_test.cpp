@@ -56,6 +56,21 @@ TEST(Ratios, APeerIsOverTheSameLinkAndTheBoundOverNone) {
             "mlp 2 ddp/link:1gbit/bound; ");
 }
 
+TEST(Ratios, HorovodIsOverDdpOnTheSameBackend) {
+  const auto over = [](const std::string& mode, const std::string& backend) {
+    rows::Row row = sample_row(mode, "mlp", 2, 1.0);
+    row.options["backend"] = backend;
+    row.name += "/backend:" + backend;
+    return row;
+  };
+  EXPECT_EQ(names_of(ratios_of({over("ddp", "shm"), over("ddp", "gloo"),
+                                over("horovod", "gloo"),
+                                sample_row("bound", "mlp", 2, 1.0)})),
+            "mlp 2 ddp/backend:shm/bound; mlp 2 ddp/backend:gloo/bound; "
+            "mlp 2 horovod/backend:gloo/ddp/backend:gloo; "
+            "mlp 2 horovod/backend:gloo/bound; ");
+}
+
 TEST(Ratios, OnlyOfWhatWasMeasured) {
   std::vector<rows::Row> rows = {
       sample_row("single", "mlp", 1, 1.0),

@@ -72,6 +72,7 @@ case $page in
   docs/3_*) test -s reports/out/chapter-3/charts/throughput.svg ;;
   docs/4_*) test -s reports/out/chapter-4/charts/lanes.svg ;;
   docs/5_*) test -s reports/out/chapter-5/charts/predicted.svg ;;
+  docs/6_*) test -s reports/out/chapter-6/charts/lanes.svg ;;
   labs) test -s reports/out/lab-06/step.svg ;;
 esac
 [ "$page" = drawn ] || exit 0

@@ -83,7 +83,7 @@ all_stages() {
   stage 30 "NCCL" "$here/tests/nccl_test"
   stage 30 "LibTorch's data_parallel" "$here/tests/libtorch_test"
   stage 120 "Training on CUDA" "$here/tests/cuda_training_test"
-  measure 150 "$name" --device cuda --mode all --gpus 1 \
+  measure 150 "$name" --device cuda --mode dp,ddp --gpus 1 \
     --model mlp,mlp-wide,convnet,resnet18,transformer --repetitions 2
   if [ "$(nvidia-smi --list-gpus | wc -l)" -ge 2 ]; then
     measure 60 "$name-data-parallel" --device cuda --mode dp --gpus 2 --model mlp,convnet \
@@ -91,7 +91,7 @@ all_stages() {
   else
     echo "WAIVED: gpu-check: DataParallel and its peers on two CUDA devices: there is one"
   fi
-  measure 120 "$name-cpu" --device cpu --mode all --gpus 1,2,4,8,16 --steps 30 --warmup 5 \
+  measure 120 "$name-cpu" --device cpu --mode dp,ddp --gpus 1,2,4,8,16 --steps 30 --warmup 5 \
     --repetitions 1
   if [ ${#failed[@]} -gt 0 ]; then
     printf '\nFAILED: %s\n' "${failed[@]}"

@@ -1,8 +1,9 @@
 // Ranks killed with SIGKILL at random moments: the others end by themselves within 10 s
-// and name the one that has gone, and nothing of the job remains. Ranks are started by
-// hand, for a launcher of ours would end the others; a fifth of the jobs has one.
+// (Horovod's within 5) and name the one that has gone, and nothing of the job remains.
+// Ranks are started by hand, for a launcher of ours would end the others; a fifth of
+// the jobs has one.
 //
-//   LOCKSTEP_KILLS=500        how many (20)
+//   LOCKSTEP_KILLS=500        how many of each program (ddp 20, horovod 5)
 //   LOCKSTEP_KILL_SEED=7      repeats a run: kill number i is drawn from seed + i
 #include <signal.h>
 #include <unistd.h>
@@ -26,9 +27,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kSoon{10};
+// A program whose ranks are killed.
+struct Program {
+  std::string name;
+  int kills;                  // unless told
+  std::chrono::seconds soon;  // that the others end within
+};
 
 struct Kill {
+  Program program;
   std::string backend;
   bool launcher;
   bool small_steps;  // many short collectives a second, or few long ones
@@ -36,7 +43,7 @@ struct Kill {
   int victim;
   std::chrono::milliseconds after;
 
-  Kill(uint64_t seed, int number) {
+  Kill(Program of, uint64_t seed, int number) : program(std::move(of)) {
     std::mt19937_64 random(seed + static_cast<uint64_t>(number));
     const auto draw = [&](int low, int high) {
       return std::uniform_int_distribution<int>(low, high)(random);
@@ -171,8 +178,8 @@ double expect_survivors_to_end(const Kill& kill, RanksByHand& runs) {
   const int victim_pid = runs[kill.victim].process().pid();
   for (int rank = 0; rank < runs.size(); ++rank) {
     launch::Process& process = runs[rank].process();
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(start + kSoon - Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        start + kill.program.soon - Clock::now());
     const auto status = process.wait_for(std::max(left, std::chrono::milliseconds(0)));
     if (rank == kill.victim) continue;
     slowest =
@@ -190,7 +197,8 @@ double expect_survivors_to_end(const Kill& kill, RanksByHand& runs) {
 }
 
 double kill_by_hand(const Kill& kill, Holdings& holdings) {
-  RanksByHand runs(kill.ranks, kill.arguments());
+  RanksByHand runs(kill.ranks, kill.arguments(), "127.0.0.1", RanksByHand::as_it_is,
+                   kill.program.name);
   runs.let_go();
   std::this_thread::sleep_for(kill.after);
   for (int rank = 0; rank < runs.size(); ++rank) {
@@ -211,7 +219,7 @@ double kill_by_hand(const Kill& kill, Holdings& holdings) {
 double kill_under_launcher(const Kill& kill, Holdings& holdings) {
   std::vector<std::string> arguments = kill.arguments();
   arguments.insert(arguments.end(), {"--gpus", std::to_string(kill.ranks)});
-  ProgramRun run("ddp", arguments);
+  ProgramRun run(kill.program.name, arguments);
   int victim = 0;
   while ((victim = process_of(run, kill.victim)) == 0) {
     if (run.process().wait_for(std::chrono::milliseconds(1))) break;
@@ -225,8 +233,8 @@ double kill_under_launcher(const Kill& kill, Holdings& holdings) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-TEST(Kill, TheOthersEndAndNameItAndNothingRemains) {
-  const int kills = from_environment("LOCKSTEP_KILLS", 20);
+void expect_the_others_to_end(const Program& program) {
+  const int kills = from_environment("LOCKSTEP_KILLS", program.kills);
   const auto seed = static_cast<uint64_t>(from_environment(
       "LOCKSTEP_KILL_SEED", static_cast<int>(std::random_device()() % 1000000)));
   std::printf("LOCKSTEP_KILL_SEED=%llu\n", static_cast<unsigned long long>(seed));
@@ -236,14 +244,14 @@ TEST(Kill, TheOthersEndAndNameItAndNothingRemains) {
   Totals totals;
   const auto work = [&] {
     for (int number = next++; number < kills; number = next++) {
-      const Kill kill(seed, number);
-      SCOPED_TRACE("kill " + std::to_string(number) + " of seed " +
+      const Kill kill(program, seed, number);
+      SCOPED_TRACE(program.name + ", kill " + std::to_string(number) + " of seed " +
                    std::to_string(seed) + ": rank " + std::to_string(kill.victim) +
                    " of " + std::to_string(kill.ranks) + " over " + kill.backend);
       Holdings holdings;
       const double slowest = kill.launcher ? kill_under_launcher(kill, holdings)
                                            : kill_by_hand(kill, holdings);
-      EXPECT_LE(slowest, std::chrono::duration<double>(kSoon).count());
+      EXPECT_LE(slowest, std::chrono::duration<double>(program.soon).count());
       EXPECT_EQ(holdings.left(), "");
       totals.add(kill, slowest, holdings);
     }
@@ -252,6 +260,14 @@ TEST(Kill, TheOthersEndAndNameItAndNothingRemains) {
   for (int i = 0; i < kJobsAtOnce; ++i) jobs.emplace_back(work);
   for (std::thread& job : jobs) job.join();
   totals.print();
+}
+
+TEST(Kill, DdpsOthersEndAndNameItAndNothingRemains) {
+  expect_the_others_to_end({"ddp", 20, std::chrono::seconds(10)});
+}
+
+TEST(Kill, HorovodsOthersEndAndNameItAndNothingRemains) {
+  expect_the_others_to_end({"horovod", 5, std::chrono::seconds(5)});
 }
 
 }  // namespace

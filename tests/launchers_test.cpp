@@ -1,5 +1,5 @@
 // Ranks that real launchers start, Open MPI's mpirun and a Slurm of one host, give one
-// card's losses; and who contradicts them is told so.
+// card's losses, DDP's and Horovod's; and who contradicts them is told so.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -44,6 +44,15 @@ TEST(Mpirun, FourRanks) {
   expect_one_cards(
       four + program("multinode", "--launcher mpi --backend gloo --batch-size 16"),
       "mpirun -np 4 multinode, gloo");
+}
+
+// By one command, --gpus 2, it is in equality_test.
+TEST(Horovod, StartedByMpirunAndByLaunch) {
+  const Words horovod = program("horovod", "--batch-size 32");
+  expect_one_cards(kMpirun + words("-np 2") + horovod, "mpirun -np 2 horovod");
+  expect_one_cards(Words{program_path("launch")} +
+                       words("--standalone --nproc-per-node 2") + horovod,
+                   "launch of horovod");
 }
 
 TEST(Mpirun, OneThatStartsItsRanksItself) {

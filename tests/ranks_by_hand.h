@@ -1,5 +1,6 @@
-// Ranks of `ddp` started one by one, without a launcher that would end the others when
-// one fails: what each says and does then is its own. For tests alone.
+// Ranks of `ddp`, or another program, started one by one, without a launcher that would
+// end the others when one fails: what each says and does then is its own. For tests
+// alone.
 #pragma once
 
 #include <unistd.h>
@@ -23,10 +24,12 @@ class RanksByHand {
   // The words that start rank number `rank`, if they are others.
   using Started = std::function<Words(int rank, const Words& command)>;
 
+  static Words as_it_is(int /*rank*/, const Words& command) { return command; }
+
   // They meet at `master`; at 127.0.0.1 nobody else can take their port.
-  RanksByHand(
-      int ranks, const Words& arguments, const std::string& master = "127.0.0.1",
-      const Started& started = [](int, const Words& command) { return command; }) {
+  RanksByHand(int ranks, const Words& arguments,
+              const std::string& master = "127.0.0.1",
+              const Started& started = as_it_is, const std::string& program = "ddp") {
     const bool here = master == "127.0.0.1";
     std::optional<launch::Listener> store;
     if (here) store.emplace();
@@ -45,7 +48,7 @@ class RanksByHand {
         environment["LOCKSTEP_STORE_FD"] = std::to_string(store->fd());
         inherit.push_back(store->fd());
       }
-      Words command = {program_path("ddp")};
+      Words command = {program_path(program)};
       command.insert(command.end(), arguments.begin(), arguments.end());
       // Looked up in PATH by env, which becomes it: the process keeps its number.
       runs_.push_back(std::make_unique<ProgramRun>(
