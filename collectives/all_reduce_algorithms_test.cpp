@@ -3,7 +3,7 @@
 #include "collectives/all_reduce_algorithms.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <bit>
 #include <random>

@@ -2,7 +2,7 @@
 #include "collectives/engine.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "shm/thread_groups.h"
 

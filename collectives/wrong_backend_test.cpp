@@ -2,7 +2,7 @@
 // #wrong tells how many elements, no more and no fewer. And each collective's size,
 // count, algbw and busbw are what nccl-tests' doc/PERFORMANCE.md says they are.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <map>

@@ -3,7 +3,7 @@
 #include "comm/nccl.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdio>
 

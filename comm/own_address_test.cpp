@@ -2,7 +2,7 @@
 #include "comm/own_address.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>

@@ -1,7 +1,7 @@
 #include "comm/process_group.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <barrier>
 #include <chrono>

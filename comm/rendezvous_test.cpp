@@ -1,7 +1,7 @@
 #include "comm/rendezvous.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <csignal>
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "data/dataset.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <numeric>
 #include <stdexcept>

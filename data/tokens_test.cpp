@@ -1,6 +1,6 @@
 // Tokens and the images of CIFAR-10 as samples, from files that are written here.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <fstream>
 #include <numeric>

@@ -1,7 +1,10 @@
 // Every combination of options leaves the mathematics alone: random networks, batches
 // and cards, trained for some steps, beside one card on the whole batch.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/types.h>
 
 #include <random>
 

@@ -1,7 +1,9 @@
 // Cards that fail, any of them at any point of a step: all others come back from it,
 // and the next step is right.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <random>

@@ -1,6 +1,8 @@
 // LibTorch's own DataParallel beside ours. It needs two CUDA devices: waived elsewhere.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
 
 #include <cstdio>
 #include <stdexcept>

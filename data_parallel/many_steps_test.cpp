@@ -1,7 +1,10 @@
 // Many steps on many threads, which ThreadSanitizer watches where it is built in, and
 // steps that fail.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
 
 #include <atomic>
 

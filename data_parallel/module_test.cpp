@@ -1,7 +1,11 @@
 // DataParallel over modules that are more than a network: several inputs, several
 // outputs, other dimensions, other cards; and over those that cannot be.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
 
 #include <stdexcept>
 

@@ -1,7 +1,7 @@
 #include "data_parallel/reduce.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <random>
 

@@ -1,7 +1,7 @@
 #include "ddp/bucket.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <map>
 #include <random>

@@ -4,7 +4,8 @@
 #include "ddp/join.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <numeric>
 

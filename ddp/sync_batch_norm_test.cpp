@@ -4,7 +4,10 @@
 #include "model/sync_batch_norm.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/types.h>
 
 #include "ddp/reducers.h"
 #include "model/batch_norm.h"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <torch/csrc/distributed/c10d/debug.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdlib>
 

@@ -1,7 +1,7 @@
 // The steps that `simulate` shows are those of the forecast, of reducers that are
 // right; and the picture's bars are what the steps did.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <nlohmann/json.hpp>
 

@@ -2,7 +2,7 @@
 // any order, by ranks that come at random moments, against values computed by hand on
 // whole numbers.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <random>
 #include <string>

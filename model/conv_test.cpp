@@ -3,7 +3,8 @@
 #include "model/conv.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

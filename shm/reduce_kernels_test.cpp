@@ -1,7 +1,7 @@
 #include "shm/reduce_kernels.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <limits>
 #include <string>

@@ -1,7 +1,7 @@
 // Random sequences of collectives over shared memory, of random sizes and types, by
 // ranks that come at random moments, against values computed by hand on whole numbers.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdlib>
 #include <memory>

@@ -3,7 +3,7 @@
 #include "shm/shm.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <barrier>
 #include <fstream>

@@ -1,7 +1,7 @@
 // The loops and reducers as they are, over simulated links: one card's losses come out,
 // and the times that predict/ knows.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "ddp/reducers.h"
 #include "ddp/train.h"

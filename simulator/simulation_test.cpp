@@ -2,7 +2,7 @@
 #include "simulator/simulation.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <optional>
 #include <torch/csrc/distributed/c10d/Backend.hpp>

@@ -1,6 +1,7 @@
 #include "simulator/timed_net.h"
 
-#include <torch/torch.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/types.h>
 
 #include <string>
 #include <utility>

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <malloc.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <fstream>
 #include <memory>

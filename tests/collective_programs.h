@@ -2,7 +2,7 @@
 // checked. For the tests of fingerprint/ alone.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <random>
 #include <string>

@@ -6,7 +6,7 @@
 // --compare, in whose folder it stands under the name of the real one, and of
 // `buckets`.
 #include <sys/prctl.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <chrono>
