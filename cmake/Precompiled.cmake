@@ -21,7 +21,8 @@ if(NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)
   return()
 endif()
 
-set(_header ${LOCKSTEP_TORCH_DIR}/include/torch/csrc/api/include/torch/types.h)
+# Only includes others: it is included twice, for none of the others can do without it.
+set(_header ${LOCKSTEP_TORCH_DIR}/include/ATen/ATen.h)
 set(LOCKSTEP_PRECOMPILED ${CMAKE_BINARY_DIR}/torch.pch)
 
 add_library(lockstep_pch OBJECT ${_header})
@@ -30,7 +31,7 @@ set_source_files_properties(${_header} PROPERTIES LANGUAGE CXX)
 target_compile_options(
   lockstep_pch
   PRIVATE -xc++-header -fpch-instantiate-templates "SHELL:-Xclang -fno-pch-timestamp")
-foreach(_included torch/nn/module.h torch/optim/sgd.h torch/csrc/distributed/c10d/Backend.hpp
+foreach(_included torch/types.h torch/nn/module.h torch/optim/sgd.h torch/csrc/distributed/c10d/Backend.hpp
                   torch/csrc/distributed/c10d/HashStore.hpp gtest/gtest.h nlohmann/json.hpp)
   target_compile_options(lockstep_pch PRIVATE "SHELL:-Xclang -include -Xclang ${_included}")
 endforeach()
