@@ -2,6 +2,7 @@
 // parameters, whatever the buckets and the graph. That the next step after an exception
 // is right under one: after_an_exception_test.cpp.
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "ddp/bucketed_reducer.h"
 #include "tests/error_of.h"

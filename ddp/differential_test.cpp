@@ -2,7 +2,9 @@
 // DistributedDataParallel: two equal nets drawn from a seed take the same steps, one
 // under each, and must come to the same gradients by the same messages. Ranks are
 // threads, and for fewer seeds processes: this program with --rank.
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <iostream>
 #include <torch/csrc/distributed/c10d/FileStore.hpp>

@@ -4,7 +4,7 @@
 #include "ddp/join.h"
 
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include <numeric>

@@ -1,7 +1,7 @@
 // --debug detail as it is used: every reducer ends where it ends without, in threads;
 // real ranks have the same losses, and say so where they were started differently.
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include <torch/csrc/distributed/c10d/HashStore.hpp>

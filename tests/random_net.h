@@ -5,6 +5,7 @@
 #pragma once
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include <functional>
