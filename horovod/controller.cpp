@@ -100,8 +100,7 @@ Controller::Controller(c10d::Store& store, int rank, int size,
         launch::Fd(dup(peer.socket.fd())),
         "rank " + std::to_string(peer.index) + " (" + peer.where + ")"));
   }
-  // Nobody sends a message before everybody has had its greeting. What comes with it
-  // stands first among what is received, and rank 0 looks there before it first waits.
+  // Nobody sends a message before everybody has had its greeting.
   if (size_ == 1) return;
   if (rank_ != 0) {
     send("here");
@@ -129,17 +128,9 @@ void Controller::send(const std::string& bytes) {
   for (const auto& socket : sockets_) socket->send(bytes);
 }
 
-std::vector<Controller::Message> Controller::receive() {
-  std::vector<Message> messages = std::exchange(early_, {});
-  for (size_t i = 0; i < sockets_.size(); ++i) {
-    for (std::string& bytes : sockets_[i]->receive()) {
-      messages.push_back({ranks_[i], std::move(bytes)});
-    }
-  }
-  return messages;
-}
-
-void Controller::wait(std::optional<Clock::time_point> until) const {
+std::vector<Controller::Message> Controller::wait(
+    std::optional<Clock::time_point> until) {
+  if (!early_.empty()) return std::exchange(early_, {});
   std::vector<pollfd> events = {{wake_fd_, POLLIN, 0}};
   for (const auto& socket : sockets_) events.push_back({socket->fd(), POLLIN, 0});
   timespec left{};
@@ -148,13 +139,22 @@ void Controller::wait(std::optional<Clock::time_point> until) const {
         std::max<int64_t>(0, std::chrono::nanoseconds(*until - Clock::now()).count());
     left = {ns / 1'000'000'000, ns % 1'000'000'000};
   }
-  // An error of the wait is as good as its end: whoever waited looks around.
-  if (ppoll(events.data(), events.size(), until ? &left : nullptr, nullptr) <= 0 ||
-      events[0].revents == 0) {
-    return;
+  if (ppoll(events.data(), events.size(), until ? &left : nullptr, nullptr) < 0) {
+    if (errno == EINTR) return {};
+    throw std::runtime_error(std::string("poll: ") + std::strerror(errno));
   }
-  uint64_t times = 0;
-  if (read(wake_fd_, &times, sizeof(times)) < 0) return;  // another thread took it
+  if (events[0].revents != 0) {
+    uint64_t times = 0;
+    if (read(wake_fd_, &times, sizeof(times)) < 0 && errno != EAGAIN) return {};
+  }
+  std::vector<Message> messages;
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    if (events[i + 1].revents == 0) continue;
+    for (std::string& bytes : sockets_[i]->receive()) {
+      messages.push_back({ranks_[i], std::move(bytes)});
+    }
+  }
+  return messages;
 }
 
 void Controller::wake() const {

@@ -37,17 +37,14 @@ class Controller {
   int rank() const { return rank_; }
   int size() const { return size_; }
 
-  // From rank 0 to all others, from them to rank 0. One thread at a time, as receive().
+  // From rank 0 to all others, from them to rank 0. One thread, as wait() below.
   void send(const std::string& bytes);
 
-  // What has come. Throws std::runtime_error where a connection has ended.
-  std::vector<Message> receive();
+  // What has come: waits for it until then (nullopt: for ever), or for wake(). Throws
+  // std::runtime_error where a connection has ended.
+  std::vector<Message> wait(std::optional<Clock::time_point> until);
 
-  // Returns when something has come, or then (nullopt: never), or after a wake(). Any
-  // threads: what has come wakes all of them.
-  void wait(std::optional<Clock::time_point> until) const;
-
-  // Any thread: a wait under way, or the next one, ends.
+  // Any thread: the wait under way, or the next one, ends.
   void wake() const;
 
  private:

@@ -1,14 +1,21 @@
-// The engine as its callers see it. What goes on behind it is cycle.cpp.
+// The engine as its callers see it, and its background thread's loop. What the thread
+// does with the coordinator's decisions is operations.cpp.
 #include "horovod/engine.h"
 
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 
-#include "device/memory_ledger.h"
+#include "comm/lost_peer.h"
 
 namespace lockstep::horovod {
 namespace {
+
+using Clock = Controller::Clock;
+
+// While tensors are under way, how often the thread asks whether somebody was lost who
+// holds its connection: a machine that has gone says nothing.
+constexpr std::chrono::milliseconds kLookAround{250};
 
 Request request_of(const at::Tensor& tensor, const std::string& name,
                    Operation operation) {
@@ -95,7 +102,7 @@ Handle Engine::submit(Request request, const at::Tensor& tensor) {
   {
     const std::lock_guard lock(mutex_);
     check_running();
-    first = queue_.empty() && !looks_by_itself_;
+    first = queue_.empty();
     waits_ = false;
     queue_.push_back(std::move(entry));
   }
@@ -108,16 +115,7 @@ void Engine::flush() {
     const std::lock_guard lock(mutex_);
     flush_ = waits_ = true;
   }
-  const device::CategoryScope category(device::Category::buckets);
-  const std::lock_guard turn(turn_);
-  const auto all_is_through = [this] {
-    if (is_busy()) return false;
-    const std::lock_guard lock(mutex_);
-    return queue_.empty();
-  };
-  while (look_around() && !all_is_through()) controller_->wait(next_look());
-  // The thread sleeps as long as there was reason to before.
-  if (!over_ && next_look()) controller_->wake();
+  controller_->wake();
 }
 
 void Engine::hurry() {
@@ -155,6 +153,144 @@ void Engine::shutdown() {
 Counts Engine::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
+}
+
+void Engine::run() {
+  const CardScope scope(card_);
+  device::set_category(device::Category::buckets);
+  std::exception_ptr failure;
+  try {
+    cycles();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  try {
+    timeline_.write();
+  } catch (...) {
+    if (!failure) failure = std::current_exception();
+  }
+  end(failure);
+}
+
+void Engine::cycles() {
+  while (true) {
+    RequestList mine;
+    if (!take_queue(mine)) return;
+    if (!mine.empty()) say(mine);
+    // Rank 0's own word may have been the last one.
+    if (coordinator_ && !decide()) return;
+    collect(waits_at_once());
+    std::vector<Controller::Message> messages;
+    try {
+      messages = controller_->wait(next_look());
+      if (is_busy() && group_.watch() && !group_.watch()->lost().empty()) {
+        throw std::runtime_error("given up");
+      }
+    } catch (const std::exception& error) {
+      lost_a_peer(error);
+    }
+    for (const Controller::Message& message : messages) {
+      if (coordinator_) {
+        coordinator_->receive(message.rank, negotiation::read_requests(message.bytes),
+                              Clock::now());
+      } else if (!carry_out(negotiation::read_responses(message.bytes))) {
+        return;
+      }
+    }
+  }
+}
+
+void Engine::lost_a_peer(const std::exception& error) const {
+  throw comm::lost_peer("rank " + std::to_string(rank()) + ": negotiation", " failed",
+                        ", a peer has probably gone", group_.watch(), error);
+}
+
+// What has been submitted since the last time.
+bool Engine::take_queue(RequestList& mine) {
+  Entries entries;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stop_) return false;
+    entries.swap(queue_);
+    mine.joined = std::exchange(join_, false);
+    mine.waits = std::exchange(flush_, false);
+    loop_waits_ = waits_;
+    mine.shutdown = shutdown_ && !told_shutdown_;
+  }
+  told_shutdown_ |= mine.shutdown;
+  for (Entry& entry : entries) {
+    const std::optional<int64_t> number = cache_.number_of(entry.request);
+    const auto bit = static_cast<size_t>(number.value_or(0));
+    if (number && mine.numbers.size() <= bit) mine.numbers.resize(bit + 1);
+    // A second time in one message has no bit of its own.
+    if (number && !mine.numbers[bit]) {
+      mine.numbers[bit] = true;
+    } else {
+      mine.requests.push_back(entry.request);
+    }
+    table_[entry.request.name].push_back(std::move(entry));
+  }
+  return true;
+}
+
+void Engine::say(const RequestList& mine) {
+  if (coordinator_) {
+    coordinator_->receive(rank(), mine, Clock::now());
+    return;
+  }
+  try {
+    controller_->send(write(mine));
+  } catch (const std::exception& error) {
+    lost_a_peer(error);
+  }
+}
+
+// Rank 0: one cycle, if it is time for one and there is anything to decide.
+bool Engine::decide() {
+  const auto now = Clock::now();
+  const auto look = coordinator_->inspection_due();
+  if (look && *look <= now) {
+    const std::string warning = coordinator_->inspect(now);
+    if (!warning.empty()) warn_(warning);
+  }
+  if (!coordinator_->has_responses()) return true;
+  collect(/*wait=*/false);
+  const bool is_early = now < next_cycle_ || !under_way_.empty();
+  if (is_early && !coordinator_->all_wait()) return true;
+  next_cycle_ = now + cycle_time();
+  timeline_.mark_cycle();
+  const ResponseList list = coordinator_->take_responses();
+  try {
+    controller_->send(write(list));
+  } catch (const std::exception& error) {
+    lost_a_peer(error);
+  }
+  return carry_out(list);
+}
+
+Clock::duration Engine::cycle_time() const {
+  return std::chrono::duration_cast<Clock::duration>(settings_.cycle_time);
+}
+
+// See Note [A collective that nobody waits for].
+bool Engine::waits_at_once() const {
+  return loop_waits_ || settings_.cycle_time.count() == 0 || !group_.device().is_cpu();
+}
+
+// nullopt: nothing is to be done before somebody says something.
+std::optional<Clock::time_point> Engine::next_look() const {
+  std::optional<Clock::time_point> next;
+  const auto at = [&](Clock::time_point time) {
+    next = std::min(next.value_or(time), time);
+  };
+  const auto now = Clock::now();
+  if (is_busy() && group_.watch()) at(now + kLookAround);
+  if (!under_way_.empty()) at(now + cycle_time());
+  if (coordinator_) {
+    if (coordinator_->has_responses() && under_way_.empty()) at(next_cycle_);
+    if (const auto look = coordinator_->inspection_due()) at(*look);
+  }
+  return next;
 }
 
 }  // namespace lockstep::horovod

@@ -104,9 +104,8 @@ class Engine {
   Handle allreduce(const at::Tensor& tensor, const std::string& name, ReduceOp op);
   Handle broadcast(const at::Tensor& tensor, const std::string& name, int root_rank);
 
-  // Returns when all that this rank has submitted is through, or has failed: wait()
-  // says which. Where all ranks wait the cycle under way ends at once: nothing would be
-  // fused by waiting for its end.
+  // This rank waits for all that it has submitted. Where all ranks do, the cycle under
+  // way ends at once: nothing would be fused by waiting for its end.
   void flush();
 
   // Somebody waits for some of it, and may submit more meanwhile.
@@ -145,11 +144,10 @@ class Engine {
   Handle submit(Request request, const at::Tensor& tensor);
   void check_running() const;
 
-  // From here on the one's who has turn_.
+  // From here on the background thread's.
   void run();
-  bool look_around();                  // false: it has ended
-  bool negotiate();                    // false: there is to be an end
-  bool take_queue(RequestList& mine);  // likewise
+  void cycles();
+  bool take_queue(RequestList& mine);  // false: there is to be an end
   [[noreturn]] void lost_a_peer(const std::exception& error) const;
   void say(const RequestList& mine);
   bool decide();
@@ -177,8 +175,7 @@ class Engine {
   mutable std::mutex mutex_;
   Entries queue_;  // submitted, and not yet told to the coordinator
   bool join_ = false, shutdown_ = false, flush_ = false;  // to be told
-  bool waits_ = false;            // somebody, since the last was submitted
-  bool looks_by_itself_ = false;  // the thread, at next_word_: nobody need wake it
+  bool waits_ = false;  // somebody, since the last was submitted
   std::optional<std::promise<int>> joined_;
   bool stop_ = false;
   bool ended_ = false;
@@ -186,17 +183,14 @@ class Engine {
   Counts counts_;
   std::condition_variable has_ended_;
 
-  // See Note [Who waits does the work].
-  std::mutex turn_;
-  // All below is the one's who has it.
+  // The background thread's alone.
   std::map<std::string, std::deque<Entry>> table_;  // told, and not yet answered
   ResponseCache cache_;
   std::deque<Started> under_way_;  // in order
   FusionBuffer buffer_;
   Timeline timeline_;
   std::optional<Coordinator> coordinator_;  // on rank 0
-  Controller::Clock::time_point next_cycle_{}, next_word_{};
-  bool over_ = false;
+  Controller::Clock::time_point next_cycle_{};
   bool told_shutdown_ = false;
   bool loop_waits_ = false;  // waits_, when last looked at
   int ended_by_ = -1;        // who shut it down
