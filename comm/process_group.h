@@ -33,8 +33,8 @@ namespace lockstep::comm {
 
 class BusyClock;
 
-// Where a group's ranks met, and the address at which the others reach this one: for who
-// connects them beside the group.
+// Where a group's ranks met, and the address at which the others reach this one: for
+// who connects them beside the group.
 struct MeetingPlace {
   c10::intrusive_ptr<c10d::Store> store;  // null where nobody said
   std::string address;
@@ -60,6 +60,9 @@ class Work {
   Work& operator=(Work&&) noexcept;
 
   void wait();
+  // Whether wait() would return at once. Does this rank's part of the collective, where
+  // the backend has no threads of its own.
+  bool is_done() const;
 
  private:
   void wait_and_look_around();
