@@ -178,7 +178,8 @@ TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
 
 TEST_F(GoodRun, GoogleBenchmarksCompareReadsTwo) {
   const TestFolder other;
-  ProgramRun second("bench", quick(other / "out", {"--mode", "dp", "--gpus", "2"}));
+  ProgramRun second("bench",
+                    quick(other / "out", {"--mode", "dp", "--gpus", "2", "--no-page"}));
   ASSERT_EQ(second.status(), 0) << second.process().err();
   ProgramRun compare(std::getenv("LOCKSTEP_PYTHON"),
                      {"/usr/share/benchmark/compare.py", "benchmarks",

@@ -33,8 +33,9 @@ ASKED = "data_parallel|ddp|collectives|predict"  # rooms whose code the labs and
 NOT_FOR_STUDENTS = ["docs/teaching.md", "docs/teaching.zh.md"]
 
 
-def run(*command: object) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT)
+def run(*command: object, given: str = "") -> str:
+    words = [str(word) for word in command]
+    done = subprocess.run(words, input=given, capture_output=True, text=True, cwd=ROOT)
     if done.returncode != 0:
         raise SystemExit(f"release: {command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
@@ -53,7 +54,9 @@ def headers(build: pathlib.Path) -> set[str]:
     """Of our own, what a student's file includes; a solution may need more than a starter."""
     files = [*(ROOT / "docs/labs").glob("*/*.cpp"), *(ROOT / "labs/solutions").glob("*.cpp")]
     released = flags(build, "--release", torch_folder(build))
-    rules = run("clang++", *released, "-MM", *sorted(files)).replace("\\\n", " ")
+    # All files as one: LibTorch's headers, a second of each file's reading, are read once.
+    together = "".join(f'#include "{file}"\n' for file in sorted(files))
+    rules = run("clang++", *released, "-MM", "-xc++", "-", given=together).replace("\\\n", " ")
     words = {word.removeprefix(f"{ROOT}/").removeprefix("./") for word in rules.split()}
     return {word for word in words if word.endswith(".h")}
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "launch/listener.h"
+#include "tests/program_in_copy.h"
 #include "tests/program_run.h"
 #include "tests/refused_input.h"
 
@@ -46,17 +47,19 @@ void refuse_all(const std::string& program, const std::vector<std::string>& smal
         continue;
       arguments.insert(arguments.end(), {small[i], small[i + 1]});
     }
-    refuse(program, {joined(arguments, bad.arguments), bad.status, bad.words});
+    const BadInput whole = {joined(arguments, bad.arguments), bad.status, bad.words};
+    const bool in_copy = !bad.by_executable && program != "bench";
+    in_copy ? refuse_in_copy(program, whole) : refuse(program, whole);
   }
 }
 
 const std::vector<BadInput>& of_every_training() {
   static const std::vector<BadInput> table = {
-      {{"--lrr", "0.1"}, 2, {"--lrr", "--help"}},
+      {{"--lrr", "0.1"}, 2, {"--lrr", "--help"}, true},
       {{"extra"}, 2, {"extra", "--help"}},
       {{"--model", "mpl"}, 2, {"model 'mpl'", "did you mean 'mlp'?", "resnet18"}},
       {{"--dataset", "fashin"}, 2, {"'fashin'", "did you mean 'fashion-mnist'?"}},
-      {{"--model", "mlp"}, 2, {"--model mlp", "--dataset features100", "try"}},
+      {{"--model", "mlp"}, 2, {"--model mlp", "--dataset features100", "try"}, true},
       {{"--device", "tpu"}, 2, {"--device", "tpu", "cpu"}},
       {{"--precision", "fp17"}, 2, {"--precision", "fp17", "fp64"}},
       {{"--gpus", "0"}, 2, {"--gpus 0", "1 to 64"}},
@@ -80,8 +83,12 @@ const std::vector<BadInput>& of_every_training() {
       {{"--threads-per-card", "-1"}, 2, {"--threads-per-card -1"}},
       {{"--batch-size", "100000", "--drop-last"},
        1,
-       {"100000", "smaller", "--drop-last"}},
-      {{"--card-memory", "2e-5"}, 1, {"cpu card 0: out of memory: 25.00 KiB more"}},
+       {"100000", "smaller", "--drop-last"},
+       true},
+      {{"--card-memory", "2e-5"},
+       1,
+       {"cpu card 0: out of memory: 25.00 KiB more"},
+       true},
   };
   return table;
 }
@@ -111,7 +118,7 @@ TEST(BadInput, OfOneProgram) {
        {{"--primary-share", "nan"}, 2, {"--primary-share nan", "at most 1"}}});
   refuse_all(
       "ddp", kSmall,
-      {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}},
+      {{{"--reducer", "bucket"}, 2, {"'bucket'", "did you mean 'bucketed'?"}, true},
        {{"--backend", "glo"}, 2, {"'glo'", "did you mean 'gloo'?"}},
        {{"--backend", "nccl"}, 2, {"--backend nccl", "--device cpu", "--backend gloo"}},
        {{"--bucket-cap-mb", "-1"}, 2, {"--bucket-cap-mb -1", "0 or more"}},

@@ -123,12 +123,9 @@ inline bool has_thread(int pid, const std::string& name) {
   return false;
 }
 
-// The whole contract of an error: status, one line that holds each of `words`, nobody
-// and nothing left.
-inline void expect_refusal(ProgramRun& run, int status,
-                           const std::vector<std::string>& words) {
-  EXPECT_EQ(run.status(), status);
-  const std::string errors = run.process().err();
+// One line that holds each of `words`.
+inline void expect_one_line(const std::string& errors,
+                            const std::vector<std::string>& words) {
   EXPECT_EQ(lines_of(errors).size(), 1u) << errors;
   for (const std::string& word : words) {
     EXPECT_NE(errors.find(word), std::string::npos)
@@ -137,6 +134,14 @@ inline void expect_refusal(ProgramRun& run, int status,
   for (const char* never : {"frame #", "terminate called", "Exception raised from"}) {
     EXPECT_EQ(errors.find(never), std::string::npos) << errors;
   }
+}
+
+// The whole contract of an error: status, one line that holds each of `words`, nobody
+// and nothing left.
+inline void expect_refusal(ProgramRun& run, int status,
+                           const std::vector<std::string>& words) {
+  EXPECT_EQ(run.status(), status);
+  expect_one_line(run.process().err(), words);
   EXPECT_EQ(run.alive(), std::vector<int>{});
   EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
 }

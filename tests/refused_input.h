@@ -14,6 +14,9 @@ struct BadInput {
   std::vector<std::string> arguments;
   int status;
   std::vector<std::string> words;  // of the one line
+  // Said by the program's own main() or by a rank: not where a copy of the test will do
+  // (program_in_copy.h).
+  bool by_executable = false;
 };
 
 inline const std::vector<std::string> kTraining = {"single_gpu", "data_parallel",
@@ -25,10 +28,14 @@ inline std::vector<std::string> joined(std::vector<std::string> a,
   return a;
 }
 
+inline std::string shown(const std::string& program, const BadInput& bad) {
+  std::string line = program;
+  for (const std::string& argument : bad.arguments) line += " " + argument;
+  return line;
+}
+
 inline void refuse(const std::string& program, const BadInput& bad) {
-  std::string shown = program;
-  for (const std::string& argument : bad.arguments) shown += " " + argument;
-  SCOPED_TRACE(shown);
+  SCOPED_TRACE(shown(program, bad));
   ProgramRun run(program, bad.arguments);
   expect_refusal(run, bad.status, joined({program + ": "}, bad.words));
   EXPECT_EQ(run.process().out(), "");

@@ -28,18 +28,25 @@ const std::vector<Work> kWork = {
     {"MlpInFp32", "mlp", "fp32", kSteps, 1e-4},
     {"ConvnetPlainInFp32", "convnet-plain", "fp32", kFirstSteps, 1e-4}};
 
+// Nine steps an epoch, the last of them smaller: the order of each epoch is its own.
+constexpr size_t kTwoEpochs = 11;
+const std::string kOfTwoEpochs = workload("mlp", "fp64", kTwoEpochs);
+
 // Of one process that takes the global batch, or of two ranks that take half of it
 // each.
-const std::vector<double>& python_losses_of(int ranks, const Work& work) {
-  const std::string share =
-      ranks == 1 ? "--batch-size 32 --threads 2" : "--batch-size 16";
+std::string share_of(int ranks) {
+  return ranks == 1 ? "--batch-size 32 --threads 2" : "--batch-size 16";
+}
+
+const std::vector<double>& python_losses_of(int ranks, const std::string& line) {
   static std::map<int, std::map<std::string, std::vector<double>>> made;
   if (made.count(ranks) == 0) {
     Words lines;
-    for (const Work& each : kWork) lines.push_back(share + each.options());
+    for (const Work& each : kWork) lines.push_back(share_of(ranks) + each.options());
+    if (ranks == 2) lines.push_back("--batch-size 3500" + kOfTwoEpochs);
     made[ranks] = python_losses_of_all(ranks, lines);
   }
-  return made[ranks].at(share + work.options());
+  return made[ranks].at(line);
 }
 
 class PythonLosses : public testing::TestWithParam<Work> {};
@@ -48,7 +55,8 @@ TEST_P(PythonLosses, EqualOurs) {
   const Work& work = GetParam();
   const std::vector<double>& ours = program_losses(kOne + work.options());
   for (const int ranks : {1, 2}) {
-    expect_within(work.bar, apart(python_losses_of(ranks, work), ours, work.steps),
+    const auto& python = python_losses_of(ranks, share_of(ranks) + work.options());
+    expect_within(work.bar, apart(python, ours, work.steps),
                   "Python, ranks: " + std::to_string(ranks) + work.options());
   }
 }
@@ -56,21 +64,18 @@ TEST_P(PythonLosses, EqualOurs) {
 INSTANTIATE_TEST_SUITE_P(Each, PythonLosses, testing::ValuesIn(kWork),
                          [](const auto& info) { return info.param.name; });
 
-// By the peer's own command line.
-// Nine steps an epoch, the last of them smaller: the order of each epoch is its own.
+// One process by the peer's own command line; two are (bench/peers_test.cpp).
 TEST(Python, GoesThroughEpochsAsWeDo) {
-  const std::string work = workload("mlp", "fp64", 11);
   const std::vector<double>& python_one =
-      python_losses(1, "--batch-size 7000 --threads 2" + work);
-  const std::vector<double>& python_two = python_losses(2, "--batch-size 3500" + work);
-  expect_within(
-      1e-9,
-      apart(program_losses("single_gpu --batch-size 7000" + work), python_one, 11),
-      "Python, one process, two epochs");
-  expect_within(
-      1e-9,
-      apart(program_losses("ddp --gpus 2 --batch-size 3500" + work), python_two, 11),
-      "Python, two ranks, two epochs");
+      python_losses(1, "--batch-size 7000 --threads 2" + kOfTwoEpochs);
+  const std::vector<double>& python_two =
+      python_losses_of(2, "--batch-size 3500" + kOfTwoEpochs);
+  const auto& one = program_losses("single_gpu --batch-size 7000" + kOfTwoEpochs);
+  const auto& two = program_losses("ddp --gpus 2 --batch-size 3500" + kOfTwoEpochs);
+  expect_within(1e-9, apart(one, python_one, kTwoEpochs),
+                "Python, one process, two epochs");
+  expect_within(1e-9, apart(two, python_two, kTwoEpochs),
+                "Python, two ranks, two epochs");
 }
 
 }  // namespace
