@@ -3,6 +3,7 @@
 #include "grading/grader.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/function.h>
 
 #include <random>
 
