@@ -178,17 +178,16 @@ TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
 
 TEST_F(GoodRun, GoogleBenchmarksCompareReadsTwo) {
   const TestFolder other;
-  ProgramRun second("bench",
-                    quick(other / "out", {"--mode", "dp", "--gpus", "2", "--no-page"}));
+  const auto dp = quick(other / "out", {"--mode=dp", "--gpus=2", "--no-page"});
+  ProgramRun second("bench", dp);
   ASSERT_EQ(second.status(), 0) << second.process().err();
   ProgramRun compare(std::getenv("LOCKSTEP_PYTHON"),
                      {"/usr/share/benchmark/compare.py", "benchmarks",
                       result().out + "/results.json", other / "out/results.json"});
   EXPECT_EQ(compare.status(), 0) << compare.process().err();
-  for (const char* name : {"single/linear/cards:1", "dp/linear/cards:2"}) {
-    EXPECT_NE(compare.process().out().find(name), std::string::npos)
-        << compare.process().out();
-  }
+  const std::string out = compare.process().out();
+  for (auto name : {"single/linear/cards:1", "dp/linear/cards:2"})
+    EXPECT_NE(out.find(name), std::string::npos) << out;
 }
 
 // A folder of programs for a copy of bench: those not replaced are the real ones.

@@ -143,10 +143,14 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
   add(leash);
   const bool ranks = one.loop() == "ddp" && one.cards > 1;
   if (ranks) {
+    // A rank's torchrun may have ended before the kernel was told to watch: then the
+    // rank has another parent by now.
+    add({"sh", "-c", "exec env LOCKSTEP_TORCHRUN=$$ \"$@\"", "sh"});
     add({python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
          std::to_string(one.cards), "--no-python", "--log-dir",
          "/dev/null"});  // else it leaves a folder behind
     add(leash);
+    add({"sh", "-c", "[ $PPID = $LOCKSTEP_TORCHRUN ] && exec \"$@\"", "sh"});
   }
   add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
        std::to_string(one.threads_per_card)});
