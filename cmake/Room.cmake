@@ -7,8 +7,8 @@
 #
 # TORCH says that a room compiles against LibTorch; it then takes the one precompiled header.
 # PROCESSORS is how many cores a test keeps busy, WAITS that it sleeps most of its time; ctest is
-# told half cores, so that `ctest -j N` with N twice the cores, or a little more, runs others beside one
-# that waits.
+# told half cores, so that `ctest -j N` with N twice the cores, or a little more, runs others beside
+# one that waits.
 # In a sanitizer build (LOCKSTEP_SANITIZE) only tests marked SANITIZE are built, with what
 # they need.
 

@@ -23,8 +23,8 @@ build() {
 configure=()
 
 # Tests say how many cores they keep busy, counted in halves (cmake/Room.cmake). A half more than
-# there are: beside cores that are all busy there is room for a test that waits. Whole programs,
-# which the release build has most of, wait for each other in a quarter of their time: a core more.
+# there are: beside cores that are all busy there is room for a test that waits. The release
+# build's are mostly whole programs, which also wait for each other: a core more.
 run_tests() {
   local more=1
   [ "$1" != build ] || more=2
