@@ -200,7 +200,8 @@ void Engine::cycles() {
   }
 }
 
-void Engine::lost_a_peer(const std::exception& error) const {
+void Engine::lost_a_peer(const std::exception& error) {
+  collect(/*wait=*/false);  // what was done with it before it went is done
   throw comm::lost_peer("rank " + std::to_string(rank()) + ": negotiation", " failed",
                         ", a peer has probably gone", group_.watch(), error);
 }

@@ -148,7 +148,7 @@ class Engine {
   void run();
   void cycles();
   bool take_queue(RequestList& mine);  // false: there is to be an end
-  [[noreturn]] void lost_a_peer(const std::exception& error) const;
+  [[noreturn]] void lost_a_peer(const std::exception& error);
   void say(const RequestList& mine);
   bool decide();
   std::optional<Controller::Clock::time_point> next_look() const;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <queue>
 #include <thread>
@@ -19,11 +20,22 @@ class FakeLink final : public c10d::Backend {
   using Clock = std::chrono::steady_clock;
   using Seconds = std::chrono::duration<double>;
 
+  // What a busy machine adds. By how much an all_reduce was late is told on the link's
+  // thread, before it is done; how long a rank waited for one, by its own clock, on
+  // the rank's.
+  struct Listener {
+    std::function<void(Seconds)> late = [](Seconds) {};
+    std::function<void(Seconds)> waited = [](Seconds) {};
+  };
+
   // An all_reduce of b bytes takes `latency` + b / `bytes_per_s`.
   FakeLink(int size, Seconds latency, double bytes_per_s)
+      : FakeLink(size, latency, bytes_per_s, Listener()) {}
+  FakeLink(int size, Seconds latency, double bytes_per_s, Listener listener)
       : Backend(/*rank=*/0, size),
         latency_(latency),
         bytes_per_s_(bytes_per_s),
+        listener_(std::move(listener)),
         thread_([this] { deliver(); }) {}
   ~FakeLink() override {
     {
@@ -46,7 +58,7 @@ class FakeLink final : public c10d::Backend {
     for (const at::Tensor& tensor : tensors) {
       bytes += static_cast<double>(tensor.nbytes());
     }
-    auto work = c10::make_intrusive<LinkWork>(tensors);
+    auto work = c10::make_intrusive<LinkWork>(tensors, listener_.waited);
     const std::lock_guard lock(mutex_);
     const Seconds takes = latency_ + Seconds(bytes / bytes_per_s_);
     free_ = std::max(free_, Clock::now()) +
@@ -72,12 +84,15 @@ class FakeLink final : public c10d::Backend {
  private:
   class LinkWork final : public c10d::Work {
    public:
-    explicit LinkWork(std::vector<at::Tensor> tensors)
+    LinkWork(std::vector<at::Tensor> tensors, std::function<void(Seconds)> waited)
         : tensors_(std::move(tensors)),
+          waited_(std::move(waited)),
           future_(c10::make_intrusive<c10::ivalue::Future>(
               c10::ListType::create(c10::TensorType::get()))) {}
     bool wait(std::chrono::milliseconds /*timeout*/) override {
+      const auto begin = Clock::now();
       future_->waitAndThrow();
+      waited_(Clock::now() - begin);
       return true;
     }
     c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
@@ -85,11 +100,12 @@ class FakeLink final : public c10d::Backend {
 
    private:
     std::vector<at::Tensor> tensors_;
+    std::function<void(Seconds)> waited_;
     c10::intrusive_ptr<c10::ivalue::Future> future_;
   };
 
   static c10::intrusive_ptr<c10d::Work> done(const std::vector<at::Tensor>& tensors) {
-    auto work = c10::make_intrusive<LinkWork>(tensors);
+    auto work = c10::make_intrusive<LinkWork>(tensors, [](Seconds) {});
     work->complete();
     return work;
   }
@@ -103,6 +119,7 @@ class FakeLink final : public c10d::Backend {
       under_way_.pop();
       lock.unlock();
       std::this_thread::sleep_until(arrives);
+      listener_.late(Clock::now() - arrives);
       work->complete();
       lock.lock();
     }
@@ -110,6 +127,7 @@ class FakeLink final : public c10d::Backend {
 
   const Seconds latency_;
   const double bytes_per_s_;
+  const Listener listener_;
   std::mutex mutex_;
   std::condition_variable news_;
   std::queue<std::pair<Clock::time_point, c10::intrusive_ptr<LinkWork>>> under_way_;
