@@ -60,9 +60,6 @@ class Work {
   Work& operator=(Work&&) noexcept;
 
   void wait();
-  // Whether wait() would return at once. Does this rank's part of the collective, where
-  // the backend has no threads of its own.
-  bool is_done() const;
 
  private:
   void wait_and_look_around();

@@ -58,8 +58,6 @@ void Work::wait() {
   work_.reset();
 }
 
-bool Work::is_done() const { return !work_ || work_->isCompleted(); }
-
 void Work::wait_and_look_around() {
   constexpr std::chrono::milliseconds kLookAround{250};
   while (true) {

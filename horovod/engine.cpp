@@ -48,14 +48,6 @@ Engine::Engine(comm::ProcessGroup& group, std::unique_ptr<Controller> controller
   thread_ = std::thread([this] { run(); });
 }
 
-void Handle::wait() {
-  // What is done may be asked for when the engine has gone.
-  if (done_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-    engine_->hurry();
-  }
-  done_.get();
-}
-
 Engine::~Engine() {
   {
     const std::lock_guard lock(mutex_);
@@ -97,13 +89,12 @@ void Engine::check_running() const {
 
 Handle Engine::submit(Request request, const at::Tensor& tensor) {
   Entry entry{std::move(request), tensor.detach(), {}};
-  Handle handle(*this, entry.done.get_future());
+  Handle handle(entry.done.get_future());
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
     check_running();
     first = queue_.empty();
-    waits_ = false;
     queue_.push_back(std::move(entry));
   }
   if (first) controller_->wake();
@@ -113,15 +104,7 @@ Handle Engine::submit(Request request, const at::Tensor& tensor) {
 void Engine::flush() {
   {
     const std::lock_guard lock(mutex_);
-    flush_ = waits_ = true;
-  }
-  controller_->wake();
-}
-
-void Engine::hurry() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(waits_, true)) return;
+    flush_ = true;
   }
   controller_->wake();
 }
@@ -179,11 +162,10 @@ void Engine::cycles() {
     if (!mine.empty()) say(mine);
     // Rank 0's own word may have been the last one.
     if (coordinator_ && !decide()) return;
-    collect(waits_at_once());
     std::vector<Controller::Message> messages;
     try {
       messages = controller_->wait(next_look());
-      if (is_busy() && group_.watch() && !group_.watch()->lost().empty()) {
+      if (!table_.empty() && group_.watch() && !group_.watch()->lost().empty()) {
         throw std::runtime_error("given up");
       }
     } catch (const std::exception& error) {
@@ -200,8 +182,7 @@ void Engine::cycles() {
   }
 }
 
-void Engine::lost_a_peer(const std::exception& error) {
-  collect(/*wait=*/false);  // what was done with it before it went is done
+void Engine::lost_a_peer(const std::exception& error) const {
   throw comm::lost_peer("rank " + std::to_string(rank()) + ": negotiation", " failed",
                         ", a peer has probably gone", group_.watch(), error);
 }
@@ -215,7 +196,6 @@ bool Engine::take_queue(RequestList& mine) {
     entries.swap(queue_);
     mine.joined = std::exchange(join_, false);
     mine.waits = std::exchange(flush_, false);
-    loop_waits_ = waits_;
     mine.shutdown = shutdown_ && !told_shutdown_;
   }
   told_shutdown_ |= mine.shutdown;
@@ -255,10 +235,8 @@ bool Engine::decide() {
     if (!warning.empty()) warn_(warning);
   }
   if (!coordinator_->has_responses()) return true;
-  collect(/*wait=*/false);
-  const bool is_early = now < next_cycle_ || !under_way_.empty();
-  if (is_early && !coordinator_->all_wait()) return true;
-  next_cycle_ = now + cycle_time();
+  if (now < next_cycle_ && !coordinator_->all_wait()) return true;
+  next_cycle_ = now + std::chrono::duration_cast<Clock::duration>(settings_.cycle_time);
   timeline_.mark_cycle();
   const ResponseList list = coordinator_->take_responses();
   try {
@@ -269,26 +247,15 @@ bool Engine::decide() {
   return carry_out(list);
 }
 
-Clock::duration Engine::cycle_time() const {
-  return std::chrono::duration_cast<Clock::duration>(settings_.cycle_time);
-}
-
-// See Note [A collective that nobody waits for].
-bool Engine::waits_at_once() const {
-  return loop_waits_ || settings_.cycle_time.count() == 0 || !group_.device().is_cpu();
-}
-
 // nullopt: nothing is to be done before somebody says something.
 std::optional<Clock::time_point> Engine::next_look() const {
   std::optional<Clock::time_point> next;
   const auto at = [&](Clock::time_point time) {
     next = std::min(next.value_or(time), time);
   };
-  const auto now = Clock::now();
-  if (is_busy() && group_.watch()) at(now + kLookAround);
-  if (!under_way_.empty()) at(now + cycle_time());
+  if (!table_.empty() && group_.watch()) at(Clock::now() + kLookAround);
   if (coordinator_) {
-    if (coordinator_->has_responses() && under_way_.empty()) at(next_cycle_);
+    if (coordinator_->has_responses()) at(next_cycle_);
     if (const auto look = coordinator_->inspection_due()) at(*look);
   }
   return next;

@@ -53,22 +53,18 @@ using negotiation::ResponseTensor;
 using negotiation::Settings;
 using negotiation::Timeline;
 
-class Engine;
-
 // A tensor that was submitted.
 class Handle {
  public:
   Handle() = default;  // of nothing
-  Handle(Engine& engine, std::future<void> done)
-      : engine_(&engine), done_(std::move(done)) {}
+  explicit Handle(std::future<void> done) : done_(std::move(done)) {}
 
   bool valid() const { return done_.valid(); }
   // Once. On CUDA what follows on the card's stream sees the result; this thread does
   // not wait for the card.
-  void wait();
+  void wait() { done_.get(); }
 
  private:
-  Engine* engine_ = nullptr;
   std::future<void> done_;
 };
 
@@ -108,9 +104,6 @@ class Engine {
   // way ends at once: nothing would be fused by waiting for its end.
   void flush();
 
-  // Somebody waits for some of it, and may submit more meanwhile.
-  void hurry();
-
   // This rank has no more data: it takes part in the others' allreduces with zeros, and
   // returns when all have joined: the last rank to do so.
   int join();
@@ -130,16 +123,6 @@ class Engine {
     std::promise<void> done;
   };
   using Entries = std::vector<Entry>;
-  // An allreduce that was started.
-  struct Started {
-    std::vector<Request> requests;
-    Entries entries;
-    at::Tensor packed;  // what travels in the fusion buffer; undefined: where it lies
-    comm::Work work;
-
-    std::vector<at::Tensor> tensors() const;
-    void fail(const std::exception_ptr& why);
-  };
 
   Handle submit(Request request, const at::Tensor& tensor);
   void check_running() const;
@@ -148,21 +131,18 @@ class Engine {
   void run();
   void cycles();
   bool take_queue(RequestList& mine);  // false: there is to be an end
-  [[noreturn]] void lost_a_peer(const std::exception& error);
+  [[noreturn]] void lost_a_peer(const std::exception& error) const;
   void say(const RequestList& mine);
   bool decide();
   std::optional<Controller::Clock::time_point> next_look() const;
-  bool waits_at_once() const;
-  bool is_busy() const { return !table_.empty() || !under_way_.empty(); }
-  Controller::Clock::duration cycle_time() const;
   bool carry_out(const ResponseList& list);  // false: there is to be an end
   std::vector<std::vector<Request>> learn(const ResponseList& list);
   Entry take(const Request& request);
   void perform(const std::vector<Request>& requests);
-  void start_allreduce(Started& one);
-  void broadcast(Started& one);
-  void collect(bool wait);
-  void finish(Started& one);
+  void allreduce_now(const std::vector<Request>& requests,
+                     const std::vector<at::Tensor>& tensors);
+  void broadcast_now(const std::vector<Request>& requests,
+                     const std::vector<at::Tensor>& tensors);
   void refuse(const Response& response, const Request& request);
   void end(const std::exception_ptr& why);
 
@@ -175,7 +155,6 @@ class Engine {
   mutable std::mutex mutex_;
   Entries queue_;  // submitted, and not yet told to the coordinator
   bool join_ = false, shutdown_ = false, flush_ = false;  // to be told
-  bool waits_ = false;  // somebody, since the last was submitted
   std::optional<std::promise<int>> joined_;
   bool stop_ = false;
   bool ended_ = false;
@@ -186,14 +165,12 @@ class Engine {
   // The background thread's alone.
   std::map<std::string, std::deque<Entry>> table_;  // told, and not yet answered
   ResponseCache cache_;
-  std::deque<Started> under_way_;  // in order
   FusionBuffer buffer_;
   Timeline timeline_;
   std::optional<Coordinator> coordinator_;  // on rank 0
   Controller::Clock::time_point next_cycle_{};
   bool told_shutdown_ = false;
-  bool loop_waits_ = false;  // waits_, when last looked at
-  int ended_by_ = -1;        // who shut it down
+  int ended_by_ = -1;  // who shut it down
 
   std::thread thread_;  // the last to be made
 };

@@ -25,13 +25,6 @@ at::ScalarType scalar_type_of(const std::string& dtype) {
 
 }  // namespace
 
-// Note [A collective that nobody waits for]
-// While the loop computes, what was started is not waited for: a wait would spin for
-// the other ranks (shm) on the core on which the loop computes. The thread sleeps,
-// looks once in a cycle time whether it is done, and at once when the loop waits.
-// Nothing is decided meanwhile, but what comes is gathered: a link that is busy has no
-// use for another message.
-
 // The tensors of each response in full.
 std::vector<std::vector<Request>> Engine::learn(const ResponseList& list) {
   std::vector<const ResponseTensor*> fresh;
@@ -91,7 +84,6 @@ bool Engine::carry_out(const ResponseList& list) {
       perform(all[i]);
     }
   }
-  if (!list.fatal.empty() || list.shutdown_by >= 0) collect(/*wait=*/true);
   if (!list.fatal.empty()) throw std::runtime_error(list.fatal);
   ended_by_ = list.shutdown_by;
   return ended_by_ < 0;
@@ -112,90 +104,68 @@ Engine::Entry Engine::take(const Request& request) {
   return entry;
 }
 
-std::vector<at::Tensor> Engine::Started::tensors() const {
-  std::vector<at::Tensor> tensors;
-  for (const Entry& entry : entries) tensors.push_back(entry.tensor);
-  return tensors;
-}
-
-void Engine::Started::fail(const std::exception_ptr& why) {
-  for (Entry& entry : entries) entry.done.set_exception(why);
-}
-
 void Engine::perform(const std::vector<Request>& requests) {
-  Started one{requests, {}, {}, {}};
-  for (const Request& request : requests) one.entries.push_back(take(request));
+  Entries entries;
+  std::vector<at::Tensor> tensors;
+  for (const Request& request : requests) {
+    entries.push_back(take(request));
+    tensors.push_back(entries.back().tensor);
+  }
   timeline_.activity_end(requests);  // QUEUE
-  const at::NoGradGuard no_grad;
   try {
+    const at::NoGradGuard no_grad;
     if (requests.front().operation == Operation::allreduce) {
-      start_allreduce(one);
+      allreduce_now(requests, tensors);
     } else {
-      broadcast(one);
+      broadcast_now(requests, tensors);
     }
   } catch (...) {
-    one.fail(std::current_exception());
+    for (Entry& entry : entries) entry.done.set_exception(std::current_exception());
     throw;
   }
-  under_way_.push_back(std::move(one));
-}
-
-void Engine::start_allreduce(Started& one) {
-  const std::vector<at::Tensor> tensors = one.tensors();
-  at::Tensor message = tensors.front();
-  // A tensor alone is reduced where it lies.
-  if (tensors.size() > 1 || !message.is_contiguous()) {
-    collect(/*wait=*/true);  // the buffer may be on its way
-    timeline_.activity_start(one.requests, "MEMCPY_IN_FUSION_BUFFER");
-    message = one.packed = buffer_.pack(tensors);
-    timeline_.activity_end(one.requests);
-  }
-  timeline_.activity_start(one.requests, group_.backend_name() + "_ALLREDUCE");
-  if (message.numel() == 0) return;
-  one.work = one.requests.front().op == ReduceOp::average
-                 ? group_.all_reduce_mean(message)
-                 : group_.all_reduce(message);
-}
-
-// The group's own broadcast puts them side by side, and waits.
-void Engine::broadcast(Started& one) {
-  timeline_.activity_start(one.requests, group_.backend_name() + "_BCAST");
-  group_.broadcast(one.tensors(), one.requests.front().root_rank);
-}
-
-// What is done of that which was started, in order; or all of it.
-void Engine::collect(bool wait) {
-  while (!under_way_.empty() && (wait || under_way_.front().work.is_done())) {
-    Started one = std::move(under_way_.front());
-    under_way_.pop_front();
-    const at::NoGradGuard no_grad;
-    try {
-      finish(one);
-    } catch (...) {
-      one.fail(std::current_exception());
-      throw;
-    }
-  }
-}
-
-void Engine::finish(Started& one) {
-  one.work.wait();
-  timeline_.activity_end(one.requests);
-  if (one.packed.defined()) {
-    timeline_.activity_start(one.requests, "MEMCPY_OUT_FUSION_BUFFER");
-    FusionBuffer::unpack(one.packed, one.tensors());
-    timeline_.activity_end(one.requests);
-  }
-  timeline_.end(one.requests);
+  timeline_.end(requests);
   {
     const std::lock_guard lock(mutex_);
     ++counts_.collectives;
-    counts_.tensors += std::ssize(one.requests);
+    counts_.tensors += std::ssize(requests);
     counts_.most_tensors =
-        std::max<int64_t>(counts_.most_tensors, std::ssize(one.requests));
-    for (const Request& request : one.requests) counts_.bytes += request.bytes();
+        std::max<int64_t>(counts_.most_tensors, std::ssize(requests));
+    for (const Request& request : requests) counts_.bytes += request.bytes();
   }
-  for (Entry& entry : one.entries) entry.done.set_value();
+  for (Entry& entry : entries) entry.done.set_value();
+}
+
+void Engine::allreduce_now(const std::vector<Request>& requests,
+                           const std::vector<at::Tensor>& tensors) {
+  // A tensor alone is reduced where it lies.
+  const bool fused = tensors.size() > 1 || !tensors.front().is_contiguous();
+  at::Tensor message = tensors.front();
+  if (fused) {
+    timeline_.activity_start(requests, "MEMCPY_IN_FUSION_BUFFER");
+    message = buffer_.pack(tensors);
+    timeline_.activity_end(requests);
+  }
+  if (message.numel() > 0) {
+    timeline_.activity_start(requests, group_.backend_name() + "_ALLREDUCE");
+    if (requests.front().op == ReduceOp::average) {
+      group_.all_reduce_mean(message).wait();
+    } else {
+      group_.all_reduce(message).wait();
+    }
+    timeline_.activity_end(requests);
+  }
+  if (!fused) return;
+  timeline_.activity_start(requests, "MEMCPY_OUT_FUSION_BUFFER");
+  FusionBuffer::unpack(message, tensors);
+  timeline_.activity_end(requests);
+}
+
+// The group's own broadcast puts them side by side.
+void Engine::broadcast_now(const std::vector<Request>& requests,
+                           const std::vector<at::Tensor>& tensors) {
+  timeline_.activity_start(requests, group_.backend_name() + "_BCAST");
+  group_.broadcast(tensors, requests.front().root_rank);
+  timeline_.activity_end(requests);
 }
 
 // As many of this rank's as the coordinator had heard of.
@@ -221,10 +191,6 @@ void Engine::end(const std::exception_ptr& why) {
     for (Entry& entry : waiting) entries.push_back(std::move(entry));
   }
   table_.clear();
-  for (Started& one : under_way_) {
-    for (Entry& entry : one.entries) entries.push_back(std::move(entry));
-  }
-  under_way_.clear();
   const auto reason = [&](const std::string& what) {
     if (why) return why;
     return std::make_exception_ptr(std::runtime_error(
