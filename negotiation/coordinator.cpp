@@ -175,7 +175,6 @@ ResponseTensor Coordinator::tensor_of(const Request& request) {
 
 ResponseList Coordinator::take_responses() {
   ResponseList list;
-  waiting_ranks_ = joined_;
   // Of each kind that may be fused, the response that still has room.
   struct Open {
     size_t response;

@@ -43,8 +43,8 @@ class Coordinator {
 
   // Whether something has been decided that the ranks do not know yet.
   bool has_responses() const;
-  // Whether all ranks wait for what they have submitted: what is not fused now would
-  // not be fused by waiting longer.
+  // Whether all ranks wait for what they have submitted, all or the rest of it: what is
+  // not fused now would not be fused by waiting longer.
   bool all_wait() const { return std::ssize(waiting_ranks_) == size_; }
   // It, to be sent to all ranks, and forgotten here.
   ResponseList take_responses();

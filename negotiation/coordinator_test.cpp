@@ -48,8 +48,23 @@ TEST(Coordinator, KnowsWhenNothingMoreComes) {
   EXPECT_FALSE(job.coordinator.all_wait());
   job.join(1);
   EXPECT_TRUE(job.coordinator.all_wait());
-  job.coordinator.take_responses();
+  job.say(0, {tensor("c")});
   EXPECT_FALSE(job.coordinator.all_wait());
+}
+
+// Some of what a rank waits for is answered: it waits for the rest.
+TEST(Coordinator, KnowsWhoStillWaitsAfterADecision) {
+  Job job(2);
+  RequestList waits;
+  waits.waits = true;
+  job.say(0, {tensor("a"), tensor("b")});
+  job.coordinator.receive(0, waits, job.now);
+  job.say(1, {tensor("a")});
+  EXPECT_EQ(names(only(job)), Names{"a"});
+  waits.requests = {tensor("b")};
+  job.coordinator.receive(1, waits, job.now);
+  EXPECT_TRUE(job.coordinator.all_wait());
+  EXPECT_EQ(names(only(job)), Names{"b"});
 }
 
 TEST(Coordinator, FusesInTheOrderOfReadiness) {
