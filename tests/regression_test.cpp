@@ -10,8 +10,8 @@ TEST(BenchCompare, EndsWithStatus3WhereACaseIsSlower) {
   ComparedRuns runs({"--gpus", "1", "--threads-per-card", "1", "--batch-size", "256",
                      "--steps", "20", "--warmup", "20"});
   runs.make_base(4);
-  // Three times as long: no machine is as moody.
-  EXPECT_EQ(runs.slower_by("2", 4), 3);
+  // Twenty times as long: beside other tests even three times is within a step's luck.
+  EXPECT_EQ(runs.slower_by("19", 4), 3);
   const int unchanged = runs.unchanged(4);
   EXPECT_TRUE(unchanged == 0 || unchanged == 3) << unchanged;
 }
