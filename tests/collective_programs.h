@@ -89,6 +89,7 @@ inline void on_checked_ranks(
   shm::on_threads(ranks, [&](int rank) {
     GroupPtr plain = make(store, rank);
     GroupPtr wrapped = checked(*make(other, rank), other, patience);
+    plain->barrier();  // nobody leaves while another one still connects
     work(plain, wrapped);
   });
 }
