@@ -51,6 +51,12 @@ std::string asked_of(const TrainOptions& options) {
   flag("--join", ddp.join);
   flag("--bucket-times", !ddp.bucket_times_file.empty());
   value("--accumulate", options.accumulate);
+  value("--dataset", options.dataset);
+  value("--seed", options.seed);
+  flag("--drop-last", options.drop_last);
+  value("--lr", options.lr);
+  value("--momentum", options.momentum);
+  value("--weight-decay", options.weight_decay);
   return text.str();
 }
 
