@@ -87,8 +87,10 @@ void Group::collect_the_ended() {
 
 void Group::send_all(int signal) {
   for (int process : running_) {
+    // A stopped one would not hear it. Not afterwards: LeakSanitizer stops a process's
+    // threads when it exits, and waits for ever where something continues them.
+    processes_[process].send_signal(SIGCONT);
     processes_[process].send_signal(signal);
-    processes_[process].send_signal(SIGCONT);  // a stopped one would not hear it
   }
 }
 
