@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <csignal>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -15,6 +14,7 @@
 #include "comm/roll_call.h"
 #include "launch/listener.h"
 #include "shm/thread_groups.h"
+#include "tests/own_threads.h"
 #include "tests/test_folder.h"
 
 namespace lockstep::comm {
@@ -73,14 +73,6 @@ TEST(RendezvousTest, ALauncherMayHostTheStore) {
   });
 }
 
-std::set<std::string> threads() {
-  std::set<std::string> found;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    found.insert(task.path());
-  }
-  return found;
-}
-
 bool blocks_sigpipe(const std::string& task) {
   std::ifstream status(task + "/status");
   std::string word;
@@ -92,18 +84,16 @@ bool blocks_sigpipe(const std::string& task) {
 
 // Of a write to a rank that has gone, which no test can time, they would die.
 TEST(RendezvousTest, NoThreadOfLibTorchsDiesOfSigpipe) {
-  const std::set<std::string> before = threads();
+  const std::set<std::string> before = own_threads();
   launch::Listener listener;
   Meeting meeting = meeting_of(0, 1, listener);
   meeting.listen_fd = listener.release();
   const GroupPtr group = join(meeting);
-  size_t started = 0;
-  for (const std::string& thread : threads()) {
-    const bool fresh = before.count(thread) == 0;
-    started += fresh ? 1 : 0;
-    if (fresh) EXPECT_TRUE(blocks_sigpipe(thread)) << thread;
+  const std::set<std::string> started = threads_since(before);
+  for (const std::string& thread : started) {
+    EXPECT_TRUE(blocks_sigpipe(thread)) << thread;
   }
-  EXPECT_GE(started, 3u) << "the store's daemon, gloo's loop and a worker";
+  EXPECT_GE(started.size(), 3u) << "the store's daemon, gloo's loop and a worker";
   EXPECT_FALSE(blocks_sigpipe("/proc/thread-self")) << "its own mask is as it was";
 }
 

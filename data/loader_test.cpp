@@ -1,16 +1,18 @@
 #include "data/loader.h"
 
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "device/ledger_allocator.h"
 #include "device/memory_ledger.h"
+#include "tests/own_threads.h"
 
 namespace lockstep::data {
 namespace {
@@ -35,14 +37,6 @@ std::vector<Batch> all_batches(const DataLoader& loader) {
   std::vector<Batch> batches;
   for (const Batch& batch : loader) batches.push_back(batch);
   return batches;
-}
-
-int threads_of_this_process() {
-  int count = 0;
-  DIR* tasks = opendir("/proc/self/task");
-  while (const dirent* task = readdir(tasks)) count += task->d_name[0] != '.';
-  closedir(tasks);
-  return count;
 }
 
 class LoaderTest : public testing::TestWithParam<int> {};
@@ -122,16 +116,17 @@ TEST_P(LoaderTest, LeavingEarlyStopsTheWorkers) {
   const SequentialSampler sampler(1000);
   const DataLoader loader(samples, at::kFloat, sampler,
                           {.batch_size = 3, .num_workers = GetParam()});
-  const int before = threads_of_this_process();
+  const std::set<std::string> before = own_threads();
+  const auto workers = static_cast<size_t>(GetParam());
   for (int pass = 0; pass < 5; ++pass) {
     int64_t next = 0;
     for (const Batch& batch : loader) {
       ASSERT_EQ(batch.labels[0].item<int64_t>(), 3 * next);
-      EXPECT_EQ(threads_of_this_process(), before + GetParam());
+      EXPECT_EQ(count_since(before, workers), workers);
       if (next++ == pass) break;
     }
   }
-  EXPECT_EQ(threads_of_this_process(), before);
+  EXPECT_EQ(count_since(before, 0), 0U);
 }
 
 TEST_P(LoaderTest, AnErrorComesOutAtItsBatch) {
