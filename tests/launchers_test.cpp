@@ -179,12 +179,13 @@ class Sbatch : public Slurm {
 
   std::string said() const { return read_text(folder_ / "said"); }
 
-  // A command of Slurm's; whether it could.
-  static bool could(const Words& words) {
+  // What a command of Slurm's said; nothing where it could not.
+  static std::string slurm_says(const Words& words) {
     launch::Command command;
     command.argv = slurm_->with(words);
     command.out = command.err = launch::Output::kCapture;
-    return launch::Process(command).wait().code == 0;
+    launch::Process process(command);
+    return process.wait().code == 0 ? process.out() : "";
   }
 
   static void await(const std::function<bool()>& so) {
@@ -219,13 +220,16 @@ TEST_F(Sbatch, TheClusterFileGoesOnWhereItsTimeWasOver) {
     }
     return std::filesystem::exists(checkpoints + "/" + id + "/latest");
   });
-  EXPECT_TRUE(could(words("scancel --batch --signal USR1 " + id)));
+  slurm_says(words("scancel --batch --signal USR1 " + id));
   await([&] { return said().find("waiting in the queue again") != std::string::npos; });
-  // Slurm lets it wait for two minutes, unless told, once it is in the queue.
   await([&] {
-    could(words("scontrol update StartTime=now JobId=" + id));
-    return job.wait_for(std::chrono::milliseconds(250)).has_value();
+    return slurm_says(words("scontrol show job " + id)).find("JobState=PENDING") !=
+           std::string::npos;
   });
+  // There it waits for two minutes, unless told. A start in the second of its end is
+  // refused: Slurm's credentials count in seconds, and those of then are revoked.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  slurm_says(words("scontrol update StartTime=now JobId=" + id));
   EXPECT_EQ(job.wait().code, 0) << said() << job.err();
   EXPECT_NE(said().find("checkpoint: resuming after step "), std::string::npos)
       << said();
