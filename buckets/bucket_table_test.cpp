@@ -70,6 +70,14 @@ TEST(BucketTable, LeavesOutStepsOfOtherBuckets) {
             std::string::npos);
 }
 
+TEST(BucketTable, AReplayLongerThanTheRunIsExplained) {
+  timing::RunTimes run = by_hand();
+  const std::string note = "It is longer, for the replay takes";
+  EXPECT_EQ(step_in_words(run, bucket_table(run)).find(note), std::string::npos);
+  for (timing::StepTimes& step : run.steps) step.buckets[0].finish_us += 1e6;
+  EXPECT_NE(step_in_words(run, bucket_table(run)).find(note), std::string::npos);
+}
+
 TEST(BucketTable, ARunWithoutCommunicationHasNoOverlap) {
   timing::RunTimes run = by_hand();
   for (timing::StepTimes& step : run.steps) step.buckets.clear();

@@ -99,6 +99,11 @@ std::string step_in_words(const RunTimes& times, const BucketTable& table) {
             (sync ? " (T_sync)" : " (T_overlap)") +
             "; with ready times and collectives as they were it could take " +
             ms(lengths.ideal_us) + " (T_ideal).";
+    if (lengths.ideal_us > lengths.taken_us) {
+      text +=
+          " It is longer, for the replay takes one collective after another and this "
+          "run did not; T_ideal is of a run with --no-overlap.";
+    }
   }
   return text;
 }

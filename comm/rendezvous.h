@@ -27,6 +27,9 @@ struct Meeting {
   // The job's name, where its launcher gave it one: ranks of another job that come to
   // the same place are refused. Empty: none.
   std::string job;
+  // What all must have been started with, as "--backend gloo": collectives of two kinds
+  // would wait for each other. Empty: nothing.
+  std::string terms;
 };
 
 // Returns when all ranks have come. Rank 0 needs listen_fd, and owns it from then on. A

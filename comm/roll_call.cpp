@@ -25,6 +25,7 @@ const std::string kTold = "told_why";  // how many ranks were
 const std::string kMet = "have_met";   // that all have come once
 const std::string kJob = "job";        // its name, and who said it first
 const std::string kSize = "world_size";
+const std::string kTerms = "terms";
 
 std::string place_of(const Meeting& meeting) {
   return meeting.file.empty() ? meeting.host + ":" + std::to_string(meeting.port)
@@ -58,6 +59,7 @@ class RollCall {
     check_job();
     check_not_late();
     say_size();
+    say_terms();
     say_here();
     say_who();
     auto next_look = start + meeting_.silence / kLooks;
@@ -146,6 +148,15 @@ class RollCall {
     tell_all(first.by + " was told a world size of " + first.word + " and " + me() +
              " one of " + mine + ", at " + place_of(meeting_) + "; came: " + came +
              "; start all " + meeting_.kind + "s with the same");
+  }
+
+  void say_terms() {
+    if (meeting_.terms.empty()) return;
+    const Said first = first_to_say(kTerms, meeting_.terms);
+    if (first.word == meeting_.terms) return;
+    tell_all(first.by + " was started with " + first.word + " and " + me() + " with " +
+             meeting_.terms + ", at " + place_of(meeting_) + "; start all " +
+             meeting_.kind + "s with the same");
   }
 
   // Only one process can be a rank; the store knows which was the first.

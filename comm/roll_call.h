@@ -19,9 +19,9 @@ struct NotAllCame : std::runtime_error {
 
 // Throws NotAllCame, one line and on all ranks the same, naming who did not come in
 // time, fell silent, came twice (two processes that were told one rank), or was told
-// another world size than the others. Whoever is of another job than the one that meets
-// there, or comes when all have met, is told so alone, by a std::runtime_error: nobody
-// else is disturbed.
+// another world size or other terms than the others. Whoever is of another job than the
+// one that meets there, or comes when all have met, is told so alone, by a
+// std::runtime_error: nobody else is disturbed.
 void await_all(c10d::Store& store, const Meeting& meeting);
 
 }  // namespace lockstep::comm

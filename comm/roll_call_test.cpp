@@ -134,6 +134,28 @@ TEST(RollCall, DifferentWorldSizesAreToldToAllThatCame) {
   EXPECT_EQ(words, Words(3, words[0]));
 }
 
+TEST(RollCall, DifferentTermsAreToldToAll) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  Meeting meeting;
+  meeting.world_size = 3;
+  meeting.port = 29500;
+  meeting.timeout = kTestTimeout;
+  const Words words = told({0, 1, 2}, meeting, [&](const Meeting& mine) {
+    Meeting one = mine;
+    one.terms = "--backend gloo";
+    if (mine.rank == 2) {
+      while (!store->check({"came/0", "came/1"})) std::this_thread::yield();
+      one.terms = "--backend shm";
+    }
+    await_all(*store, one);
+  });
+  expect_part(words[0], " was started with --backend gloo and rank 2 (pid ");
+  expect_part(
+      words[0],
+      ") with --backend shm, at 127.0.0.1:29500; start all ranks with the same");
+  EXPECT_EQ(words, Words(3, words[0]));
+}
+
 // The job that meets there goes on; who is of another one is told.
 TEST(RollCall, RanksOfAnotherJobAreRefused) {
   for (const bool hosted : {true, false}) {

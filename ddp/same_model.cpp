@@ -1,5 +1,6 @@
 #include "ddp/same_model.h"
 
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -35,6 +36,10 @@ std::string asked_of(const TrainOptions& options) {
   const auto flag = [&](const char* option, bool given) {
     text << (given ? "with " : "without ") << option << "\n";
   };
+  const auto limit = [&](const char* option, int64_t is) {
+    if (is == std::numeric_limits<int64_t>::max()) return flag(option, false);
+    value(option, is);
+  };
   value("--reducer", ddp.reducer);
   value("--bucket-cap-mb", ddp.bucket_cap_mb);
   flag("--find-unused-parameters", ddp.find_unused_parameters);
@@ -51,6 +56,8 @@ std::string asked_of(const TrainOptions& options) {
   flag("--join", ddp.join);
   flag("--bucket-times", !ddp.bucket_times_file.empty());
   value("--accumulate", options.accumulate);
+  limit("--steps", options.steps);
+  limit("--epochs", options.epochs);
   value("--dataset", options.dataset);
   value("--seed", options.seed);
   flag("--drop-last", options.drop_last);

@@ -122,6 +122,10 @@ TEST(SameModelTest, EveryRankIsToldTheFirstOptionThatDiffers) {
              rank1 + "--bucket-times and rank 0 without --bucket-times" + same);
   expect_all(told_of([](TrainOptions& o) { o.accumulate = 2; }),
              rank1 + "--accumulate 2 and rank 0 with --accumulate 1" + same);
+  expect_all(told_of([](TrainOptions& o) { o.steps = 20; }),
+             rank1 + "--steps 20 and rank 0 without --steps" + same);
+  expect_all(told_of([](TrainOptions& o) { o.epochs = 2; }),
+             rank1 + "--epochs 2 and rank 0 with --epochs 1" + same);
   expect_all(told_of([](TrainOptions& o) { o.lr = 0.5; }),
              rank1 + "--lr 0.5 and rank 0 with --lr 0.01" + same);
   expect_all(told_of([](TrainOptions& o) { o.drop_last = true; }),

@@ -50,7 +50,11 @@ int64_t whole(const std::string& name, const std::string& text, double most) {
 
 // As Horovod reads them: a whole number, and any but 0 is yes.
 bool flag(const std::string& name, const std::string& text) {
-  return whole(name, text, kMostBytes) != 0;
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end) refuse(name, text, "give 1 or 0");
+  return value != 0;
 }
 
 void check(const Settings& settings) {
@@ -59,8 +63,8 @@ void check(const Settings& settings) {
   throw std::invalid_argument(
       "a stalled run would end after " + shown(settings.stall_shutdown.count()) +
       " s, before the warning at " + shown(settings.stall_warning.count()) +
-      " s; give HOROVOD_STALL_SHUTDOWN_TIME_SECONDS at least "
-      "HOROVOD_STALL_CHECK_TIME_SECONDS");
+      " s; raise --stall-check-shutdown-time-seconds "
+      "(HOROVOD_STALL_SHUTDOWN_TIME_SECONDS)");
 }
 
 Settings read(const Lookup& variable) {
@@ -132,6 +136,11 @@ Settings settings_of(const training::HorovodOptions& options, const Lookup& vari
   }
   if (options.cache_capacity) settings.cache_capacity = *options.cache_capacity;
   if (!options.timeline_filename.empty()) settings.timeline = options.timeline_filename;
+  if (options.timeline_mark_cycles && settings.timeline.empty()) {
+    throw std::invalid_argument(
+        "--timeline-mark-cycles marks a timeline, and there is none; leave it out, or "
+        "give --timeline-filename");
+  }
   if (options.timeline_mark_cycles) settings.timeline_mark_cycles = true;
   if (options.no_stall_check) settings.stall_check = false;
   if (options.stall_warning_s)

@@ -71,9 +71,21 @@ TEST(Settings, ThatCannotBeAreRefusedInOneLine) {
             "HOROVOD_STALL_CHECK_TIME_SECONDS=1 minute: give a number from 0 to "
             "1000000");
   EXPECT_EQ(refusal({{"HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "30"}}),
-            "a stalled run would end after 30 s, before the warning at 60 s; give "
-            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS at least "
-            "HOROVOD_STALL_CHECK_TIME_SECONDS");
+            "a stalled run would end after 30 s, before the warning at 60 s; raise "
+            "--stall-check-shutdown-time-seconds "
+            "(HOROVOD_STALL_SHUTDOWN_TIME_SECONDS)");
+  EXPECT_EQ(refusal({{"HOROVOD_TIMELINE_MARK_CYCLES", "yes"}}),
+            "HOROVOD_TIMELINE_MARK_CYCLES=yes: give 1 or 0");
+}
+
+TEST(Settings, MarksAreOfATimeline) {
+  training::HorovodOptions options;
+  options.timeline_mark_cycles = true;
+  EXPECT_EQ(error_of([&] { settings_of(options, in({})); }),
+            "--timeline-mark-cycles marks a timeline, and there is none; leave it out, "
+            "or give --timeline-filename");
+  EXPECT_TRUE(
+      settings_of(options, in({{"HOROVOD_TIMELINE", "t"}})).timeline_mark_cycles);
 }
 
 TEST(Settings, OfTheCommandLineGoOverTheVariables) {

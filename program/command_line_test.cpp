@@ -53,6 +53,7 @@ TEST(CommandLineTest, LocalSgdAloneNamesTheReducer) {
   // Which check_reducer() refuses.
   EXPECT_EQ(parse({"--local-sgd", "8", "--reducer", "flat"}).options.ddp.reducer,
             "flat");
+  EXPECT_THROW(parse({"--local-sgd", "0"}), CLI::ParseError);
 }
 
 TEST(CommandLineTest, EveryOptionArrives) {

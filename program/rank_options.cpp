@@ -20,7 +20,8 @@ void bind_slow_links(CLI::App& app, DdpOptions& ddp) {
       ->capture_default_str();
   app.add_option("--local-sgd", ddp.local_sgd,
                  "optimizer steps between two meetings, of --reducer local-sgd (taken "
-                 "where none is named) or diloco");
+                 "where none is named) or diloco")
+      ->check(CLI::Range(1, 1'000'000));
   app.add_option("--outer-lr", ddp.outer_lr, "of DiLoCo's step at a meeting")
       ->capture_default_str();
   app.add_option("--outer-momentum", ddp.outer_momentum, "Nesterov's, of that step")

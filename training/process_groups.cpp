@@ -32,6 +32,8 @@ comm::Meeting meeting_of(const TrainOptions& options, const World& world) {
   meeting.host_store = !world.agent_hosts_store;
   meeting.job = world.job;
   meeting.timeout = patience(options);
+  meeting.terms =
+      "--backend " + resolve_backend(options, world) + " --debug " + options.debug;
   if (world.rank == 0 && meeting.host_store && meeting.file.empty()) {
     meeting.listen_fd =
         world.store_fd >= 0
