@@ -4,6 +4,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <barrier>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -45,17 +46,35 @@ inline void on_threads(int count, const std::function<void(int)>& work) {
   }
 }
 
-// Every rank a thread with a group of its own, over gloo or shm. (The group may be
-// reset by the work.)
+// Every rank a thread with the group that `make` gives it. (The group may be reset by
+// the work.) None works before all have theirs: one of gloo's ranks that leaves breaks
+// the connections that others still make.
+inline void on_groups(int count, const std::function<GroupPtr(int)>& make,
+                      const std::function<void(GroupPtr&)>& work) {
+  std::barrier all_made(count);
+  on_threads(count, [&](int rank) {
+    GroupPtr group;
+    try {
+      group = make(rank);
+    } catch (...) {
+      all_made.arrive_and_drop();
+      throw;
+    }
+    all_made.arrive_and_wait();
+    work(group);
+  });
+}
+
+// The same over gloo or shm.
 inline void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work,
                      const std::string& backend = "gloo") {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  on_threads(world_size, [&](int rank) {
-    GroupPtr group = backend == "shm" ? make_shm(store, rank, world_size, kTestTimeout)
-                                      : comm::make_gloo(store, rank, world_size,
-                                                        "127.0.0.1", kTestTimeout);
-    work(group);
-  });
+  const auto make = [&](int rank) {
+    return backend == "shm"
+               ? make_shm(store, rank, world_size, kTestTimeout)
+               : comm::make_gloo(store, rank, world_size, "127.0.0.1", kTestTimeout);
+  };
+  on_groups(world_size, make, work);
 }
 
 }  // namespace lockstep::shm

@@ -105,9 +105,11 @@ inline void run_card_ranks(int size, const std::string& backend,
                            const std::function<void(comm::ProcessGroup&)>& work) {
   device::install_ledger();
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  shm::on_threads(size, [&](int rank) {
-    const shm::GroupPtr group = make_test_group(store, rank, size, backend);
-    const device::AccountScope scope({rank, device::Category::other});
+  const auto make = [&](int rank) {
+    return make_test_group(store, rank, size, backend);
+  };
+  shm::on_groups(size, make, [&](shm::GroupPtr& group) {
+    const device::AccountScope scope({group->rank(), device::Category::other});
     work(*group);
   });
 }
