@@ -40,11 +40,17 @@ std::vector<std::string> told(const std::vector<int>& ranks, Meeting meeting,
 
 using Words = std::vector<std::string>;
 
+Meeting meeting_of(int world_size) {
+  Meeting meeting;
+  meeting.world_size = world_size;
+  meeting.port = 29500;
+  meeting.timeout = kTestTimeout;
+  return meeting;
+}
+
 TEST(RollCall, WhoDidNotComeInTimeIsNamedOnEveryRank) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  Meeting meeting;
-  meeting.world_size = 5;
-  meeting.port = 29500;
+  Meeting meeting = meeting_of(5);
   meeting.timeout = std::chrono::seconds(1);
   const Words words =
       told({0, 1, 3}, meeting, [&](const Meeting& mine) { await_all(*store, mine); });
@@ -75,9 +81,7 @@ TEST(RollCall, AtRankZerosPortAsWell) {
 
 TEST(RollCall, WhoCameAndDiedIsNamedLongBeforeTheTimeOut) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  Meeting meeting;
-  meeting.world_size = 4;
-  meeting.port = 29500;
+  Meeting meeting = meeting_of(4);
   meeting.timeout = std::chrono::hours(1);
   meeting.silence = std::chrono::seconds(2);
   store->add("came/1", 1);  // and not again
@@ -91,10 +95,7 @@ TEST(RollCall, WhoCameAndDiedIsNamedLongBeforeTheTimeOut) {
 // Not only the one who is missing: that would not say whose mistake it is.
 TEST(RollCall, TwoThatWereToldOneRankAreNamedAtOnce) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  Meeting meeting;
-  meeting.world_size = 3;
-  meeting.port = 29500;
-  meeting.timeout = kTestTimeout;
+  const Meeting meeting = meeting_of(3);
   const Words words =
       told({0, 1, 1}, meeting, [&](const Meeting& mine) { await_all(*store, mine); });
   EXPECT_EQ(
@@ -115,10 +116,7 @@ void expect_part(const std::string& text, const std::string& part) {
 
 TEST(RollCall, DifferentWorldSizesAreToldToAllThatCame) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  Meeting meeting;
-  meeting.world_size = 4;
-  meeting.port = 29500;
-  meeting.timeout = kTestTimeout;
+  const Meeting meeting = meeting_of(4);
   const Words words = told({0, 1, 2}, meeting, [&](const Meeting& mine) {
     Meeting one = mine;
     if (mine.rank == 2) {
@@ -136,10 +134,7 @@ TEST(RollCall, DifferentWorldSizesAreToldToAllThatCame) {
 
 TEST(RollCall, DifferentTermsAreToldToAll) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  Meeting meeting;
-  meeting.world_size = 3;
-  meeting.port = 29500;
-  meeting.timeout = kTestTimeout;
+  const Meeting meeting = meeting_of(3);
   const Words words = told({0, 1, 2}, meeting, [&](const Meeting& mine) {
     Meeting one = mine;
     one.terms = "--backend gloo";
@@ -160,10 +155,7 @@ TEST(RollCall, DifferentTermsAreToldToAll) {
 TEST(RollCall, RanksOfAnotherJobAreRefused) {
   for (const bool hosted : {true, false}) {
     const auto store = c10::make_intrusive<c10d::HashStore>();
-    Meeting meeting;
-    meeting.world_size = 2;
-    meeting.port = 29500;
-    meeting.timeout = kTestTimeout;
+    Meeting meeting = meeting_of(2);
     meeting.host_store = hosted;
     meeting.job = "SLURM_JOB_ID=17";
     const Words words = told({0, 1, 1}, meeting, [&](const Meeting& mine) {
@@ -205,10 +197,7 @@ TEST(RollCall, AJobWithoutANameMeetsAnybody) {
 
 TEST(RollCall, WhoComesWhenAllHaveMetIsRefused) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
-  Meeting meeting;
-  meeting.world_size = 2;
-  meeting.port = 29500;
-  meeting.timeout = kTestTimeout;
+  Meeting meeting = meeting_of(2);
   const auto come = [&](const Meeting& mine) { await_all(*store, mine); };
   EXPECT_EQ(told({0, 1}, meeting, come), Words(2, "all came"));
   meeting.world_size = 4;
