@@ -84,16 +84,17 @@ TEST(DebugOption, AnotherWordInPyTorchsVariableIsRefused) {
   expect_refusal(run, 2, {"ddp: ", "\"VERBOSE\"", "OFF, INFO or DETAIL"});
 }
 
-// Nothing can tell before (ddp/same_model.h) that one of them takes a step more.
-// Without --debug it hangs, or adds up what does not belong together.
+// Nothing tells before (ddp/same_model.h) that one of them takes more steps: its
+// batches are its own. Without --debug it hangs, or adds up what does not belong
+// together.
 TEST(DebugOption, RanksThatCallDifferentlySaySo) {
-  RanksByHand ranks(
-      2,
-      {"--model", "linear", "--dataset", "features100", "--device", "cpu", "--backend",
-       "gloo", "--debug", "detail", "--quiet"},
-      "127.0.0.1", [](int rank, std::vector<std::string> command) {
-        return command + std::vector<std::string>{"--steps", rank == 0 ? "2" : "3"};
-      });
+  RanksByHand ranks(2,
+                    {"--model", "linear", "--dataset", "features100", "--device", "cpu",
+                     "--backend", "gloo", "--debug", "detail", "--quiet"},
+                    "127.0.0.1", [](int rank, std::vector<std::string> command) {
+                      return command + std::vector<std::string>{
+                                           "--batch-size", rank == 0 ? "2048" : "1024"};
+                    });
   ranks.let_go();
   for (int rank = 0; rank < 2; ++rank) {
     expect_refusal(
