@@ -58,7 +58,7 @@ void pass_on(const Fd& signals, pid_t rank, uint32_t& from_terminal) {
     if (info.ssi_code == SI_KERNEL) {
       from_terminal = info.ssi_signo;
     } else if (std::exchange(from_terminal, 0) != info.ssi_signo) {
-      kill(rank, SIGCONT);  // a stopped one would not hear it
+      kill(rank, SIGCONT);  // first, as in launch/group.cpp
       kill(rank, static_cast<int>(info.ssi_signo));
     }
   }

@@ -31,15 +31,21 @@ std::string in_range(double least, double most) {
   return "give a number from " + shown(least) + " to " + shown(most);
 }
 
-double number(const std::string& name, const std::string& text, double most) {
+std::optional<double> parsed(const std::string& text, double most) {
   double value = 0;
   const char* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || rest != end || !std::isfinite(value) || value < 0 ||
       value > most) {
-    refuse(name, text, in_range(0, most));
+    return std::nullopt;
   }
   return value;
+}
+
+double number(const std::string& name, const std::string& text, double most) {
+  const std::optional<double> value = parsed(text, most);
+  if (!value) refuse(name, text, in_range(0, most));
+  return *value;
 }
 
 int64_t whole(const std::string& name, const std::string& text, double most) {
@@ -50,11 +56,9 @@ int64_t whole(const std::string& name, const std::string& text, double most) {
 
 // As Horovod reads them: a whole number, and any but 0 is yes.
 bool flag(const std::string& name, const std::string& text) {
-  int64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || rest != end) refuse(name, text, "give 1 or 0");
-  return value != 0;
+  const std::optional<double> value = parsed(text, kMostBytes);
+  if (!value || *value != std::floor(*value)) refuse(name, text, "give 1 or 0");
+  return *value != 0;
 }
 
 void check(const Settings& settings) {
@@ -136,12 +140,14 @@ Settings settings_of(const training::HorovodOptions& options, const Lookup& vari
   }
   if (options.cache_capacity) settings.cache_capacity = *options.cache_capacity;
   if (!options.timeline_filename.empty()) settings.timeline = options.timeline_filename;
-  if (options.timeline_mark_cycles && settings.timeline.empty()) {
-    throw std::invalid_argument(
-        "--timeline-mark-cycles marks a timeline, and there is none; leave it out, or "
-        "give --timeline-filename");
+  if (options.timeline_mark_cycles) {
+    if (settings.timeline.empty()) {
+      throw std::invalid_argument(
+          "--timeline-mark-cycles marks a timeline, and there is none; leave it out, "
+          "or give --timeline-filename");
+    }
+    settings.timeline_mark_cycles = true;
   }
-  if (options.timeline_mark_cycles) settings.timeline_mark_cycles = true;
   if (options.no_stall_check) settings.stall_check = false;
   if (options.stall_warning_s)
     settings.stall_warning = Seconds(*options.stall_warning_s);

@@ -65,14 +65,19 @@ inline void on_groups(int count, const std::function<GroupPtr(int)>& make,
   });
 }
 
+inline GroupPtr make_group(const c10::intrusive_ptr<c10d::Store>& store, int rank,
+                           int world_size, const std::string& backend) {
+  return backend == "shm"
+             ? make_shm(store, rank, world_size, kTestTimeout)
+             : comm::make_gloo(store, rank, world_size, "127.0.0.1", kTestTimeout);
+}
+
 // The same over gloo or shm.
 inline void on_ranks(int world_size, const std::function<void(GroupPtr&)>& work,
                      const std::string& backend = "gloo") {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   const auto make = [&](int rank) {
-    return backend == "shm"
-               ? make_shm(store, rank, world_size, kTestTimeout)
-               : comm::make_gloo(store, rank, world_size, "127.0.0.1", kTestTimeout);
+    return make_group(store, rank, world_size, backend);
   };
   on_groups(world_size, make, work);
 }

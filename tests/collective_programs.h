@@ -81,14 +81,10 @@ inline void on_checked_ranks(
     const std::function<void(GroupPtr& plain, GroupPtr& checked)>& work) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   const auto other = c10::make_intrusive<c10d::HashStore>();
-  const auto make = [&](const auto& at, int rank) {
-    return backend == "shm"
-               ? shm::make_shm(at, rank, ranks, shm::kTestTimeout)
-               : comm::make_gloo(at, rank, ranks, "127.0.0.1", shm::kTestTimeout);
-  };
   shm::on_threads(ranks, [&](int rank) {
-    GroupPtr plain = make(store, rank);
-    GroupPtr wrapped = checked(*make(other, rank), other, patience);
+    GroupPtr plain = shm::make_group(store, rank, ranks, backend);
+    GroupPtr wrapped =
+        checked(*shm::make_group(other, rank, ranks, backend), other, patience);
     plain->barrier();  // nobody leaves while another one still connects
     work(plain, wrapped);
   });

@@ -179,13 +179,14 @@ class Sbatch : public Slurm {
 
   std::string said() const { return read_text(folder_ / "said"); }
 
-  // What a command of Slurm's said; nothing where it could not.
-  static std::string slurm_says(const Words& words) {
+  // A command of Slurm's that has ended.
+  static launch::Process slurm(const Words& words) {
     launch::Command command;
     command.argv = slurm_->with(words);
     command.out = command.err = launch::Output::kCapture;
     launch::Process process(command);
-    return process.wait().code == 0 ? process.out() : "";
+    process.wait();
+    return process;
   }
 
   static void await(const std::function<bool()>& so) {
@@ -220,16 +221,17 @@ TEST_F(Sbatch, TheClusterFileGoesOnWhereItsTimeWasOver) {
     }
     return std::filesystem::exists(checkpoints + "/" + id + "/latest");
   });
-  slurm_says(words("scancel --batch --signal USR1 " + id));
+  EXPECT_EQ(slurm(words("scancel --batch --signal USR1 " + id)).wait().code, 0);
   await([&] { return said().find("waiting in the queue again") != std::string::npos; });
   await([&] {
-    return slurm_says(words("scontrol show job " + id)).find("JobState=PENDING") !=
-           std::string::npos;
+    const std::string shown = slurm(words("scontrol show job " + id)).out();
+    return shown.find("JobState=PENDING") != std::string::npos;
   });
   // There it waits for two minutes, unless told. A start in the second of its end is
   // refused: Slurm's credentials count in seconds, and those of then are revoked.
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
-  slurm_says(words("scontrol update StartTime=now JobId=" + id));
+  EXPECT_EQ(slurm(words("scontrol update StartTime=now JobId=" + id)).wait().code, 0);
+  await([&] { return job.wait_for(std::chrono::milliseconds(250)).has_value(); });
   EXPECT_EQ(job.wait().code, 0) << said() << job.err();
   EXPECT_NE(said().find("checkpoint: resuming after step "), std::string::npos)
       << said();

@@ -28,10 +28,10 @@ inline std::set<std::string> threads_since(const std::set<std::string>& before) 
 // listed for a moment longer.
 inline size_t count_since(const std::set<std::string>& before, size_t count) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  size_t found = threads_since(before).size();
-  while (found != count && std::chrono::steady_clock::now() < deadline) {
+  size_t found = 0;
+  do {
     found = threads_since(before).size();
-  }
+  } while (found != count && std::chrono::steady_clock::now() < deadline);
   return found;
 }
 

@@ -32,8 +32,7 @@ comm::Meeting meeting_of(const TrainOptions& options, const World& world) {
   meeting.host_store = !world.agent_hosts_store;
   meeting.job = world.job;
   meeting.timeout = patience(options);
-  meeting.terms =
-      "--backend " + resolve_backend(options, world) + " --debug " + options.debug;
+  meeting.terms = "--backend " + options.backend + " --debug " + options.debug;
   if (world.rank == 0 && meeting.host_store && meeting.file.empty()) {
     meeting.listen_fd =
         world.store_fd >= 0
@@ -174,7 +173,8 @@ ProcessGroupPtr make_process_group(const TrainOptions& options, const World& wor
   const comm::QuietLog quiet;
   TrainOptions asked = options;
   asked.debug = fingerprint::wants_detail(options.debug) ? "detail" : "off";
-  return process_groups().at(resolve_backend(options, world))(asked, world);
+  asked.backend = resolve_backend(options, world);
+  return process_groups().at(asked.backend)(asked, world);
 }
 
 }  // namespace lockstep::training
