@@ -7,6 +7,7 @@
 
 #include <barrier>
 #include <functional>
+#include <latch>
 #include <string>
 #include <vector>
 
@@ -111,12 +112,16 @@ TEST(Hier, RanksOfAHostThatDisagreeAreTold) {
 TEST(Hier, ARankThatLeavesFailsTheOthersAndHangsNobody) {
   for (const int leaver : {0, 1, 4}) {
     std::barrier over(5);
+    std::latch left(1);
     on_hosts({"a", "b", "a", "b", "b"}, [&](GroupPtr& group) {
       group->barrier();
       const int rank = group->rank();
+      // One comes too late, so that what the leaver began cannot end before it goes.
+      if (rank == (leaver + 1) % 5) left.wait();
       if (rank == leaver) {
         comm::Work never = group->all_reduce(torch::ones({100000}));
         group.reset();
+        left.count_down();
         EXPECT_NE(complaint([&] { never.wait(); }), "");
       } else {
         EXPECT_NE(complaint([&] {
