@@ -15,7 +15,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/lockstep
 # A compiler for us, libraries we link, and gloo's headers, which the wheel leaves out.
 packages=(ca-certificates clang cmake ninja-build ccache python3-venv zlib1g-dev libdeflate-dev
   libgtest-dev libbenchmark-dev libcli11-dev nlohmann-json3-dev libnlopt-cxx-dev libgloo-dev
-  libmuparser-dev)
+  libmuparser-dev libtomlplusplus-dev)
 # The real images. Without them the main job still runs, on synthetic ones.
 optional=(dataset-fashion-mnist)
 testing=false

@@ -27,21 +27,22 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-void throw_unknown_name(const std::string& kind, const std::string& name,
-                        const std::vector<std::string>& known) {
-  if (known.empty()) {
-    throw std::invalid_argument("unknown " + kind + " '" + name +
-                                "': none is registered");
-  }
+std::string nearest_of_known(const std::string& name,
+                             const std::vector<std::string>& known) {
   std::string list;
   for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
-  std::string message = "unknown " + kind + " '" + name + "'";
   const auto nearest =
       std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
         return edit_distance(name, a) < edit_distance(name, b);
       });
-  throw std::invalid_argument(message + "; did you mean '" + *nearest +
-                              "'? Known: " + list);
+  return "did you mean '" + *nearest + "'? Known: " + list;
+}
+
+void throw_unknown_name(const std::string& kind, const std::string& name,
+                        const std::vector<std::string>& known) {
+  const std::string message = "unknown " + kind + " '" + name + "'";
+  if (known.empty()) throw std::invalid_argument(message + ": none is registered");
+  throw std::invalid_argument(message + "; " + nearest_of_known(name, known));
 }
 
 }  // namespace lockstep

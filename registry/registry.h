@@ -11,7 +11,11 @@
 
 namespace lockstep {
 
-// Throws std::invalid_argument: "unknown model 'mpl'; did you mean 'mlp'? known: ...".
+// "did you mean 'mlp'? Known: linear, mlp"; `known` must not be empty.
+std::string nearest_of_known(const std::string& name,
+                             const std::vector<std::string>& known);
+
+// Throws std::invalid_argument: "unknown model 'mpl'; did you mean 'mlp'? Known: ...".
 [[noreturn]] void throw_unknown_name(const std::string& kind, const std::string& name,
                                      const std::vector<std::string>& known);
 

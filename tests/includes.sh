@@ -9,15 +9,16 @@
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
-lowest="files registry host checkpoint model data device comm shm hier fingerprint launch membership training"
+lowest="files registry config host checkpoint model data device comm shm hier fingerprint launch membership training"
 beneath="$lowest program" # what the loops' rooms stand on
 slow_links="hooks averaging timing logging" # what DDP on slow links stands on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
   [files]=""
   [registry]=""
+  [config]="registry"
   [checkpoint]="files device training/observer.h"
-  [model]=""
+  [model]="config"
   [device]=""
   [data]="device"
   [comm]="device host"
