@@ -1,7 +1,7 @@
 // What of the command line is refused, and in which words.
 #include <gtest/gtest.h>
 
-#include "config/tests/config_files.h"
+#include "tests/config_files.h"
 
 namespace lockstep::config {
 namespace {

@@ -1,7 +1,7 @@
 // Files that are refused, and in which words: one line with file, line and key.
 #include <gtest/gtest.h>
 
-#include "config/tests/config_files.h"
+#include "tests/config_files.h"
 
 namespace lockstep::config {
 namespace {

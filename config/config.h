@@ -2,10 +2,9 @@
 // in, after MMEngine's Config (mmengine/config/config.py). What the keys mean is the
 // reader's: see Section.
 //
-//   _base_ = "schedule.toml"               # or several; later ones go over earlier
-//   ones optim_wrapper.optimizer.lr = 0.1       # tables are merged, all else is
-//   replaced model = { _delete_ = true, type = "mlp" }   # nothing of the base's table
-//   stays
+//   _base_ = "schedule.toml"          # or several; later ones go over earlier ones
+//   optim_wrapper.optimizer.lr = 0.1  # tables are merged, all else is replaced
+//   model = { _delete_ = true, type = "mlp" }   # nothing of the bases' table stays
 #pragma once
 
 #include <string>
@@ -15,10 +14,11 @@
 
 namespace lockstep::config {
 
-// A base's path is relative to the file that names it. `changes` are merged in turn, as
-// files are: "optim_wrapper.optimizer.lr=0.1", "hooks.0.interval=2", the value as in
-// TOML or a word without quotes. Throws Error: what cannot be read or parsed, a base
-// that is not there or stands on itself, a change that is none or fits nothing.
+// A base's path is relative to the file that names it; its own `_delete_` is for what
+// is beneath it, not for bases beside it. `changes` are merged in turn, as files are:
+// "optim_wrapper.optimizer.lr=0.1", "hooks.0.interval=2", the value as in TOML or a
+// word without quotes. Throws Error: what cannot be read or parsed, a base that is not
+// there or stands on itself, a change that is none or fits nothing.
 Section load(const std::string& path, const std::vector<std::string>& changes);
 
 }  // namespace lockstep::config

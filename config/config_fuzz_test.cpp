@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "config/tests/config_files.h"
+#include "tests/config_files.h"
 
 namespace lockstep::config {
 namespace {
@@ -127,6 +127,26 @@ TEST(ConfigFuzz, AFileIsReadOrRefused) {
   // Both happened, and not rarely: the mutations are neither too mild nor too wild.
   EXPECT_GT(read, 400);
   EXPECT_GT(refused, 4000);
+}
+
+// The deepest that toml++ is given to read: a stack's worth of its recursion.
+TEST(ConfigFuzz, DottedKeysInEachOtherEndNothing) {
+  const Folder folder;
+  std::string keys = "k";
+  for (int i = 0; i < 63; ++i) keys += ".k";
+  std::string text = "[" + keys + "]\n";
+  for (int i = 0; i < 64; ++i) text += keys + " = {";
+  write("a.toml", text + std::string(64, '}'));
+  EXPECT_EQ(refusal("a.toml"),
+            "a.toml:2: more than 64 tables and arrays stand in each other");
+  std::string endless = "k";
+  for (int i = 0; i < 1000000; ++i) endless += ".k";
+  write("a.toml", endless + " = 1");
+  const std::string line =
+      "a.toml:1: more than 64 tables and arrays stand in each other";
+  EXPECT_EQ(refusal("a.toml"), line);
+  write("a.toml", "x = {" + endless + " = 1}");
+  EXPECT_EQ(refusal("a.toml"), line);
 }
 
 TEST(ConfigFuzz, AChangeIsAppliedOrRefused) {

@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-#include "config/tests/config_files.h"
+#include "tests/config_files.h"
 
 namespace lockstep::config {
 namespace {

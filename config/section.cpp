@@ -259,8 +259,7 @@ void Section::finish() const {
   const std::vector<std::string> known(first.state->asked.begin(),
                                        first.state->asked.end());
   fail_at(first.place, join(first.state->path, *first.key),
-          "unknown key; " + (known.empty() ? "this table has none"
-                                           : nearest_of_known(*first.key, known)));
+          "unknown key; " + nearest_of_known(*first.key, known));
 }
 
 }  // namespace lockstep::config

@@ -6,7 +6,7 @@
 #include <functional>
 #include <limits>
 
-#include "config/tests/config_files.h"
+#include "tests/config_files.h"
 
 namespace lockstep::config {
 namespace {
@@ -117,9 +117,9 @@ TEST_F(SectionTest, ARangeSaysItsEnds) {
 TEST_F(SectionTest, AskedKeysAreKnown) {
   const Section top = read("a = 1\nb = 2\nc = 3\n[d]\ne = 4\n");
   const auto end = [&] { return error_of([&] { top.finish(); }); };
-  EXPECT_EQ(end(), "a.toml:1: a: unknown key; this table has none");
+  EXPECT_EQ(end(), "a.toml:1: a: unknown key; none is known");
   EXPECT_EQ(top.keys(), (std::vector<std::string>{"a", "b", "c", "d"}));
-  EXPECT_EQ(end(), "a.toml:1: a: unknown key; this table has none");
+  EXPECT_EQ(end(), "a.toml:1: a: unknown key; none is known");
   EXPECT_TRUE(top.has("a"));
   EXPECT_EQ(end(), "a.toml:2: b: unknown key; did you mean 'a'? Known: a");
   EXPECT_FALSE(top.is_table("b"));
@@ -128,9 +128,8 @@ TEST_F(SectionTest, AskedKeysAreKnown) {
   EXPECT_TRUE(top.is_table("d"));
   EXPECT_EQ(end(), "");  // nobody opened the table: its keys are no business of ours
   const Section d = top.section("d");
-  EXPECT_EQ(end(), "a.toml:5: d.e: unknown key; this table has none");
-  EXPECT_EQ(error_of([&] { d.finish(); }),
-            "a.toml:5: d.e: unknown key; this table has none");
+  EXPECT_EQ(end(), "a.toml:5: d.e: unknown key; none is known");
+  EXPECT_EQ(error_of([&] { d.finish(); }), "a.toml:5: d.e: unknown key; none is known");
   // Copies, and the same table asked for again, are one.
   const Section copy = top;
   EXPECT_EQ(copy.section("d").integer("e", 0, 0, 9), 4);
@@ -174,7 +173,7 @@ TEST_F(SectionTest, TablesOfAnArrayAreEachTheirOwn) {
   ASSERT_EQ(two.size(), 2U);
   EXPECT_EQ(two[1].integer("a", 0, 0, 9), 3);
   EXPECT_EQ(error_of([&] { top.finish(); }),
-            "a.toml:3: two.0.a: unknown key; this table has none");
+            "a.toml:3: two.0.a: unknown key; none is known");
   EXPECT_EQ(two[0].integer("a", 0, 0, 9), 2);
   top.finish();
 }

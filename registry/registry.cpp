@@ -29,6 +29,7 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 std::string nearest_of_known(const std::string& name,
                              const std::vector<std::string>& known) {
+  if (known.empty()) return "none is known";
   std::string list;
   for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
   const auto nearest =

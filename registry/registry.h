@@ -11,7 +11,7 @@
 
 namespace lockstep {
 
-// "did you mean 'mlp'? Known: linear, mlp"; `known` must not be empty.
+// "did you mean 'mlp'? Known: linear, mlp".
 std::string nearest_of_known(const std::string& name,
                              const std::vector<std::string>& known);
 
