@@ -48,7 +48,10 @@ from torch.nn.functional import cross_entropy
 
 import datasets
 import networks
+from synthetic_images import synthetic
 
+DATASET_NAMES = ("fashion-mnist", "mnist", "synthetic")  # what all of MODEL_NAMES take
+MODEL_NAMES = [name for name in networks.MODELS if not name.startswith("transformer")]
 DTYPES = {"fp32": torch.float32, "fp64": torch.float64}
 
 
@@ -70,6 +73,8 @@ class Samples(torch.utils.data.TensorDataset):
 
 @functools.cache
 def loaded(name, data_dir, precision):
+    if name == "synthetic":
+        return synthetic(DTYPES[precision])
     return datasets.load(name, data_dir, networks.Inputs(), DTYPES[precision])
 
 
@@ -113,8 +118,8 @@ class Recorder(Hook):
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--each", nargs="+", metavar="LINE", help="options of a run, each")
-    parser.add_argument("--model", choices=networks.MODELS, default="mlp")
-    parser.add_argument("--dataset", choices=datasets.DATASETS, default="fashion-mnist")
+    parser.add_argument("--model", choices=MODEL_NAMES, default="mlp")
+    parser.add_argument("--dataset", choices=DATASET_NAMES, default="fashion-mnist")
     parser.add_argument("--data-dir", default="", help="folder of its files")
     parser.add_argument("--steps", type=int, help="default: all that train_cfg has")
     parser.add_argument("--precision", choices=DTYPES, default="fp32")
@@ -127,11 +132,11 @@ def parse(arguments):
 def changes(cfg):
     """The short names in full."""
     made = dict(cfg)
+    if "optimizer" in made:
+        made["optimizer"] = {**made["optimizer"], "_delete_": True}
     for name in ("clip_grad", "accumulative_counts", "optimizer"):
         if name in made:
             made[f"optim_wrapper.{name}"] = made.pop(name)
-    if "optim_wrapper.optimizer" in made:
-        made["optim_wrapper.optimizer"]["_delete_"] = True
     if "amp" in made:
         if made.pop("amp") != "bf16":
             raise ValueError('amp: only "bf16" is known')
@@ -194,4 +199,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"mmengine_twin.py: {str(error).splitlines()[0]}")
