@@ -33,7 +33,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 # It imports OpenCV (a large package) to draw on images, and asks it for no more than these two
 # where nothing is drawn. matplotlib, the other large one, is asked for by drawing alone (Undrawn).
 sys.modules["cv2"] = types.SimpleNamespace(__version__="none", setNumThreads=lambda count: None)
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench/peers"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench/peers"))
 
 import torch
 from mmengine.config import Config
