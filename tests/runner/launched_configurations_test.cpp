@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kEpochs = 3;
-constexpr uint32_t kImages = 24;
+constexpr uint32_t kImages = 8;
 constexpr int kBatch = 4;
 
 // Images that differ, of classes that differ.
@@ -109,8 +109,9 @@ TEST_F(RunnerTest, TwoCards) {
   expect_equal(launched(train("find_unused_parameters", "--launcher pytorch")), ddp(2),
                "find_unused_parameters.toml by launch");
   expect_equal(launched(train("launcher_pytorch")), ddp(2), "launcher_pytorch.toml");
-  expect_equal(kMpirun + train("resnet18", "--launcher mpi"), ddp(2),
-               "resnet18.toml by mpirun");
+  const std::string mlp = "model.type=mlp ";
+  expect_equal(kMpirun + train("resnet18", mlp + "--launcher mpi"), ddp(2, "mlp"),
+               "resnet18.toml of mlp by mpirun");
 }
 
 TEST_F(RunnerTest, OneRankOfALauncher) {
