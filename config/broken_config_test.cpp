@@ -19,9 +19,23 @@ const std::vector<Broken> kBroken = {
     {"a = ", "a.toml:1: no TOML: key-value pair: encountered end-of-file"},
     {"\n\nlr 0.1", "a.toml:3: no TOML: key-value pair: expected '=', saw '0'"},
     {"[model", "a.toml:1: no TOML: table header: encountered end-of-file"},
-    {"\n[ = 0", "a.toml:2: no TOML: table header: no key"},
-    {"a = []\n [[ .a]]", "a.toml:2: no TOML: table header: no key"},
-    {"\xef\xbb\xbf[\n]", "a.toml:1: no TOML: table header: no key"},
+    // What toml++ does not look for itself.
+    {"\n[ = 0",
+     "a.toml:2: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '='"},
+    {"a = []\n [[ .a]]",
+     "a.toml:2: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '.'"},
+    {"[[[a]]]",
+     "a.toml:1: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '['"},
+    {"\xef\xbb\xbf[\n]",
+     "a.toml:1: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '\\n'"},
+    {"a = [1, }",
+     "a.toml:1: no TOML: value: could not determine value type; text stands in quotes"},
+    {"a = [\u2028]",
+     "a.toml:1: no TOML: value: could not determine value type; text stands in quotes"},
     {"[]",
      "a.toml:1: no TOML: table header: tables with blank bare keys are explicitly "
      "prohibited"},
@@ -29,7 +43,6 @@ const std::vector<Broken> kBroken = {
      "a.toml:1: no TOML: root table: expected keys, tables, whitespace or comments, "
      "saw '='"},
     {"\"\" = 3", "a.toml:1: a key is empty"},
-    {"a.", "a.toml:1: no TOML: key: encountered end-of-file"},
     {"a = 1\nb = 2\na = 3",
      "a.toml:3: no TOML: key-value pair: cannot redefine existing integer 'a'"},
     {"model.type = 1\n[model]\ntype = 2",
@@ -42,7 +55,6 @@ const std::vector<Broken> kBroken = {
     {"[[a]]\nb = 1\n[a]\n",
      "a.toml:3: no TOML: table header: cannot redefine existing array 'a' as table"},
     {"a = [1, 2\n", "a.toml:1: no TOML: array: encountered end-of-file"},
-    {"a = { b = 1", "a.toml:1: no TOML: inline table: encountered end-of-file"},
     {"a = { b = 1,\n c = 2 }",
      "a.toml:1: no TOML: inline table: expected key or closing '}', saw '\\n'"},
     {"a = 'x\n",
@@ -61,7 +73,6 @@ const std::vector<Broken> kBroken = {
     {"a = 1 b = 2",
      "a.toml:1: no TOML: key-value pair: expected a comment or whitespace, saw 'b'"},
     {"a = \"\xff\"", "a.toml:1: no TOML: Encountered invalid utf-8 sequence"},
-    {"# \xc3\n", "a.toml:1: no TOML: Encountered invalid utf-8 sequence"},
     {"a = \"\x01\"",
      "a.toml:1: no TOML: string: unescaped control characters other than TAB (U+0009) "
      "are explicitly prohibited"},

@@ -3,7 +3,6 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -41,30 +40,18 @@ struct Refusal {
   std::string what;
 };
 
-// Note [What toml++ is not given to read]
+// Note [Deep files are refused before toml++ reads them]
 // toml++ recurses over tables, and over those of a dotted key without limit: a file of
 // "a.a.a. ..." ends the program by its destructors. So brackets and dots are counted
-// first. And it takes for granted (an assertion, or undefined) that a header holds a
-// key: "[ = 1". What is misread, for brackets that are not closed, is no TOML anyway.
-std::optional<std::pair<size_t, std::string>> first_not_given(std::string_view text) {
+// first. What is misread, for brackets that are not closed, is no TOML anyway.
+
+// Where the first one too many stands.
+std::optional<size_t> first_too_deep(std::string_view text) {
   const auto is = [&](size_t i, std::string_view letters) {
     return i < text.size() && letters.find(text[i]) != std::string_view::npos;
   };
-  const auto is_alphanumeric = [&](size_t i) {
-    return i < text.size() && std::isalnum(static_cast<unsigned char>(text[i])) != 0;
-  };
   size_t brackets = 0, dots = 0;
-  bool line_is_blank = true;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (line_is_blank && brackets == 0 && text[i] == '[') {
-      size_t key = i + (is(i + 1, "[") ? 2 : 1);
-      while (is(key, " \t")) ++key;
-      const bool is_key = is(key, "[]\"'_-") || is_alphanumeric(key);
-      if (key < text.size() && !is_key) return {{key, "no TOML: table header: no key"}};
-    }
-    // Bytes past ASCII may be the mark that a file begins with.
-    line_is_blank =
-        text[i] == '\n' || (line_is_blank && (is(i, " \t\r") || text[i] < 0));
     if (is(i, "\"'")) {
       i = past_string(text, i) - 1;
       continue;
@@ -77,7 +64,7 @@ std::optional<std::pair<size_t, std::string>> first_not_given(std::string_view t
     if (is(i, "]}") && brackets > 0) --brackets;
     if (is(i, ".")) ++dots;
     if (is(i, "#=,[]{}\n")) dots = 0;
-    if (brackets > kDeepest || dots >= kDeepest) return {{i, too_deep()}};
+    if (brackets > kDeepest || dots >= kDeepest) return i;
   }
   return std::nullopt;
 }
@@ -91,10 +78,10 @@ Place place_of(const toml::source_position& position, const Place& parent) {
 
 // Throws Refusal.
 toml::table toml_of(const std::string& text) {
-  if (const auto found = first_not_given(text)) {
-    const auto end = text.begin() + static_cast<int64_t>(found->first);
+  if (const auto found = first_too_deep(text)) {
+    const auto end = text.begin() + static_cast<int64_t>(*found);
     const auto line = static_cast<uint32_t>(1 + std::count(text.begin(), end, '\n'));
-    throw Refusal{{line, 1}, found->second};
+    throw Refusal{{line, 1}, too_deep()};
   }
   try {
     return toml::parse(text);
