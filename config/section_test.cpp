@@ -66,7 +66,7 @@ TEST_F(SectionTest, EveryLetterOfUnicodeIsRead) {
   for (uint32_t code = 0x80; code <= 0x10ffff; ++code) {
     if (code >= 0xd800 && code <= 0xdfff) continue;  // halves of UTF-16's pairs
     const uint32_t more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    all += static_cast<char>((0xf00U >> more & 0xff) | code >> 6 * more);
+    all += static_cast<char>((0xffU << (7 - more) & 0xff) | code >> 6 * more);
     for (uint32_t i = more; i > 0; --i)
       all += static_cast<char>(0x80 | (code >> 6 * (i - 1) & 0x3f));
   }
