@@ -14,8 +14,10 @@ struct CheckpointOptions {
   std::string folder;  // empty: none are made
   // Optimizer steps from one to the next; 0: one, at the end.
   int64_t every = 0;
+  int64_t every_epochs = 0;  // likewise, where an epoch has ended
   int64_t keep = 3;
   bool resume = false;
+  std::string option = "--checkpoint";  // what errors call the folder
 };
 
 struct Start {

@@ -1,5 +1,7 @@
 #include "checkpoint/run_checkpoint.h"
 
+#include <torch/nn/modules/container/sequential.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -69,7 +71,7 @@ RunCheckpoint::RunCheckpoint(const CheckpointOptions& options, Metadata agree, i
     // The next --resume would take it for this run's.
     const auto there = newest_step(options.folder);
     if (!there) return;
-    throw std::invalid_argument("--checkpoint " + options.folder + " holds " +
+    throw std::invalid_argument(options.option + " " + options.folder + " holds " +
                                 folder_name(*there) +
                                 " of an earlier run; add --resume, or give a folder of "
                                 "its own");
@@ -93,7 +95,7 @@ void RunCheckpoint::take_start(const Checkpoint& from, int rank) {
     throw std::invalid_argument(
         "--resume: " + from.path + " was made with " + option + " " +
         (found == made_with.end() ? "unset" : found->second) + ", this run has " +
-        option + " " + value + "; give the same, or another --checkpoint");
+        option + " " + value + "; give the same, or another " + options_.option);
   }
   start_ = {state.at("step"), state.at("epoch"), state.at("samples")};
   if (start_.samples % world_size_ != 0) {
@@ -114,23 +116,24 @@ void RunCheckpoint::planned(int64_t steps) {
       "; nothing is left to train");
 }
 
-void RunCheckpoint::built(const torch::nn::Module& model,
-                          torch::optim::SGD& optimizer) {
-  model_ = &model;
+void RunCheckpoint::built(const torch::nn::Sequential& model,
+                          torch::optim::Optimizer& optimizer) {
+  model_ = model.get();
   optimizer_ = &optimizer;
   if (!found_) return;
   const Json state = state_in(*found_);
   const std::string model_file = found_->path + "/" + kModel;
   const std::string optimizer_file = found_->path + "/" + kOptimizer;
-  load_model(model, read_tensors(found_->files[kModel], model_file), model_file);
-  load_optimizer(model, optimizer,
+  load_model(*model, read_tensors(found_->files[kModel], model_file), model_file);
+  load_optimizer(*model, optimizer,
                  read_tensors(found_->files[kOptimizer], optimizer_file),
                  optimizer_file);
   GeneratorStates generators;
   for (const auto& [name, hex] : state.at("generators").items()) {
     generators[name] = from_hex(hex);
   }
-  set_generators(model, generators);
+  set_generators(*model, generators);
+  notes_ = state.value("notes", Metadata());
   found_.reset();
 }
 
@@ -139,13 +142,28 @@ void RunCheckpoint::stands(int64_t steps, int64_t epoch, int64_t samples) {
   if (options_.every > 0 && steps % options_.every == 0) save();
 }
 
+void RunCheckpoint::rests(int64_t steps, int64_t epochs, bool epoch_ended) {
+  if (!epoch_ended) return;
+  now_ = {steps, epochs, 0};  // a run resumed from here begins with the next epoch
+  if (options_.every_epochs > 0 && epochs % options_.every_epochs == 0) save();
+}
+
 void RunCheckpoint::finished(const torch::nn::Module& /*model*/) {
   if (saved_ != now_.step) save();
 }
 
 void RunCheckpoint::save() {
   saved_ = now_.step;
+  if (writer_) write(*writer_);
+}
+
+void RunCheckpoint::save_best() {
   if (!writer_) return;
+  if (!best_) best_ = std::make_unique<CheckpointWriter>(options_.folder + "/best", 1);
+  write(*best_);
+}
+
+void RunCheckpoint::write(CheckpointWriter& writer) {
   Json generators = Json::object();
   for (const auto& [name, bytes] : generator_states(*model_)) {
     generators[name] = to_hex(bytes);
@@ -153,7 +171,7 @@ void RunCheckpoint::save() {
   const std::string state = Json{{"schema", kSchema},         {"step", now_.step},
                                  {"epoch", now_.epoch},       {"samples", now_.samples},
                                  {"world_size", world_size_}, {"options", agree_},
-                                 {"generators", generators}}
+                                 {"generators", generators},  {"notes", notes_}}
                                 .dump(2) +
                             "\n";
   const HeldTensors model = model_tensors(*model_);
@@ -161,9 +179,9 @@ void RunCheckpoint::save() {
   const Metadata format = {{"format", "pt"}};  // Python's loaders ask for it
   const TensorPieces model_pieces = to_pieces(model.tensors, format);
   const TensorPieces optimizer_pieces = to_pieces(optimizer.tensors, format);
-  writer_->save(now_.step, {new_file(kModel, model_pieces),
-                            new_file(kOptimizer, optimizer_pieces),
-                            {kState, {state}}});
+  writer.save(now_.step, {new_file(kModel, model_pieces),
+                          new_file(kOptimizer, optimizer_pieces),
+                          {kState, {state}}});
 }
 
 }  // namespace lockstep::checkpoint

@@ -11,12 +11,11 @@
 #include <unordered_set>
 #include <utility>
 
+#include "checkpoint/optimizer_fields.h"
 #include "device/memory_ledger.h"
 
 namespace lockstep::checkpoint {
 namespace {
-
-constexpr const char* kMomentum = ".momentum_buffer";
 
 // In the order of Dtype.
 constexpr std::array<at::ScalarType, 8> kTypes = {at::kDouble,   at::kFloat, at::kHalf,
@@ -92,6 +91,23 @@ void copy(const TensorBytes& from, const at::Tensor& to, const std::string& file
   to.copy_(plain);
 }
 
+// A field of an optimizer's state, to be written and read.
+const at::Tensor& as_tensor(const at::Tensor& field) { return field; }
+at::Tensor as_tensor(int64_t field) { return torch::tensor(field, at::kLong); }
+
+void take(at::Tensor& field, const TensorBytes& from, const at::Tensor& parameter,
+          const std::string& file) {
+  field = at::empty_like(parameter.detach());
+  copy(from, field, file);
+}
+
+void take(int64_t& field, const TensorBytes& from, const at::Tensor& /*parameter*/,
+          const std::string& file) {
+  const at::Tensor number = at::empty({}, at::kLong);
+  copy(from, number, file);
+  field = number.item<int64_t>();
+}
+
 std::vector<std::pair<std::string, at::Generator>> generators(
     const torch::nn::Module& model) {
   std::vector<std::pair<std::string, at::Generator>> all = {
@@ -112,15 +128,21 @@ HeldTensors model_tensors(const torch::nn::Module& model) {
   return held;
 }
 
-HeldTensors optimizer_tensors(const torch::nn::Module& model, torch::optim::SGD& sgd) {
+HeldTensors optimizer_tensors(const torch::nn::Module& model,
+                              torch::optim::Optimizer& optimizer) {
   HeldTensors held;
-  for (const auto& [name, parameter] : trained(model)) {
-    const auto found = sgd.state().find(parameter.unsafeGetTensorImpl());
-    if (found == sgd.state().end()) continue;
-    const auto& state = static_cast<torch::optim::SGDParamState&>(*found->second);
-    if (!state.momentum_buffer().defined()) continue;
-    add(held, name + kMomentum, state.momentum_buffer());
-  }
+  with_state_of(optimizer, [&]<class State>(const std::unique_ptr<State>&) {
+    for (const auto& [name, parameter] : trained(model)) {
+      const auto found = optimizer.state().find(parameter.unsafeGetTensorImpl());
+      if (found == optimizer.state().end()) continue;
+      const std::string prefix = name + ".";
+      visit_fields(static_cast<State&>(*found->second),
+                   [&](const std::string& field, const auto& value) {
+                     const at::Tensor tensor = as_tensor(value);
+                     if (tensor.defined()) add(held, prefix + field, tensor);
+                   });
+    }
+  });
   return held;
 }
 
@@ -143,22 +165,31 @@ void load_model(const torch::nn::Module& model, const TensorFile& from,
   }
 }
 
-void load_optimizer(const torch::nn::Module& model, torch::optim::SGD& sgd,
+void load_optimizer(const torch::nn::Module& model, torch::optim::Optimizer& optimizer,
                     const TensorFile& from, const std::string& file) {
   const device::CategoryScope category(device::Category::optimizer_state);
   const std::map<std::string, at::Tensor> parameters = trained(model);
   for (const TensorBytes& tensor : from.tensors) {
-    const size_t end = tensor.name.rfind(kMomentum);
-    const auto found = parameters.find(tensor.name.substr(0, end));
-    if (end == std::string::npos || found == parameters.end()) {
+    const size_t dot = tensor.name.rfind('.');
+    const auto found = parameters.find(tensor.name.substr(0, dot));
+    if (dot == std::string::npos || found == parameters.end()) {
       throw std::runtime_error(file + ": tensor " + tensor.name +
                                " is of no parameter that this run trains");
     }
-    const at::Tensor momentum = at::empty_like(found->second.detach());
-    copy(tensor, momentum, file);
-    auto state = std::make_unique<torch::optim::SGDParamState>();
-    state->momentum_buffer(momentum);
-    sgd.state()[found->second.unsafeGetTensorImpl()] = std::move(state);
+    bool known = false;
+    with_state_of(optimizer, [&]<class State>(std::unique_ptr<State> fresh) {
+      auto& state = optimizer.state()[found->second.unsafeGetTensorImpl()];
+      if (!state) state = std::move(fresh);
+      visit_fields(static_cast<State&>(*state),
+                   [&](const std::string& field, auto& value) {
+                     if (tensor.name.substr(dot + 1) != field) return;
+                     known = true;
+                     take(value, tensor, found->second, file);
+                   });
+    });
+    if (known) continue;
+    throw std::runtime_error(file + ": tensor " + tensor.name +
+                             " is of another optimizer; give the one it was made with");
   }
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/optim/sgd.h>
+#include <torch/optim/optimizer.h>
 
 #include <map>
 #include <string>
@@ -21,14 +21,15 @@ struct HeldTensors {
 
 // Parameters and buffers.
 HeldTensors model_tensors(const torch::nn::Module& model);
-// Of each trained parameter that has one: "1.weight.momentum_buffer".
-HeldTensors optimizer_tensors(const torch::nn::Module& model, torch::optim::SGD& sgd);
+// Of each trained parameter what the optimizer keeps: "1.weight.momentum_buffer".
+HeldTensors optimizer_tensors(const torch::nn::Module& model,
+                              torch::optim::Optimizer& optimizer);
 
 // Names, types and shapes must be the model's own; layouts and devices stay the
 // model's. Throws std::runtime_error naming file and tensor.
 void load_model(const torch::nn::Module& model, const TensorFile& from,
                 const std::string& file);
-void load_optimizer(const torch::nn::Module& model, torch::optim::SGD& sgd,
+void load_optimizer(const torch::nn::Module& model, torch::optim::Optimizer& optimizer,
                     const TensorFile& from, const std::string& file);
 
 // LibTorch's own generators, of the host and of the model's card: "cpu", "cuda".

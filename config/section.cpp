@@ -121,7 +121,7 @@ Section::Spot Section::spot(const std::string& key) const {
 }
 
 Section::Spot Section::ask(const std::string& key) const {
-  state_->asked.insert(key);
+  if (state_->table != nullptr) state_->asked.insert(key);
   return spot(key);
 }
 
@@ -232,6 +232,10 @@ std::vector<Section> Section::sections(const std::string& key) const {
 
 bool Section::is_table(const std::string& key) const {
   return ask(key).as<Node::Table>() != nullptr;
+}
+
+bool Section::is_text(const std::string& key) const {
+  return ask(key).as<std::string>() != nullptr;
 }
 
 bool Section::is_false(const std::string& key) const {

@@ -3,7 +3,8 @@
 // the schema; there is no second one.
 //
 // Cheap to copy: copies, and what section() returns twice for a key, are the same
-// table. Reads record what was asked, const or not: of one thread.
+// table. Reads record what was asked, const or not: of one thread. (An empty one of
+// nowhere has nothing to record.)
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,7 @@ class Section {
   std::vector<Section> sections(const std::string& key) const;
 
   bool is_table(const std::string& key) const;
+  bool is_text(const std::string& key) const;
   bool is_false(const std::string& key) const;  // `hook = false` switches it off
 
   // What stands there, sorted. Asks for nothing.

@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -28,6 +29,16 @@ void check_rank(int rank, int world_size) {
 
 }  // namespace
 
+std::vector<int64_t> Sampler::order(int64_t size, uint64_t seed) const {
+  if (order_ == Order::as_stored) {
+    std::vector<int64_t> all(static_cast<size_t>(size));
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+  }
+  return shuffled(size,
+                  order_ == Order::anew ? seed + static_cast<uint64_t>(epoch_) : seed);
+}
+
 int64_t SequentialSampler::size() const {
   return (size_ - rank_ + world_size_ - 1) / world_size_;
 }
@@ -40,9 +51,7 @@ std::vector<int64_t> SequentialSampler::indices() const {
 
 int64_t RandomSampler::size() const { return size_; }
 
-std::vector<int64_t> RandomSampler::indices() const {
-  return shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
-}
+std::vector<int64_t> RandomSampler::indices() const { return order(size_, seed_); }
 
 DistributedSampler::DistributedSampler(int64_t size, int world_size, int rank,
                                        uint64_t seed, bool drop_last)
@@ -59,13 +68,12 @@ int64_t DistributedSampler::size() const {
 }
 
 std::vector<int64_t> DistributedSampler::indices() const {
-  const std::vector<int64_t> order =
-      shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+  const std::vector<int64_t> all = order(size_, seed_);
   std::vector<int64_t> mine(static_cast<size_t>(size()));
   for (int64_t i = 0; i < size(); ++i) {
     // The remainder is the padding: past its end the order starts again.
     mine[static_cast<size_t>(i)] =
-        order[static_cast<size_t>((i * world_size_ + rank_) % size_)];
+        all[static_cast<size_t>((i * world_size_ + rank_) % size_)];
   }
   return mine;
 }
@@ -76,11 +84,10 @@ UnevenSampler::UnevenSampler(int64_t size, int world_size, int rank, uint64_t se
 }
 
 std::vector<int64_t> UnevenSampler::indices() const {
-  const std::vector<int64_t> order =
-      shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+  const std::vector<int64_t> all = order(size_, seed_);
   std::vector<int64_t> mine;
   for (int64_t i = rank_; i < size_; i += world_size_) {
-    mine.push_back(order[static_cast<size_t>(i)]);
+    mine.push_back(all[static_cast<size_t>(i)]);
   }
   return mine;
 }
@@ -91,15 +98,14 @@ int64_t RanksInTurnSampler::size() const {
 }
 
 std::vector<int64_t> RanksInTurnSampler::indices() const {
-  const std::vector<int64_t> order =
-      shuffled(size_, seed_ + static_cast<uint64_t>(epoch()));
+  const std::vector<int64_t> all = order(size_, seed_);
   const int64_t global_batch = ranks_ * local_batch_;
   std::vector<int64_t> turns;
   turns.reserve(static_cast<size_t>(size()));
   for (int64_t start = 0; start + global_batch <= size_; start += global_batch) {
     for (int64_t rank = 0; rank < ranks_; ++rank) {
       for (int64_t i = 0; i < local_batch_; ++i) {
-        turns.push_back(order[static_cast<size_t>(start + i * ranks_ + rank)]);
+        turns.push_back(all[static_cast<size_t>(start + i * ranks_ + rank)]);
       }
     }
   }

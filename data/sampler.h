@@ -10,11 +10,18 @@
 
 namespace lockstep::data {
 
+enum class Order : uint8_t {
+  anew,       // every epoch has its own
+  first,      // all have the first one's, as where nobody calls set_epoch()
+  as_stored,  // the data set's own
+};
+
 class Sampler {
  public:
   virtual ~Sampler() = default;
   // Every epoch has an order of its own; call it before the epoch's first batch.
   void set_epoch(int64_t epoch) { epoch_ = epoch; }
+  void set_order(Order order) { order_ = order; }
   // This rank's samples of the epoch, in order.
   virtual std::vector<int64_t> indices() const = 0;
   // Of `epoch` this rank's first so many were taken before: the loader leaves them out.
@@ -29,10 +36,12 @@ class Sampler {
   virtual int64_t most() const { return size(); }
 
  protected:
-  int64_t epoch() const { return epoch_; }
+  // All samples in the epoch's order.
+  std::vector<int64_t> order(int64_t size, uint64_t seed) const;
 
  private:
   int64_t epoch_ = 0;
+  Order order_ = Order::anew;
   int64_t resumed_epoch_ = 0;
   int64_t taken_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "model/conv.h"
 
+#include <ATen/autocast_mode.h>
 #include <torch/autograd.h>
 #include <torch/nn/init.h>
 
@@ -62,9 +63,11 @@ void ConvImpl::reset() {
 
 at::Tensor ConvImpl::forward(const at::Tensor& input) {
   const bool likes_channels_last =
-      input.is_cpu() && input.scalar_type() == at::kFloat && processor_has_avx512();
+      input.is_cpu() && input.scalar_type() == at::kFloat && processor_has_avx512() &&
+      !at::autocast::is_autocast_enabled(at::kCPU);
   const at::Tensor images = likes_channels_last ? channels_last(input) : input;
-  if (stride_ == 1 && !has_bias_ && suits_winograd(images, weight_)) {
+  if (likes_channels_last && stride_ == 1 && !has_bias_ &&
+      suits_winograd(images, weight_)) {
     return WinogradConv::apply(images, weight_);
   }
   return at::conv2d(images, weight_, bias_, stride_, kernel_ / 2);

@@ -1,6 +1,7 @@
 #include "model/linear.h"
 
 #include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/autograd.h>
 #include <torch/nn/init.h>
@@ -61,6 +62,7 @@ bool suits_one_dnn(const at::Tensor& input, const at::Tensor& weight) {
   return input.is_cpu() && input.dim() >= 2 && input.numel() > 0 &&
          input.size(-1) == weight.size(1) && input.scalar_type() == at::kFloat &&
          weight.scalar_type() == at::kFloat && at::hasMKLDNN() &&
+         !at::autocast::is_autocast_enabled(at::kCPU) &&
          at::globalContext().userEnabledMkldnn();
 }
 

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "config/section.h"
+
 namespace lockstep::model {
 
 using Network = torch::nn::Sequential;
@@ -25,6 +27,8 @@ struct Inputs {
   // Of sequences of tokens, each a number below `vocabulary`, at most `length` of them.
   int64_t vocabulary = 50257;
   int64_t length = 64;
+  // What else a network of somebody's own is told, by name; those below take nothing.
+  config::Section arguments;
 };
 
 // The parameters that gradients reach, in the order of the layers. A layer that stands

@@ -29,6 +29,7 @@ struct CommandLine {
   std::string report_file;
   std::string trace_file;
   bool quiet = false;
+  bool progress = true;  // false: an observer of the program's own shows it
   bool dry_run = false;
   launch::PlaceOptions place;  // of programs that have ranks
   std::string help;            // not empty: print it and leave

@@ -45,8 +45,9 @@ void check_outputs_apart(const CommandLine& line, int ranks) {
   files::check_apart(outputs);
 }
 
-// What can be known before anybody meets or trains. Rank 0 leaves the files, or whoever
-// starts it; of traces each rank its own.
+}  // namespace
+
+// Rank 0 leaves the files, or whoever starts it; of traces each rank its own.
 void check_run(const Program& program, const CommandLine& line, const World& world) {
   const TrainOptions& options = line.options;
   models().at(options.model);
@@ -76,8 +77,6 @@ void check_run(const Program& program, const CommandLine& line, const World& wor
   }
 }
 
-// Throws what a run would stumble over at its first sample, in words of the command
-// line.
 void try_first_sample(const TrainOptions& options) {
   const Card card = make_cards(options, options.local_cards()).front();
   const CardScope scope(card);
@@ -98,6 +97,8 @@ void try_first_sample(const TrainOptions& options) {
   }
 }
 
+namespace {
+
 void keep_checkpoints(TrainOptions& options, const World& world) {
   if (options.checkpoint.folder.empty()) return;
   if (options.ddp.shard_optimizer && options.momentum != 0) {
@@ -116,10 +117,13 @@ void keep_checkpoints(TrainOptions& options, const World& world) {
   options.observers.push_back(kept);
 }
 
+}  // namespace
+
 void run_rank(const Program& program, const std::string& speaker,
               const TrainFunction& train, CommandLine line, const World& world) {
   const bool speaks = world.rank == 0 && !line.quiet;
-  if (speaks) line.options.observers.push_back(std::make_shared<Progress>());
+  if (speaks && line.progress)
+    line.options.observers.push_back(std::make_shared<Progress>());
   line.options.observers.push_back(std::make_shared<AtStartLine>());
   line.options.last_words = [&](const std::string& verdict) {
     say_last_words(speaker, world, verdict);
@@ -163,6 +167,8 @@ void run_rank(const Program& program, const std::string& speaker,
   });
   files::write_all(outputs);
 }
+
+namespace {
 
 int start_ranks(const Program& program, const World& first,
                 const std::vector<std::string>& arguments) {

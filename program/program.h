@@ -26,8 +26,20 @@ struct Program {
 using TrainFunction =
     std::function<training::TrainReport(const training::TrainOptions&, const World&)>;
 
-// The process's exit status: 0, 2 for a command line that cannot be, 1 for everything
-// else. Call it from main(), before any other thread is started.
+// What can be known before anybody meets or trains: throws std::invalid_argument, or
+// std::runtime_error for files that cannot be written.
+void check_run(const Program& program, const CommandLine& line, const World& world);
+
+// A rank's run, and what it leaves and says. `speaker` is how errors call it.
+void run_rank(const Program& program, const std::string& speaker,
+              const TrainFunction& train, CommandLine line, const World& world);
+
+// Throws what a run would stumble over at its first sample.
+void try_first_sample(const training::TrainOptions& options);
+
+// All of it, from the command line on. The process's exit status: 0, 2 for a command
+// line that cannot be, 1 for everything else. Call it from main(), before any other
+// thread is started.
 int run_program(const Program& program, const TrainFunction& train, int argc,
                 char** argv);
 

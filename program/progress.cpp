@@ -31,22 +31,22 @@ Progress::~Progress() {
   if (line_open_) std::fputc('\n', stderr);
 }
 
-void Progress::after_step(int64_t step, int64_t epoch, double loss, int64_t samples,
-                          double /*step_ms*/) {
-  samples_ += samples;
+void Progress::after_step(const StepEnd& end) {
+  samples_ += end.samples;
   // Often enough to look alive, seldom enough to cost nothing.
   const auto every =
       terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
   const auto now = std::chrono::steady_clock::now();
-  const bool last = terminal_ && step + 1 == steps_;
+  const bool last = terminal_ && end.step + 1 == steps_;
   if (now - shown_ < every && !last) return;
   shown_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const std::string text = (terminal_ ? "\r\033[K" + bar(step + 1, steps_) + " " : "");
+  const std::string text =
+      (terminal_ ? "\r\033[K" + bar(end.step + 1, steps_) + " " : "");
   std::fprintf(stderr, "%sstep %" PRId64 "/%" PRId64 "  epoch %" PRId64, text.c_str(),
-               step + 1, steps_, epoch + 1);
+               end.step + 1, steps_, end.epoch + 1);
   // Not there yet where it is still on the card.
-  if (!std::isnan(loss)) std::fprintf(stderr, "  loss %.4f", loss);
+  if (!std::isnan(end.loss)) std::fprintf(stderr, "  loss %.4f", end.loss);
   std::fprintf(stderr, "  %.0f samples/s a rank%s",
                static_cast<double>(samples_) / seconds, terminal_ ? "" : "\n");
   line_open_ = terminal_;

@@ -20,8 +20,7 @@ class Progress final : public training::StepObserver {
   Progress& operator=(const Progress&) = delete;
 
   void planned(int64_t steps) override { steps_ = steps; }
-  void after_step(int64_t step, int64_t epoch, double loss, int64_t samples,
-                  double step_ms) override;
+  void after_step(const training::StepEnd& end) override;
 
  private:
   bool terminal_;

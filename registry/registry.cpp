@@ -46,4 +46,9 @@ void throw_unknown_name(const std::string& kind, const std::string& name,
   throw std::invalid_argument(message + "; " + nearest_of_known(name, known));
 }
 
+std::string without_scope(const std::string& name) {
+  const std::string own = "lockstep.";
+  return name.rfind(own, 0) == 0 ? name.substr(own.size()) : name;
+}
+
 }  // namespace lockstep

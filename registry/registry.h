@@ -1,6 +1,10 @@
 // Things looked up by name: models, datasets, samplers, reducers, process groups. An
 // unknown name is answered with the known ones and the nearest.
 //
+// A name may have a scope, "mine.tiny", after MMEngine's registries: one without is
+// looked for in the scope that is asked for, then among those without. The parts here
+// have none, and "lockstep.mlp" is "mlp".
+//
 // Register before the first run; a registry is not locked.
 #pragma once
 
@@ -19,6 +23,9 @@ std::string nearest_of_known(const std::string& name,
 [[noreturn]] void throw_unknown_name(const std::string& kind, const std::string& name,
                                      const std::vector<std::string>& known);
 
+// Of "lockstep.mlp" "mlp"; all else as it is.
+std::string without_scope(const std::string& name);
+
 template <class Factory>
 class Registry {
  public:
@@ -32,9 +39,15 @@ class Registry {
   }
 
   const std::function<Factory>& at(const std::string& name) const {
-    const auto found = factories_.find(name);
-    if (found == factories_.end()) throw_unknown_name(kind_, name, names());
-    return found->second;
+    return factories_.at(full_name(name));
+  }
+
+  // The name under which it is registered. Throws std::invalid_argument.
+  std::string full_name(const std::string& name, const std::string& scope = "") const {
+    for (const std::string& known : {scope + "." + name, name, without_scope(name)}) {
+      if (factories_.contains(known)) return known;
+    }
+    throw_unknown_name(kind_, name, names());
   }
 
   std::vector<std::string> names() const {

@@ -55,9 +55,8 @@ class Eyes final : public training::StepObserver {
   Tensors buffers;                       // in the end
   std::function<void(int64_t)> at_step;  // its beginning
 
-  void built(const torch::nn::Module& model,
-             torch::optim::SGD& /*optimizer*/) override {
-    model_ = &model;
+  void built(const Network& model, torch::optim::Optimizer& /*optimizer*/) override {
+    model_ = model.get();
   }
   void communicates(comm::ProcessGroup& group) override {
     recording_ = dynamic_cast<RecordingBackend*>(group.backend().get());
@@ -67,7 +66,7 @@ class Eyes final : public training::StepObserver {
   void before_batch(int64_t step, int64_t /*batch*/) override {
     if (at_step) at_step(step);
   }
-  void after_step(int64_t, int64_t, double, int64_t, double) override {
+  void after_step(const training::StepEnd& /*end*/) override {
     after.push_back(copies(model_->parameters()));
     if (recording_ == nullptr) return;
     messages.push_back(std::ssize(recording_->take_all_reduced()));

@@ -80,9 +80,8 @@ class Sleeper final : public training::StepObserver {
 class Work final : public training::StepObserver {
  public:
   explicit Work(double seconds) : seconds_(seconds) {}
-  void built(const torch::nn::Module& model,
-             torch::optim::SGD& /*optimizer*/) override {
-    const std::vector<at::Tensor> parameters = model.parameters();
+  void built(const Network& model, torch::optim::Optimizer& /*optimizer*/) override {
+    const std::vector<at::Tensor> parameters = model->parameters();
     const Seconds part(seconds_ / static_cast<double>(parameters.size()));
     for (const at::Tensor& parameter : parameters) {
       parameter.register_hook([part](const at::Tensor& /*gradient*/) {
@@ -103,9 +102,8 @@ class SlowRank final : public training::StepObserver {
   SlowRank(double part, int64_t only_step) : part_(part), only_step_(only_step) {
     prctl(PR_SET_TIMERSLACK, 1000);
   }
-  void built(const torch::nn::Module& model,
-             torch::optim::SGD& /*optimizer*/) override {
-    for (const at::Tensor& parameter : model.parameters()) {
+  void built(const Network& model, torch::optim::Optimizer& /*optimizer*/) override {
+    for (const at::Tensor& parameter : model->parameters()) {
       parameter.register_hook([this](const at::Tensor& /*gradient*/) { sleep(); });
     }
   }

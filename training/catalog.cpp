@@ -61,9 +61,9 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
 }
 
 at::ScalarType scalar_type(const TrainOptions& options) {
-  if (options.precision == "fp32") return at::kFloat;
+  if (options.precision == "fp32" || options.precision == "bf16") return at::kFloat;
   if (options.precision == "fp64") return at::kDouble;
-  throw_unknown_name("precision", options.precision, {"fp32", "fp64"});
+  throw_unknown_name("precision", options.precision, {"bf16", "fp32", "fp64"});
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
@@ -89,6 +89,7 @@ model::Inputs inputs_of(const TrainOptions& options) {
     inputs.height = inputs.width = 32;
   }
   inputs.vocabulary = options.vocab_size;
+  inputs.arguments = options.model_arguments;
   return inputs;
 }
 
@@ -129,6 +130,7 @@ SamplerPtr make_sampler(const std::string& usual, int64_t size,
                         const TrainOptions& options, const World& world) {
   const std::string& name = options.sampler.empty() ? usual : options.sampler;
   SamplerPtr sampler = samplers().at(name)(size, options, world);
+  sampler->set_order(options.order);
   sampler->resume_at(options.start.epoch, options.start.samples / world.world_size);
   return sampler;
 }

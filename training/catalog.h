@@ -2,6 +2,8 @@
 // ask for them. Rooms above keep their own: ddp/reducers.h.
 #pragma once
 
+#include <torch/optim/optimizer.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,11 +22,14 @@ namespace lockstep::training {
 
 using SamplerPtr = std::unique_ptr<data::Sampler>;
 using ProcessGroupPtr = std::shared_ptr<comm::ProcessGroup>;
+using LibTorchOptimizer = std::unique_ptr<torch::optim::Optimizer>;
 
 Registry<Network(const model::Inputs&)>& models();
 Registry<data::Dataset(const data::Source&)>& datasets();
 Registry<SamplerPtr(int64_t size, const TrainOptions&, const World&)>& samplers();
 Registry<ProcessGroupPtr(const TrainOptions&, const World&)>& process_groups();
+Registry<LibTorchOptimizer(const std::vector<at::Tensor>&, const TrainOptions&)>&
+optimizers();
 
 // The cards of this machine, as the options ask for them: the first `count`, or those
 // of

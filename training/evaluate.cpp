@@ -48,25 +48,34 @@ at::Tensor CrossEntropy::operator()(const at::Tensor& logits,
   return loss;
 }
 
-Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
-                  const TrainOptions& options, const World& world) {
-  Accuracy accuracy;
-  if (!options.eval) return accuracy;
+void predict(Network model, const data::Dataset& dataset, const Card& card,
+             const World& world, int64_t batch_size,
+             const std::function<void(const at::Tensor& logits,
+                                      const at::Tensor& labels)>& take) {
   const at::NoGradGuard no_grad;
   const data::SequentialSampler sampler(dataset.test.size(), world.world_size,
                                         world.rank);
-  // A thousand predictions at once.
-  const int64_t batch_size = std::max<int64_t>(1, 1000 / dataset.test.labels_each());
   const DataLoader loader(dataset.test, dataset.type, sampler,
                           {.batch_size = batch_size});
   model->eval();
   for (const data::Batch& batch : loader) {
     const at::Tensor labels = card.put(batch.labels);
-    const at::Tensor logits = model->forward(card.put(batch.images));
-    accuracy.correct += logits.argmax(-1).eq(labels).sum().item<int64_t>();
-    accuracy.evaluated += labels.numel();
+    take(model->forward(card.put(batch.images)), labels);
   }
   model->train();
+}
+
+Accuracy evaluate(Network model, const data::Dataset& dataset, const Card& card,
+                  const TrainOptions& options, const World& world) {
+  Accuracy accuracy;
+  if (!options.eval) return accuracy;
+  // A thousand predictions at once.
+  const int64_t batch_size = std::max<int64_t>(1, 1000 / dataset.test.labels_each());
+  predict(std::move(model), dataset, card, world, batch_size,
+          [&](const at::Tensor& logits, const at::Tensor& labels) {
+            accuracy.correct += logits.argmax(-1).eq(labels).sum().item<int64_t>();
+            accuracy.evaluated += labels.numel();
+          });
   return accuracy;
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "data/dataset.h"
 #include "device/card.h"
@@ -35,6 +36,14 @@ struct Accuracy {
   int64_t correct = 0;
   int64_t evaluated = 0;
 };
+
+// Hands logits and labels, on the card, of this rank's share of the test set to `take`,
+// so many samples at a time; over all ranks each sample once, of none is anything
+// padded. Leaves the model in training mode.
+void predict(Network model, const data::Dataset& dataset, const Card& card,
+             const World& world, int64_t batch_size,
+             const std::function<void(const at::Tensor& logits,
+                                      const at::Tensor& labels)>& take);
 
 // This rank's share of the test set, unpadded: over all ranks each sample counts once,
 // of a sequence each token. Leaves the model in training mode. Nothing is evaluated

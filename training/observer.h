@@ -8,9 +8,10 @@
 
 namespace torch::nn {
 class Module;
-}
+class Sequential;
+}  // namespace torch::nn
 namespace torch::optim {
-class SGD;
+class Optimizer;
 }
 
 namespace lockstep::comm {
@@ -21,13 +22,23 @@ namespace lockstep::training {
 
 struct TrainReport;
 
+// An optimizer step that has been taken. What is NaN is still on its way from the card.
+struct StepEnd {
+  int64_t step = 0;
+  int64_t epoch = 0;
+  double loss = 0;      // this rank's mean over its part of the batch
+  int64_t samples = 0;  // of this rank
+  double step_ms = 0;
+  double data_ms = 0;  // of these, waiting for batches
+};
+
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
 
   // Where both have their first values, which an observer may replace.
-  virtual void built(const torch::nn::Module& /*model*/,
-                     torch::optim::SGD& /*optimizer*/) {}
+  virtual void built(const torch::nn::Sequential& /*model*/,
+                     torch::optim::Optimizer& /*optimizer*/) {}
 
   // Where there are other ranks: the group by which this one reaches them. It lives
   // until finished() has returned.
@@ -44,14 +55,18 @@ class StepObserver {
   virtual void before_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
   virtual void after_batch(int64_t /*step*/, int64_t /*batch_of_step*/) {}
 
-  // After every optimizer step. `loss` is this rank's mean over its part of the batch;
-  // it and `step_ms` are NaN where they are still on their way from the card.
-  virtual void after_step(int64_t /*step*/, int64_t /*epoch*/, double /*loss*/,
-                          int64_t /*samples*/, double /*step_ms*/) {}
+  // After every optimizer step.
+  virtual void after_step(const StepEnd& /*end*/) {}
 
   // After every optimizer step, and after what is told above: how many have been taken,
   // and how many samples of the epoch, by this rank. A resumed run's count as well.
   virtual void stands(int64_t /*steps*/, int64_t /*epoch*/, int64_t /*samples*/) {}
+
+  // After that, and where an epoch has been taken to its end: where the run may rest.
+  // How many steps and whole epochs have been taken. What it takes counts to no step.
+  virtual void rests(int64_t /*steps*/, int64_t /*epochs*/, bool /*epoch_ended*/) {}
+  // Asked then: whether the run is to end here, before its time; on all ranks alike.
+  virtual bool wants_end() { return false; }
 
   // Where no step is left to take: before the model is evaluated. More than once.
   virtual void trained() {}

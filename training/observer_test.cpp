@@ -29,12 +29,12 @@ class Diary final : public StepObserver {
     note("before", step, batch);
   }
   void after_batch(int64_t step, int64_t batch) override { note("after", step, batch); }
-  void after_step(int64_t step, int64_t epoch, double loss, int64_t samples,
-                  double step_ms) override {
-    EXPECT_GE(step_ms, 0);
-    note("step", step, epoch);
-    pages_.push_back(name_ + " loss " + std::to_string(static_cast<int>(loss)) +
-                     " of " + std::to_string(samples));
+  void after_step(const StepEnd& end) override {
+    EXPECT_GE(end.step_ms, end.data_ms);
+    EXPECT_GE(end.data_ms, 0);
+    note("step", end.step, end.epoch);
+    pages_.push_back(name_ + " loss " + std::to_string(static_cast<int>(end.loss)) +
+                     " of " + std::to_string(end.samples));
   }
   void finished(const torch::nn::Module& model) override {
     pages_.push_back(name_ + " finished " + std::to_string(model.parameters().size()));

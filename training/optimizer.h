@@ -1,8 +1,11 @@
-// The loop's optimizer: LibTorch's SGD, and beside it what every loop needs around a
-// step: gradients zeroed, averaged over accumulated batches, and tagged in the ledger.
+// The loop's optimizer: one of LibTorch's, by its name, and beside it what every loop
+// needs around a step: gradients zeroed, averaged over accumulated batches, clipped,
+// and tagged in the ledger.
 #pragma once
 
 #include <torch/optim/sgd.h>
+
+#include <memory>
 
 #include "device/gradient_tags.h"
 #include "model/networks.h"
@@ -23,15 +26,20 @@ class Optimizer {
   // time.
   void step();
 
-  // LibTorch's, whose state somebody sends to other ranks.
-  torch::optim::SGD& sgd() { return sgd_; }
+  // LibTorch's, whose state somebody sends to other ranks. Throws std::invalid_argument
+  // where it is another one.
+  torch::optim::SGD& sgd();
 
  private:
+  void average();
+  void clip();
+
   StepMeter& meter_;
-  torch::optim::SGD sgd_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
   device::GradientTags tags_;
   int64_t accumulate_;
   int64_t accumulated_ = 0;  // local batches whose gradients wait for the step
+  Clip clip_;
 };
 
 }  // namespace lockstep::training

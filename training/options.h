@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "checkpoint/options.h"
+#include "config/section.h"
+#include "data/sampler.h"
 
 namespace lockstep::training {
 
@@ -115,8 +117,18 @@ struct DataParallelOptions {
   static const std::vector<std::string>& loss_words();
 };
 
+// What becomes of gradients before a step, as by torch.nn.utils.clip_grad_norm_ and
+// clip_grad_value_; 0: nothing.
+struct Clip {
+  double norm = 0;  // all of them together are no longer than this
+  double norm_type = 2;
+  double value = 0;  // no entry is larger than this
+};
+
 struct TrainOptions {
   std::string model = "mlp";
+  // What it takes beside the data's shape; of the models here none takes anything.
+  config::Section model_arguments;
   std::string dataset = "fashion-mnist";
   // Where the data set's files are; empty: where its Debian package puts them. Of
   // tokens a text file; empty: made-up ones.
@@ -131,6 +143,10 @@ struct TrainOptions {
   // Samples a card and step, in every loop.
   int64_t batch_size = 64;
 
+  // By its name; what it takes beside these three, and what becomes of gradients first.
+  std::string optimizer = "SGD";
+  config::Section optimizer_arguments;
+  Clip clip;
   double lr = 0.01;
   double momentum = 0;
   double weight_decay = 0;
@@ -148,7 +164,8 @@ struct TrainOptions {
   double card_memory_gib = 0;
   int local_cards() const { return gpus * ranks_per_gpu; }  // of this machine
 
-  // "fp32" or "fp64", of parameters, gradients and images alike.
+  // "fp32" or "fp64", of parameters, gradients and images alike; "bf16": fp32 ones, and
+  // the forward pass computes in bfloat16 where autocast has it so (autocast.h).
   std::string precision = "fp32";
 
   // Images and the weights of convolutions lie with their channels innermost.
@@ -162,6 +179,7 @@ struct TrainOptions {
   bool drop_last = false;
   // The sampler's name; empty: the loop's own ("random", in DDP "distributed").
   std::string sampler;
+  data::Order order = data::Order::anew;
 
   // Local batches whose gradients are averaged before one optimizer step.
   int64_t accumulate = 1;

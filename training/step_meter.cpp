@@ -112,12 +112,16 @@ void StepMeter::start(int64_t batches) {
 void StepMeter::leave() {
   ends_.emplace_back(phase_, cards_.front());
   stage_.reset();
+  autocast_.reset();
 }
 
 void StepMeter::begin(Phase phase) {
   phase_ = phase;
   device::set_category(category_of(phase));
   stage_.emplace(to_string(phase));
+  if (phase == Phase::forward && options_.precision == "bf16") {
+    autocast_.emplace(cards_.front().torch_device().type());
+  }
 }
 
 Phase StepMeter::enter(Phase next) {
@@ -151,7 +155,11 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
   const bool ends_step = ++batch_of_step_ == options_.accumulate;
   if (ends_step) between_steps(steps_ + 1);
   begin(Phase::data);  // of the next batch
-  if (ends_step) end_step(samples_of_step_);
+  if (ends_step) {
+    end_step(samples_of_step_);
+    rest(/*epoch_ended=*/false);
+    begin_recording();
+  }
   if (done()) return end_training();
   for (const auto& observer : options_.observers) {
     observer->before_batch(steps_, batch_of_step_);
@@ -173,23 +181,32 @@ void StepMeter::end_step(int64_t samples) {
   report_.samples.push_back(samples);
 
   double loss = std::nan("");
-  double step_ms = std::nan("");
+  StepTimes times = {loss, loss};
   if (step.loss.defined()) {
     unread_.push_back(step);
     if (unread_.size() == kReadEvery) read_steps();
   } else {
     loss = loss_of_step_ / static_cast<double>(options_.accumulate);
     report_.losses.push_back(loss);
-    step_ms = read_times(step);
+    times = read_times(step);
   }
   for (const auto& observer : options_.observers) {
-    observer->after_step(steps_, epoch_, loss, samples, step_ms);
+    observer->after_step({steps_, epoch_, loss, samples, times.step_ms, times.data_ms});
     observer->stands(steps_ + 1, epoch_, samples_of_epoch_);
   }
   ++steps_;
   batch_of_step_ = samples_of_step_ = 0;
   loss_of_step_ = 0;
-  begin_recording();
+}
+
+void StepMeter::rest(bool epoch_ended) {
+  leave();
+  for (const auto& observer : options_.observers) {
+    observer->rests(steps_, epoch_, epoch_ended);
+  }
+  for (const auto& observer : options_.observers) ended_ |= observer->wants_end();
+  ends_.emplace_back(std::nullopt, cards_.front());
+  begin(Phase::data);
 }
 
 void StepMeter::begin_recording() {
@@ -205,11 +222,11 @@ void StepMeter::end_recording() {
   recording_.reset();
 }
 
-double StepMeter::read_times(const Step& step) {
+StepMeter::StepTimes StepMeter::read_times(const Step& step) {
   std::array<double, kPhases> phase_ms{};
   device::Mark since = step.begin;
   for (const auto& [phase, end] : step.ends) {
-    phase_ms[static_cast<size_t>(phase)] += end.ms_since(since);
+    if (phase) phase_ms[static_cast<size_t>(*phase)] += end.ms_since(since);
     since = end;
   }
   double step_ms = 0;
@@ -219,7 +236,7 @@ double StepMeter::read_times(const Step& step) {
     step_ms += ms;
   }
   report_.step_ms.push_back(step_ms);
-  return step_ms;
+  return {step_ms, phase_ms[static_cast<size_t>(Phase::data)]};
 }
 
 void StepMeter::read_steps() {
@@ -240,8 +257,10 @@ void StepMeter::end_epoch() {
                              std::to_string(options_.batch_size) +
                              "; try a smaller one, or leave out --drop-last");
   }
+  const bool whole = !done();  // else the last step cut it short
   ++epoch_;
   samples_of_epoch_ = 0;
+  if (whole) rest(/*epoch_ended=*/true);
   if (done() && steps_ == 0) {
     throw std::runtime_error("--accumulate " + std::to_string(options_.accumulate) +
                              ": all epochs held fewer local batches than that, and no "

@@ -5,7 +5,8 @@
 // move the meter on: zero_grad() begins the forward, the criterion's end begins the
 // backward, a reducer's finalize() is exposed communication, optimizer.step() the
 // optimizer, and meter.step() begins the next step's data. While a phase lasts, what
-// the thread allocates counts to that phase's category of the ledger.
+// the thread allocates counts to that phase's category of the ledger; while the forward
+// pass lasts, it computes in the options' precision.
 //
 // One thread. Stops the run when a loss is not finite.
 #pragma once
@@ -24,6 +25,7 @@
 #include "device/timeline.h"
 #include "launch/world.h"
 #include "model/networks.h"
+#include "training/autocast.h"
 #include "training/evaluate.h"
 #include "training/observer.h"
 #include "training/options.h"
@@ -55,8 +57,11 @@ class StepMeter {
   // some steps later, when losses are read, at the latest at the end of training.
   void step(const at::Tensor& loss, int64_t samples);
 
-  // True once the run has taken the steps or epochs that were asked for.
-  bool done() const { return steps_ >= options_.steps || epoch_ >= options_.epochs; }
+  // True once the run has taken the steps or epochs that were asked for, or an observer
+  // has ended it.
+  bool done() const {
+    return ended_ || steps_ >= options_.steps || epoch_ >= options_.epochs;
+  }
   int64_t epoch() const { return epoch_; }
   // Throws std::runtime_error when the epoch held no batch.
   void end_epoch();
@@ -70,10 +75,13 @@ class StepMeter {
   void watch(comm::ProcessGroup& group) { group_ = &group; }
 
  private:
+  // The ends of a step's phases, in order; nobody's: what observers took at rest.
+  using PhaseEnds = std::vector<std::pair<std::optional<Phase>, device::Mark>>;
+
   // A step that has ended, as far as the host knows.
   struct Step {
     device::Mark begin;
-    std::vector<std::pair<Phase, device::Mark>> ends;  // of its phases, in order
+    PhaseEnds ends;
     at::Tensor loss;  // on the card; undefined where the report has it
   };
 
@@ -82,11 +90,16 @@ class StepMeter {
   void begin(Phase phase);
   void between_steps(int64_t next);
   void end_step(int64_t samples);
+  void rest(bool epoch_ended);
   // On CUDA the last steps' losses and times are still on the card, and asking for each
   // would stall it: they are read some at a time.
   void read_steps();
-  // Into the report; the step's milliseconds.
-  double read_times(const Step& step);
+  struct StepTimes {
+    double step_ms = 0;
+    double data_ms = 0;
+  };
+  // Into the report.
+  StepTimes read_times(const Step& step);
   // The last losses, and the peaks as training left them, before evaluation adds its
   // own.
   void end_training();
@@ -102,14 +115,16 @@ class StepMeter {
 
   Phase phase_ = Phase::data;
   std::optional<device::StageScope> stage_;
-  device::Mark begin_;                                // of the step under way
-  std::vector<std::pair<Phase, device::Mark>> ends_;  // of its phases so far
+  std::optional<AutocastScope> autocast_;
+  device::Mark begin_;  // of the step under way
+  PhaseEnds ends_;      // of its phases so far
   std::vector<Step> unread_;
 
   int64_t planned_ = 0;  // steps
   std::optional<device::TimelineRecording> recording_;
   std::vector<device::CardEvents> recorded_;  // a card each; empty: none
 
+  bool ended_ = false;  // by an observer
   int64_t steps_ = 0;
   int64_t epoch_ = 0;
   int64_t batch_of_step_ = 0;

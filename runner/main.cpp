@@ -1,0 +1,130 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+
+#include "config/config.h"
+#include "host/this_host.h"
+#include "launch/launcher.h"
+#include "launch/place.h"
+#include "launch/process.h"
+#include "program/line_prefix.h"
+#include "program/program.h"
+#include "runner/plugins.h"
+#include "runner/runner.h"
+
+namespace lockstep::runner {
+namespace {
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> changes;  // "optim_wrapper.optimizer.lr=0.1"
+  std::string launcher;              // empty: the configuration's
+  program::CommandLine line;
+  std::string help;
+};
+
+Arguments parse(const std::vector<std::string>& arguments) {
+  Arguments parsed;
+  program::CommandLine& line = parsed.line;
+  std::vector<std::string> more;
+  std::string work_dir;
+  bool resume = false;
+  CLI::App app("Trains as a configuration says, on the ranks that a launcher started.",
+               "train");
+  app.add_option("config", parsed.config, "a TOML file")->required();
+  app.add_option("changes", parsed.changes,
+                 "key=value, over the file's: optim_wrapper.optimizer.lr=0.1");
+  app.add_option("--cfg-options", more, "the same");
+  app.add_option("--launcher", parsed.launcher,
+                 "who started this process: none, pytorch (torchrun, launch), slurm or "
+                 "mpi; else the configuration's, or none")
+      ->check(CLI::IsMember({"none", "pytorch", "slurm", "mpi"}));
+  app.add_option("--work-dir", work_dir, "folder of checkpoints and scalars.jsonl");
+  app.add_flag("--resume", resume, "go on with the newest checkpoint of work_dir");
+  app.add_option("--metrics-file", line.metrics_file,
+                 "JSON lines, one a step, written at the end");
+  app.add_option("--report-file", line.report_file,
+                 "everything measured, as one JSON object");
+  app.add_option("--trace", line.trace_file,
+                 "a Chrome trace of three steps; of each rank one");
+  app.add_flag("--quiet,-q", line.quiet, "no lines and no summary");
+  app.add_flag("--dry-run", line.dry_run, "look at everything; train nothing");
+  std::vector<std::string> reversed = program::normalised(arguments);
+  std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
+  try {
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    parsed.help = app.help();
+    return parsed;
+  }
+  parsed.changes.insert(parsed.changes.end(), more.begin(), more.end());
+  if (!work_dir.empty()) parsed.changes.push_back("work_dir='" + work_dir + "'");
+  if (resume) parsed.changes.emplace_back("resume=true");
+  line.progress = false;  // the logger hook shows it
+  return parsed;
+}
+
+// Which rank this process is, and whether anybody made it one.
+struct Part {
+  World world;
+  bool distributed;
+};
+
+Part part_of(const std::string& launcher, const launch::Environment& environment) {
+  if (launcher == "none") return {World(), false};
+  launch::PlaceOptions options;
+  options.launcher = launcher;
+  const launch::Place place = launch::place_of(options, environment);
+  return {place.world, true};
+}
+
+int train(const Arguments& arguments, const launch::Environment& environment,
+          World& world, std::string& speaker) {
+  namespace fs = std::filesystem;
+  const config::Section config = config::load(arguments.config, arguments.changes);
+  const std::string launcher =
+      config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
+  const Part part =
+      part_of(arguments.launcher.empty() ? launcher : arguments.launcher, environment);
+  world = part.world;
+  speaker = program::line_prefix(world, environment, host::short_name()) + "train";
+  program::CommandLine line = arguments.line;
+  const fs::path path(arguments.config);
+  load_plugins(config, path.parent_path().string());
+  Run run = make_run(config, world, part.distributed, path.stem().string(),
+                     world.rank == 0 && !line.quiet);
+  line.options = run.options;
+  const program::Program train = {"train", "", run.way.ranks};
+  program::check_run(train, line, world);
+  if (line.dry_run) {
+    program::try_first_sample(line.options);
+    return 0;
+  }
+  program::run_rank(train, speaker, run.way.train, std::move(line), world);
+  return 0;
+}
+
+}  // namespace
+}  // namespace lockstep::runner
+
+int main(int argc, char** argv) {
+  using namespace lockstep;
+  launch::die_with_parent();
+  launch::hold_standard_streams();
+  World world;
+  std::string speaker = "train";
+  return program::run_guarded(speaker, world, [&] {
+    // Before the options: whoever finds them wrong must know which rank it is.
+    const launch::Environment environment = launch::current_environment();
+    world = launch::likely_world(environment);
+    speaker = program::line_prefix(world, environment, host::short_name()) + "train";
+    const runner::Arguments arguments =
+        runner::parse({argv + std::min(1, argc), argv + argc});
+    if (!arguments.help.empty()) {
+      std::cout << arguments.help;
+      return 0;
+    }
+    return runner::train(arguments, environment, world, speaker);
+  });
+}
