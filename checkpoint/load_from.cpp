@@ -18,33 +18,34 @@ namespace fs = std::filesystem;
 constexpr const char* kModel = "model.safetensors";
 
 std::string file_of(const std::string& path) {
-  if (!fs::exists(path)) {
-    throw std::runtime_error("load_from: " + path + " is not there");
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    throw std::invalid_argument(
+        path + (error ? " cannot be read: " + error.message() : " is not there"));
   }
-  if (!fs::is_directory(path)) return path;
-  if (fs::exists(fs::path(path) / kModel)) return fs::path(path) / kModel;
+  if (!fs::is_directory(path, error)) return path;
+  if (fs::exists(fs::path(path) / kModel, error)) return fs::path(path) / kModel;
   const auto step = newest_step(path);
   if (step) return fs::path(path) / folder_name(*step) / kModel;
-  throw std::runtime_error("load_from: " + path +
-                           " holds no checkpoint; give a file of safetensors, or a "
-                           "folder of checkpoints");
+  throw std::invalid_argument(path +
+                              " holds no checkpoint; give a file of safetensors, or a "
+                              "folder of checkpoints");
 }
 
 class LoadFrom final : public training::StepObserver {
  public:
-  explicit LoadFrom(std::string path) : path_(std::move(path)) {}
+  explicit LoadFrom(const std::string& path) : file_(file_of(path)) {}
 
   void built(const torch::nn::Sequential& model,
              torch::optim::Optimizer& /*optimizer*/) override {
-    const std::string file = file_of(path_);
-    std::ifstream in(file, std::ios::binary);
+    std::ifstream in(file_, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-    if (in.bad() || !in.is_open()) throw std::runtime_error("cannot read " + file);
-    load_model(*model, read_tensors(bytes, file), file);
+    if (in.bad() || !in.is_open()) throw std::runtime_error("cannot read " + file_);
+    load_model(*model, read_tensors(bytes, file_), file_);
   }
 
  private:
-  std::string path_;
+  std::string file_;
 };
 
 }  // namespace

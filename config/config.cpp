@@ -117,4 +117,13 @@ Section load(const std::string& path, const std::vector<std::string>& changes) {
   return Section(std::move(root));
 }
 
+std::string text_change(const std::string& key, const std::string& text) {
+  std::string quoted;
+  for (const char letter : text) {
+    if (letter == '"' || letter == '\\') quoted += '\\';
+    quoted += letter;
+  }
+  return key + "=\"" + quoted + "\"";
+}
+
 }  // namespace lockstep::config

@@ -21,4 +21,7 @@ namespace lockstep::config {
 // there or stands on itself, a change that is none or fits nothing.
 Section load(const std::string& path, const std::vector<std::string>& changes);
 
+// The change that sets `key` to a text, whatever letters that has.
+std::string text_change(const std::string& key, const std::string& text);
+
 }  // namespace lockstep::config

@@ -256,6 +256,17 @@ void Section::fail(const std::string& key, const std::string& what) const {
   spot(key).fail(what);
 }
 
+void Section::checked(const std::string& key,
+                      const std::function<void()>& check) const {
+  try {
+    check();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail(key, error.what());
+  }
+}
+
 void Section::finish() const {
   State::Unknown first;
   state_->find_unknown(first);

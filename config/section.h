@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,6 +62,10 @@ class Section {
   // Throws Error at the key's place, or at the table's where it is not there. Key "":
   // of the table itself.
   [[noreturn]] void fail(const std::string& key, const std::string& what) const;
+
+  // Calls it. What it throws (std::exception, other than an Error) becomes an Error at
+  // the key's place.
+  void checked(const std::string& key, const std::function<void()>& check) const;
 
   // Throws Error for the first key, by its place, that nobody asked for in this table
   // or in the tables that were asked for beneath it.

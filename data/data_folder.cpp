@@ -78,4 +78,22 @@ CifarFiles find_cifar10_files(const std::filesystem::path& data_dir) {
   return files;
 }
 
+void check_files(const std::string& dataset, const std::filesystem::path& data_dir) {
+  std::error_code missing;
+  if (dataset == "tokens" && !data_dir.empty() &&
+      !std::filesystem::is_regular_file(data_dir, missing)) {
+    throw std::invalid_argument("no file " + data_dir.string() +
+                                ": give a text file, or leave --data-dir out for "
+                                "made-up tokens");
+  }
+  try {
+    if (dataset == "cifar10") find_cifar10_files(data_dir);
+    if (dataset == "fashion-mnist" || dataset == "mnist") {
+      find_idx_files(dataset, data_dir);
+    }
+  } catch (const std::runtime_error& error) {
+    throw std::invalid_argument(error.what());
+  }
+}
+
 }  // namespace lockstep::data

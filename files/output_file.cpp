@@ -124,6 +124,23 @@ void check_writable(const std::string& path, const std::string& option) {
                            "; give a path in a folder that exists and is yours");
 }
 
+void check_folder(const std::string& path) {
+  std::error_code error;
+  if (path.empty()) error = std::make_error_code(std::errc::no_such_file_or_directory);
+  fs::path there = path;
+  if (!error) there = fs::absolute(path, error);
+  while (!error && !fs::exists(there, error)) there = there.parent_path();
+  if (!error && !fs::is_directory(there, error)) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  if (!error && access(there.c_str(), W_OK | X_OK) != 0) {
+    error = {errno, std::generic_category()};
+  }
+  if (!error) return;
+  throw std::runtime_error("'" + path + "' cannot be made, '" + there.string() + "': " +
+                           error.message() + "; give a path in a folder that is yours");
+}
+
 void check_apart(const std::vector<Output>& outputs) {
   std::map<fs::path, const Output*> files;
   for (const Output& output : outputs) {

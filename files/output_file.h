@@ -25,6 +25,8 @@ struct Output {
 
 // Before training. That a file can be written there: throws std::runtime_error.
 void check_writable(const std::string& path, const std::string& option);
+// That a folder can be made there, or is there: throws std::runtime_error. Makes none.
+void check_folder(const std::string& path);
 // That no two are one file, of which one would be lost: throws std::invalid_argument.
 // A device or pipe takes any number.
 void check_apart(const std::vector<Output>& outputs);

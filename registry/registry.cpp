@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 
 namespace lockstep {
@@ -44,6 +45,15 @@ void throw_unknown_name(const std::string& kind, const std::string& name,
   const std::string message = "unknown " + kind + " '" + name + "'";
   if (known.empty()) throw std::invalid_argument(message + ": none is registered");
   throw std::invalid_argument(message + "; " + nearest_of_known(name, known));
+}
+
+std::vector<std::string> scopes_of(const std::vector<std::string>& names) {
+  std::set<std::string> scopes = {"lockstep"};
+  for (const std::string& name : names) {
+    const size_t dot = name.find('.');
+    if (dot != std::string::npos) scopes.insert(name.substr(0, dot));
+  }
+  return {scopes.begin(), scopes.end()};
 }
 
 std::string without_scope(const std::string& name) {

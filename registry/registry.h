@@ -26,6 +26,9 @@ std::string nearest_of_known(const std::string& name,
 // Of "lockstep.mlp" "mlp"; all else as it is.
 std::string without_scope(const std::string& name);
 
+// "lockstep", and of "mine.tiny" "mine".
+std::vector<std::string> scopes_of(const std::vector<std::string>& names);
+
 template <class Factory>
 class Registry {
  public:

@@ -15,6 +15,7 @@ class CheckpointHook final : public Hook {
  public:
   CheckpointHook(const Section& config, RunInfo& info)
       : info_(info), best_of_(config, "save_best") {
+    if (best_of_.asked()) best_of_.check(info.metric_names);
     constexpr int64_t kMost = 1'000'000'000;
     const bool by_epoch = config.boolean("by_epoch", info.by_epoch);
     const int64_t interval = config.integer("interval", 1, -1, kMost);
@@ -25,7 +26,7 @@ class CheckpointHook final : public Hook {
     options_.keep = keep < 0 ? std::numeric_limits<int64_t>::max() : keep;
     save_last_ = config.boolean("save_last", true);
     options_.folder = info.work_dir + "/checkpoints";
-    options_.option = "work_dir";
+    options_.option = "--work-dir";
     options_.resume = info.resume;
   }
   int usual_priority() const override { return 90; }

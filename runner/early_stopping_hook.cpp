@@ -20,6 +20,7 @@ class EarlyStoppingHook final : public Hook {
         check_finite_(config.boolean("check_finite", true)),
         patience_(config.integer("patience", 5, 1, 1'000'000'000)) {
     if (!watched_.asked()) config.fail("monitor", "needs a metric, as \"accuracy\"");
+    if (strict_ || info.metric_names.empty()) watched_.check(info.metric_names);
     if (config.has("stopping_threshold")) {
       threshold_ = config.required_number("stopping_threshold", -1e38, 1e38);
     }

@@ -76,6 +76,16 @@ bool Watched::greater(const std::string& metric) const {
                          "\"less\"");
 }
 
+void Watched::check(const std::vector<std::string>& names) const {
+  if (names.empty()) {
+    config_.fail(key_,
+                 "nothing is validated; give val_dataloader, val_cfg and "
+                 "val_evaluator, or leave it out");
+  }
+  if (name_ != "auto") config_.word(key_, "", names);
+  greater(name_ == "auto" ? names.front() : name_);
+}
+
 std::optional<double> Watched::in(const Metrics& metrics) const {
   if (metrics.empty()) return std::nullopt;
   const auto found = name_ == "auto" ? metrics.begin() : metrics.find(name_);

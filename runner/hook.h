@@ -43,7 +43,8 @@ struct RunInfo {
   // Of the whole run, told where it begins; a hook may change them when it is made.
   training::TrainOptions options;
   std::vector<config::Section> schedulers;
-  std::vector<HookPtr> hooks;  // in their order
+  std::vector<std::string> metric_names;  // that validations give; none: there are none
+  std::vector<HookPtr> hooks;             // in their order
 
   int64_t max_steps = 0;
   double lr = 0;  // that the step under way takes
@@ -90,6 +91,8 @@ class Watched {
   Watched(const config::Section& config, const std::string& key);
 
   bool asked() const { return !name_.empty(); }
+  // Throws config::Error where it is none of `names`, or its rule cannot be told.
+  void check(const std::vector<std::string>& names) const;
   // nullopt: there is no such metric among them.
   std::optional<double> in(const Metrics& metrics) const;
   // Whether `value` beats `other` by more than `by`.

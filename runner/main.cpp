@@ -8,6 +8,7 @@
 #include "launch/launcher.h"
 #include "launch/place.h"
 #include "launch/process.h"
+#include "program/keys.h"
 #include "program/line_prefix.h"
 #include "program/program.h"
 #include "runner/plugins.h"
@@ -19,7 +20,6 @@ namespace {
 struct Arguments {
   std::string config;
   std::vector<std::string> changes;  // "optim_wrapper.optimizer.lr=0.1"
-  std::string launcher;              // empty: the configuration's
   program::CommandLine line;
   std::string help;
 };
@@ -28,7 +28,7 @@ Arguments parse(const std::vector<std::string>& arguments) {
   Arguments parsed;
   program::CommandLine& line = parsed.line;
   std::vector<std::string> more;
-  std::string work_dir;
+  std::string launcher, work_dir;
   bool resume = false;
   CLI::App app("Trains as a configuration says, on the ranks that a launcher started.",
                "train");
@@ -36,10 +36,9 @@ Arguments parse(const std::vector<std::string>& arguments) {
   app.add_option("changes", parsed.changes,
                  "key=value, over the file's: optim_wrapper.optimizer.lr=0.1");
   app.add_option("--cfg-options", more, "the same");
-  app.add_option("--launcher", parsed.launcher,
+  app.add_option("--launcher", launcher,
                  "who started this process: none, pytorch (torchrun, launch), slurm or "
-                 "mpi; else the configuration's, or none")
-      ->check(CLI::IsMember({"none", "pytorch", "slurm", "mpi"}));
+                 "mpi; else the configuration's, or none");
   app.add_option("--work-dir", work_dir, "folder of checkpoints and scalars.jsonl");
   app.add_flag("--resume", resume, "go on with the newest checkpoint of work_dir");
   app.add_option("--metrics-file", line.metrics_file,
@@ -59,7 +58,12 @@ Arguments parse(const std::vector<std::string>& arguments) {
     return parsed;
   }
   parsed.changes.insert(parsed.changes.end(), more.begin(), more.end());
-  if (!work_dir.empty()) parsed.changes.push_back("work_dir='" + work_dir + "'");
+  if (app.count("--launcher") > 0) {
+    parsed.changes.push_back(config::text_change("launcher", launcher));
+  }
+  if (app.count("--work-dir") > 0) {
+    parsed.changes.push_back(config::text_change("work_dir", work_dir));
+  }
   if (resume) parsed.changes.emplace_back("resume=true");
   line.progress = false;  // the logger hook shows it
   return parsed;
@@ -85,8 +89,7 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   const config::Section config = config::load(arguments.config, arguments.changes);
   const std::string launcher =
       config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
-  const Part part =
-      part_of(arguments.launcher.empty() ? launcher : arguments.launcher, environment);
+  const Part part = part_of(launcher, environment);
   world = part.world;
   speaker = program::line_prefix(world, environment, host::short_name()) + "train";
   program::CommandLine line = arguments.line;
@@ -97,11 +100,10 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   line.options = run.options;
   const program::Program train = {"train", "", run.way.ranks};
   program::check_run(train, line, world);
-  if (line.dry_run) {
-    program::try_first_sample(line.options);
-    return 0;
-  }
-  program::run_rank(train, speaker, run.way.train, std::move(line), world);
+  program::in_keys(config, [&] {
+    if (line.dry_run) return program::try_first_sample(line.options);
+    program::run_rank(train, speaker, run.way.train, std::move(line), world);
+  });
   return 0;
 }
 

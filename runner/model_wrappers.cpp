@@ -1,5 +1,7 @@
 #include "runner/model_wrappers.h"
 
+#include <algorithm>
+
 #include "data_parallel/train.h"
 #include "ddp/reducers.h"
 #include "ddp/train.h"
@@ -15,24 +17,23 @@ using program::Ranks;
 using training::TrainOptions;
 namespace {
 
-// What options refuse of each other, at the wrapper's place in the configuration.
-void check_at(const Section& config, const std::function<void()>& check) {
-  try {
-    check();
-  } catch (const config::Error&) {
-    throw;
-  } catch (const std::invalid_argument& error) {
-    config.fail("", error.what());
-  }
-}
-
 Way data_parallel(const Section& config, TrainOptions& options) {
   training::DataParallelOptions& dp = options.data_parallel;
   for (const int64_t id : config.integers("device_ids", 0, 63)) {
+    if (std::count(dp.device_ids.begin(), dp.device_ids.end(), id) > 0) {
+      config.fail("device_ids", "names card " + std::to_string(id) +
+                                    " twice; a card holds one replica");
+    }
     dp.device_ids.push_back(static_cast<int>(id));
   }
   options.gpus = std::max<int>(1, static_cast<int>(dp.device_ids.size()));
   dp.output_device = static_cast<int>(config.integer("output_device", -1, 0, 63));
+  const std::vector<int> ids = dp.device_ids.empty() ? std::vector{0} : dp.device_ids;
+  if (config.has("output_device") &&
+      std::count(ids.begin(), ids.end(), dp.output_device) == 0) {
+    config.fail("output_device", std::to_string(dp.output_device) +
+                                     " is none of the cards of device_ids");
+  }
   dp.reduce = config.word("reduce", dp.reduce, dp.reduce_words());
   dp.replicate = config.word("replicate", dp.replicate, dp.replicate_words());
   return {&data_parallel::train, Ranks::one_process};
@@ -45,7 +46,7 @@ Way horovod(const Section& config, TrainOptions& options) {
   if (options.optimizer != "SGD") {
     config.fail("type", "sends the state of SGD alone; take it, or another wrapper");
   }
-  check_at(config, [&] { horovod::check_options(options); });
+  horovod::check_options(options);
   return {&horovod::train, Ranks::horovod};
 }
 
@@ -61,9 +62,16 @@ Way distributed_data_parallel(const Section& config, TrainOptions& options) {
   ddp.gradient_as_bucket_view =
       config.boolean("gradient_as_bucket_view", ddp.gradient_as_bucket_view);
   ddp.bucket_cap_mb = config.number("bucket_cap_mb", ddp.bucket_cap_mb, 0, kMostMib);
-  ddp.reducer = config.word("reducer", ddp.reducer, ddp::reducers().names());
+  // Those that take another key beside their name are `ddp`'s alone.
+  std::vector<std::string> reducers = ddp::reducers().names();
+  std::erase_if(reducers, [](const std::string& name) {
+    training::DdpOptions averaging;
+    averaging.reducer = name;
+    return ddp::averages(averaging);
+  });
+  ddp.reducer = config.word("reducer", ddp.reducer, reducers);
   ddp.comm_hook = config.word("comm_hook", ddp.comm_hook, hooks::comm_hooks().names());
-  check_at(config, [&] { ddp::check_reducer(options); });
+  ddp::check_reducer(options);
   return {&ddp::train, Ranks::one_a_card};
 }
 

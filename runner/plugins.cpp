@@ -12,7 +12,9 @@ namespace {
 std::string found_at(const std::string& name, const std::string& folder) {
   const fs::path programs = fs::read_symlink("/proc/self/exe").parent_path();
   for (const fs::path& place : {fs::path(folder), programs.parent_path() / "lib"}) {
-    if (fs::exists(place / name)) return fs::absolute(place / name).string();
+    std::error_code error;
+    if (fs::is_regular_file(place / name, error))
+      return fs::absolute(place / name).string();
   }
   return name;
 }

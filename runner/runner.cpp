@@ -6,6 +6,9 @@
 #include <limits>
 
 #include "checkpoint/load_from.h"
+#include "data/data_folder.h"
+#include "files/output_file.h"
+#include "program/keys.h"
 #include "runner/type_in.h"
 #include "runner/validation.h"
 #include "schedules/schedulers.h"
@@ -43,6 +46,22 @@ void read_model(const Section& config, const std::string& scope,
   options.model_arguments = config;
 }
 
+// `like`: a data set whose samples the model takes.
+void check_data(const Section& loader, const std::string& like,
+                const TrainOptions& options) {
+  const std::string here = training::samples_of(options.dataset);
+  const std::string taken = training::samples_of(like);
+  if (!here.empty() && !taken.empty() && here != taken) {
+    loader.section("dataset").fail("type", options.dataset + " has " + here +
+                                               ", and the model takes " + taken +
+                                               "; try " + like);
+  }
+  loader.section("dataset").checked("data_dir", [&] {
+    program::in_keys(loader,
+                     [&] { data::check_files(options.dataset, options.data_dir); });
+  });
+}
+
 void read_dataset(const Section& loader, const std::string& scope,
                   TrainOptions& options) {
   options.batch_size = loader.integer("batch_size", options.batch_size, 1, kMost);
@@ -58,17 +77,16 @@ void read_loader(const Section& config, const std::string& scope,
   options.pin_memory = config.boolean("pin_memory", false);
   options.drop_last = config.boolean("drop_last", false);
   const Section sampler = config.section("sampler");
-  const std::string usual = "DefaultSampler";  // each loop's own
-  if (sampler.text("type", usual) != usual) {
-    options.sampler = type_in(sampler, "", training::samplers(), scope);
-  }
+  auto samplers = training::samplers();
+  samplers.add("DefaultSampler", {});  // each loop's own
+  const std::string type = type_in(sampler, "DefaultSampler", samplers, scope);
+  if (type != "DefaultSampler") options.sampler = type;
   // What the sampler seed hook makes of it is another matter.
   const bool shuffle = sampler.boolean("shuffle", true);
   options.order = shuffle ? data::Order::first : data::Order::as_stored;
 }
 
 void read_clip(const Section& config, training::Clip& clip) {
-  if (config.keys().empty()) return;
   const std::string type = config.word("type", "norm", {"norm", "value"});
   if (type == "value") {
     clip.value = config.required_number("clip_value", 1e-30, kMostRate);
@@ -91,7 +109,7 @@ void read_optimizer(const Section& config, const std::string& scope,
     options.precision = "bf16";
   }
   options.accumulate = config.integer("accumulative_counts", 1, 1, 1'000'000);
-  read_clip(config.section("clip_grad"), options.clip);
+  if (config.has("clip_grad")) read_clip(config.section("clip_grad"), options.clip);
   const Section optimizer = config.section("optimizer");
   options.optimizer = type_in(optimizer, "", training::optimizers(), scope);
   options.lr = optimizer.required_number("lr", 0, kMostRate);
@@ -145,7 +163,16 @@ std::optional<ValidationPlan> read_validation(const Section& config,
   for (const Section& metric : config.sections("val_evaluator")) {
     plan.metrics.push_back(metrics::metrics().at(
         type_in(metric, "", metrics::metrics(), info.scope))(metric));
+    // Of no samples: what they are called.
+    metrics::Metric& one = *plan.metrics.back();
+    for (const auto& [name, value] : one.values(one.take_sums())) {
+      info.metric_names.push_back(name);
+    }
   }
+  if (plan.metrics.empty()) {
+    config.fail("val_evaluator", "needs a metric, as { type = \"Accuracy\" }");
+  }
+  check_data(config.section("val_dataloader"), info.options.dataset, plan.options);
   return plan;
 }
 
@@ -156,7 +183,13 @@ void read_hooks(const Section& config, RunInfo& info) {
       {"sampler_seed", "DistSamplerSeedHook"},   {"logger", "LoggerHook"},
       {"param_scheduler", "ParamSchedulerHook"}, {"checkpoint", "CheckpointHook"}};
   for (const auto& [key, type] : six) {
-    if (usual.is_false(key)) continue;
+    if (usual.is_false(key)) {
+      if (type != std::string("ParamSchedulerHook") || info.schedulers.empty())
+        continue;
+      usual.fail(key,
+                 "is false, and param_scheduler needs the hook; leave one of them "
+                 "out");
+    }
     info.hooks.push_back(make_hook(usual.section(key), type, info, info.scope));
   }
   for (const Section& custom : config.sections("custom_hooks")) {
@@ -177,7 +210,8 @@ Way read_wrapper(const Section& config, bool distributed, RunInfo& info) {
   }
   const std::string type =
       type_in(wrapper, "MMDistributedDataParallel", model_wrappers(), info.scope);
-  const Way way = model_wrappers().at(type)(wrapper, options);
+  Way way;
+  program::in_keys(config, [&] { way = model_wrappers().at(type)(wrapper, options); });
   const bool one_process = !program::has_ranks(way.ranks);
   if (distributed && one_process) {
     wrapper.fail("type", type +
@@ -195,7 +229,14 @@ Run make_run(const Section& config, const World& world, bool distributed,
   TrainOptions& options = info->options;
   info->world = world;
   info->speaks = speaks;
-  info->scope = config.text("default_scope", "lockstep");
+  std::vector<std::string> names = training::models().names();
+  for (const auto& more :
+       {training::datasets().names(), training::samplers().names(),
+        training::optimizers().names(), schedules::schedulers().names(),
+        metrics::metrics().names(), hooks().names(), model_wrappers().names()}) {
+    names.insert(names.end(), more.begin(), more.end());
+  }
+  info->scope = config.word("default_scope", "lockstep", scopes_of(names));
   info->work_dir = config.text("work_dir", "work_dirs/" + name);
   info->resume = config.boolean("resume", false);
   options.gpus = world.local_world_size;
@@ -205,7 +246,11 @@ Run make_run(const Section& config, const World& world, bool distributed,
 
   read_environment(config.section("env_cfg"), options);
   read_model(config.section("model"), info->scope, options);
-  read_loader(config.section("train_dataloader"), info->scope, options);
+  const Section loader = config.section("train_dataloader");
+  read_loader(loader, info->scope, options);
+  // Other models take images of any size.
+  const std::string usual = training::usual_dataset(options.model);
+  check_data(loader, usual == "fashion-mnist" ? options.dataset : usual, options);
   read_optimizer(config.section("optim_wrapper"), info->scope, options);
   info->schedulers = config.sections("param_scheduler");
   const Section train_cfg = config.section("train_cfg");
@@ -220,20 +265,28 @@ Run make_run(const Section& config, const World& world, bool distributed,
   read_hooks(config, *info);
   const std::string load_from = config.text("load_from", "");
   if (!load_from.empty() && info->resume) {
-    config.fail("load_from",
-                "resume goes on with the checkpoint of work_dir; leave one "
-                "of them out");
+    config.fail("load_from", "resume takes work_dir's; leave one of them out");
+  }
+  std::shared_ptr<training::StepObserver> loads;
+  if (!load_from.empty()) {
+    config.checked("load_from", [&] { loads = checkpoint::make_load_from(load_from); });
+  }
+  if (world.rank == 0) {
+    config.checked("work_dir", [&] { files::check_folder(info->work_dir); });
   }
   if (config.section("model").keys().size() > 1) {
     // Made once, so that it has read what it takes.
     training::models().at(options.model)(training::inputs_of(options));
   }
   config.finish();
-
-  for (const HookPtr& hook : info->hooks) hook->ready();
+  program::in_keys(config, [&] {
+    program::CommandLine line;
+    line.options = options;
+    program::check_run({"train", "", way.ranks}, line, world);
+    for (const HookPtr& hook : info->hooks) hook->ready();
+  });
   Run run = {way, options, info};
-  if (!load_from.empty())
-    run.options.observers.push_back(checkpoint::make_load_from(load_from));
+  if (loads) run.options.observers.push_back(loads);
   if (validation) {
     run.options.observers.push_back(
         std::make_shared<Validation>(std::move(*validation), *info));

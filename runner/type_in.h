@@ -1,7 +1,6 @@
 // A part's name in a configuration: `type`, of a registry.
 #pragma once
 
-#include <stdexcept>
 #include <string>
 
 #include "config/section.h"
@@ -10,17 +9,20 @@
 namespace lockstep::runner {
 
 // The name under which the registry has it. `usual` stands for a table without `type`;
-// empty: it must be there. Throws config::Error, with the nearest name.
+// empty: it must be there. Throws config::Error, with the
+// nearest name.
 template <class Factory>
 std::string type_in(const config::Section& config, const std::string& usual,
                     const Registry<Factory>& registry, const std::string& scope) {
-  const std::string type =
-      usual.empty() ? config.required_text("type") : config.text("type", usual);
-  try {
-    return registry.full_name(type, scope);
-  } catch (const std::invalid_argument& error) {
-    config.fail("type", error.what());
+  if (usual.empty() && !config.has("type")) {
+    std::string known;
+    for (const std::string& name : registry.names()) known += ", " + name;
+    config.fail("type", "is missing; known are" + known.substr(1));
   }
+  const std::string type = config.text("type", usual);
+  std::string name;
+  config.checked("type", [&] { name = registry.full_name(type, scope); });
+  return name;
 }
 
 }  // namespace lockstep::runner

@@ -35,6 +35,9 @@ LibTorchOptimizer sgd(const Parameters& parameters, const TrainOptions& options)
 template <class Optimizer, class Options>
 LibTorchOptimizer adam(const Parameters& parameters, const TrainOptions& options) {
   const config::Section& own = options.optimizer_arguments;
+  if (options.momentum != 0) {
+    own.fail("momentum", "is SGD's and RMSprop's; Adam has betas = [0.9, 0.999]");
+  }
   std::vector<double> betas = own.numbers("betas", 0, 1);
   if (betas.empty()) betas = {0.9, 0.999};
   if (betas.size() != 2 || betas[0] >= 1 || betas[1] >= 1) {

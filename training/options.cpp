@@ -58,6 +58,15 @@ std::string usual_dataset(const std::string& model) {
   return model == "linear" ? "features100" : "fashion-mnist";
 }
 
+std::string samples_of(const std::string& dataset) {
+  if (dataset == "features100") return "100 features";
+  if (dataset == "tokens") return dataset;
+  if (dataset == "cifar10") return "images of 3 x 32 x 32";
+  const bool ours =
+      dataset == "fashion-mnist" || dataset == "mnist" || dataset == "synthetic";
+  return ours ? "images of 28 x 28" : "";
+}
+
 bool takes_tokens(const std::string& model, const std::string& dataset) {
   return dataset == "tokens" || usual_dataset(model) == "tokens";
 }

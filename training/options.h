@@ -215,6 +215,8 @@ struct TrainOptions {
 
 // The data set that a model is for, where the user names none.
 std::string usual_dataset(const std::string& model);
+// "images of 28 x 28", "tokens", of the data sets here; of any other nothing.
+std::string samples_of(const std::string& dataset);
 // Whether they are of tokens: else a vocabulary's size says nothing.
 bool takes_tokens(const std::string& model, const std::string& dataset);
 // Whether a sample's loss depends on the others of its card's part of the batch.
