@@ -34,18 +34,26 @@ std::string file_of(const std::string& path) {
 
 class LoadFrom final : public training::StepObserver {
  public:
-  explicit LoadFrom(const std::string& path) : file_(file_of(path)) {}
+  explicit LoadFrom(const std::string& path) : file_(file_of(path)) {
+    std::ifstream in(file_, std::ios::binary);
+    bytes_.assign(std::istreambuf_iterator<char>(in), {});
+    if (in.bad() || !in.is_open()) throw std::invalid_argument("cannot read " + file_);
+    try {
+      read_tensors(bytes_, file_);
+    } catch (const std::runtime_error& error) {
+      throw std::invalid_argument(error.what());
+    }
+  }
 
   void built(const torch::nn::Sequential& model,
              torch::optim::Optimizer& /*optimizer*/) override {
-    std::ifstream in(file_, std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-    if (in.bad() || !in.is_open()) throw std::runtime_error("cannot read " + file_);
-    load_model(*model, read_tensors(bytes, file_), file_);
+    load_model(*model, read_tensors(bytes_, file_), file_);
+    bytes_ = std::string();
   }
 
  private:
   std::string file_;
+  std::string bytes_;  // until the model is there
 };
 
 }  // namespace

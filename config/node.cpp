@@ -1,7 +1,9 @@
 #include "config/node.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 namespace lockstep::config {
@@ -46,6 +48,15 @@ std::string shown(const Node& node) {
                                                               : letters;
   }
   return "text " + quoted(std::get<std::string>(node.value));
+}
+
+bool alike(const std::string& a, const std::string& b) {
+  const auto front = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  const auto back = std::mismatch(a.rbegin(), std::reverse_iterator(front.first),
+                                  b.rbegin(), std::reverse_iterator(front.second));
+  const auto same = (front.first - a.begin()) + (back.first - a.rbegin());
+  const auto longer = std::ssize(a.size() > b.size() ? a : b);
+  return same >= longer - 2 && 2 * same >= longer;
 }
 
 void put_over(Node& below, Node&& above) {

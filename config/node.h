@@ -33,6 +33,9 @@ std::string shown(double number);  // the shortest that reads as the same number
 // For messages: "text 'adam'", "a table", "0.5".
 std::string shown(const Node& node);
 
+// Names that are the same but for a letter or two: for messages, too.
+bool alike(const std::string& a, const std::string& b);
+
 // Puts `above` over `below`: tables are merged, all else is replaced. A table with
 // `_delete_ = true` is put in the place of the one below.
 void put_over(Node& below, Node&& above);

@@ -67,9 +67,21 @@ struct Section::State {
   const Node* table = nullptr;       // null: it is not there
   Place place;
   std::string path;
+  std::string meant;  // of one that is not there: the key that may stand for it
   std::set<std::string> asked;
   // Tables that were asked for: one, or those of an array.
   std::map<std::string, std::vector<std::shared_ptr<State>>> beneath;
+
+  // "; is max_epoch (a.toml:7) meant to be max_epochs?", or nothing.
+  std::string likely(const std::string& key) const {
+    if (table == nullptr) return meant;
+    for (const auto& [other, value] : *table->table()) {
+      if (asked.contains(other) || !alike(key, other)) continue;
+      return "; is " + join(path, other) + " (" + value.place.text() +
+             ") meant to be " + join(path, key) + "?";
+    }
+    return "";
+  }
 
   // `key`'s table number `i`.
   std::shared_ptr<State> child(const std::string& key, size_t i, const Spot& spot) {
@@ -77,7 +89,7 @@ struct Section::State {
     if (known.size() <= i) known.resize(i + 1);
     if (known[i] == nullptr) {
       known[i] = std::make_shared<State>(
-          State{root, spot.node, spot.place, spot.path, {}, {}});
+          State{root, spot.node, spot.place, spot.path, likely(key), {}, {}});
     }
     return known[i];
   }
@@ -128,7 +140,7 @@ Section::Spot Section::ask(const std::string& key) const {
 Section::Spot Section::ask_required(const std::string& key,
                                     const std::string& wanted) const {
   Spot spot = ask(key);
-  if (spot.node == nullptr) spot.fail("is missing, must be " + wanted);
+  if (spot.node == nullptr) fail(key, "is missing, must be " + wanted);
   return spot;
 }
 
@@ -253,7 +265,8 @@ std::vector<std::string> Section::keys() const {
 
 void Section::fail(const std::string& key, const std::string& what) const {
   if (key.empty()) fail_at(state_->place, state_->path, what);
-  spot(key).fail(what);
+  const Spot there = spot(key);
+  there.fail(there.node == nullptr ? what + state_->likely(key) : what);
 }
 
 void Section::checked(const std::string& key,

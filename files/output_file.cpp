@@ -126,9 +126,8 @@ void check_writable(const std::string& path, const std::string& option) {
 
 void check_folder(const std::string& path) {
   std::error_code error;
-  if (path.empty()) error = std::make_error_code(std::errc::no_such_file_or_directory);
-  fs::path there = path;
-  if (!error) there = fs::absolute(path, error);
+  if (path.empty()) throw std::runtime_error("'' is no folder's name; give another");
+  fs::path there = fs::absolute(path, error);
   while (!error && !fs::exists(there, error)) there = there.parent_path();
   if (!error && !fs::is_directory(there, error)) {
     error = std::make_error_code(std::errc::not_a_directory);

@@ -26,6 +26,7 @@ const std::map<std::string, Key>& keys() {
       {"--device-ids", {"model_wrapper_cfg.device_ids", ""}},
       {"--dp-reduce", {"model_wrapper_cfg.reduce", ""}},
       {"--find-unused-parameters", {"model_wrapper_cfg.find_unused_parameters", ""}},
+      {"--launcher", {"launcher", ""}},
       {"--model", {"model.type", ""}},
       {"--no-gradient-as-bucket-view",
        {"model_wrapper_cfg.gradient_as_bucket_view", "false"}},

@@ -58,7 +58,7 @@ Watched::Watched(const Section& config, const std::string& key)
     : config_(config),
       key_(key),
       name_(config.text(key, "")),
-      rule_(config.word("rule", "", {"", "greater", "less"})) {}
+      rule_(config.word("rule", "", {"greater", "less"})) {}
 
 // mmengine/hooks/checkpoint_hook.py's words.
 bool Watched::greater(const std::string& metric) const {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <tuple>
 
 #include "config/config.h"
 #include "host/this_host.h"
@@ -58,11 +59,10 @@ Arguments parse(const std::vector<std::string>& arguments) {
     return parsed;
   }
   parsed.changes.insert(parsed.changes.end(), more.begin(), more.end());
-  if (app.count("--launcher") > 0) {
-    parsed.changes.push_back(config::text_change("launcher", launcher));
-  }
-  if (app.count("--work-dir") > 0) {
-    parsed.changes.push_back(config::text_change("work_dir", work_dir));
+  for (const auto& [option, key, text] :
+       {std::tuple{"--launcher", "launcher", launcher},
+        {"--work-dir", "work_dir", work_dir}}) {
+    if (app.count(option) > 0) parsed.changes.push_back(config::text_change(key, text));
   }
   if (resume) parsed.changes.emplace_back("resume=true");
   line.progress = false;  // the logger hook shows it
@@ -89,7 +89,8 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   const config::Section config = config::load(arguments.config, arguments.changes);
   const std::string launcher =
       config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
-  const Part part = part_of(launcher, environment);
+  Part part;
+  program::in_keys(config, [&] { part = part_of(launcher, environment); });
   world = part.world;
   speaker = program::line_prefix(world, environment, host::short_name()) + "train";
   program::CommandLine line = arguments.line;

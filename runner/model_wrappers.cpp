@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data_parallel/reduce.h"
 #include "data_parallel/train.h"
 #include "ddp/reducers.h"
 #include "ddp/train.h"
@@ -9,6 +10,7 @@
 #include "horovod/distributed_optimizer.h"
 #include "horovod/train.h"
 #include "single_gpu/train.h"
+#include "training/catalog.h"
 
 namespace lockstep::runner {
 
@@ -36,6 +38,8 @@ Way data_parallel(const Section& config, TrainOptions& options) {
   }
   dp.reduce = config.word("reduce", dp.reduce, dp.reduce_words());
   dp.replicate = config.word("replicate", dp.replicate, dp.replicate_words());
+  data_parallel::resolve_reduction(dp.reduce,
+                                   training::make_cards(options, options.gpus).front());
   return {&data_parallel::train, Ranks::one_process};
 }
 

@@ -163,7 +163,7 @@ TEST_F(RunHooksTest, AnotherRunsWorkDirIsLeftAlone) {
     train({});
     FAIL() << "wrote into another run's folder";
   } catch (const std::invalid_argument& error) {
-    EXPECT_NE(std::string(error.what()).find("add --resume"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("add resume = true"), std::string::npos)
         << error.what();
   }
 }
