@@ -17,8 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kEpochs = 3;
-constexpr uint32_t kImages = 8;
-constexpr int kBatch = 4;
+constexpr uint32_t kImages = 4;
+constexpr int kBatch = 2;
 
 // Images that differ, of classes that differ.
 class Images {
