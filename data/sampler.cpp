@@ -35,8 +35,7 @@ std::vector<int64_t> Sampler::order(int64_t size, uint64_t seed) const {
     std::iota(all.begin(), all.end(), 0);
     return all;
   }
-  return shuffled(size,
-                  order_ == Order::anew ? seed + static_cast<uint64_t>(epoch_) : seed);
+  return shuffled(size, seed + static_cast<uint64_t>(epoch()));
 }
 
 int64_t SequentialSampler::size() const {

@@ -89,7 +89,7 @@ class BrokenConfigurationsTest : public testing::Test {
  protected:
   BrokenConfigurationsTest() {
     training::models().add("test.tiny", [](const model::Inputs& inputs) {
-      inputs.arguments.integer("width", 16, 1, 64);
+      inputs.arguments.integer("hidden", 16, 1, 64);
       return Network();
     });
     metrics::metrics().add(
