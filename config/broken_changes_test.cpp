@@ -95,7 +95,9 @@ const std::vector<Broken> kBroken = {
      "command line: trian_cfg: unknown key; did you mean 'train_cfg'? Known: hook, "
      "model, optim_wrapper, param_scheduler, train_cfg"},
     {{"a=" + std::string(65, '[') + std::string(65, ']')},
-     "command line: a: more than 64 tables and arrays stand in each other"},
+     "command line: a: "
+     "'[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[...' is too deep: "
+     "more than 64 tables and arrays stand in each other"},
     {{"a" + std::string(100000, '.') + "=3"},
      "command line: 'a..............................................................' "
      "is no change; write KEY=VALUE, as in optim_wrapper.optimizer.lr=0.1"},

@@ -19,6 +19,23 @@ const std::vector<Broken> kBroken = {
     {"a = ", "a.toml:1: no TOML: key-value pair: encountered end-of-file"},
     {"\n\nlr 0.1", "a.toml:3: no TOML: key-value pair: expected '=', saw '0'"},
     {"[model", "a.toml:1: no TOML: table header: encountered end-of-file"},
+    // What toml++ does not look for itself.
+    {"\n[ = 0",
+     "a.toml:2: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '='"},
+    {"a = []\n [[ .a]]",
+     "a.toml:2: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '.'"},
+    {"[[[a]]]",
+     "a.toml:1: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '['"},
+    {"\xef\xbb\xbf[\n]",
+     "a.toml:1: no TOML: key: expected bare key starting character or string "
+     "delimiter, saw '\\n'"},
+    {"a = [1, }",
+     "a.toml:1: no TOML: value: could not determine value type; text stands in quotes"},
+    {"a = [\u2028]",
+     "a.toml:1: no TOML: value: could not determine value type; text stands in quotes"},
     {"[]",
      "a.toml:1: no TOML: table header: tables with blank bare keys are explicitly "
      "prohibited"},
@@ -26,7 +43,6 @@ const std::vector<Broken> kBroken = {
      "a.toml:1: no TOML: root table: expected keys, tables, whitespace or comments, "
      "saw '='"},
     {"\"\" = 3", "a.toml:1: a key is empty"},
-    {"a.", "a.toml:1: no TOML: key: encountered end-of-file"},
     {"a = 1\nb = 2\na = 3",
      "a.toml:3: no TOML: key-value pair: cannot redefine existing integer 'a'"},
     {"model.type = 1\n[model]\ntype = 2",
@@ -39,7 +55,6 @@ const std::vector<Broken> kBroken = {
     {"[[a]]\nb = 1\n[a]\n",
      "a.toml:3: no TOML: table header: cannot redefine existing array 'a' as table"},
     {"a = [1, 2\n", "a.toml:1: no TOML: array: encountered end-of-file"},
-    {"a = { b = 1", "a.toml:1: no TOML: inline table: encountered end-of-file"},
     {"a = { b = 1,\n c = 2 }",
      "a.toml:1: no TOML: inline table: expected key or closing '}', saw '\\n'"},
     {"a = 'x\n",
@@ -58,7 +73,6 @@ const std::vector<Broken> kBroken = {
     {"a = 1 b = 2",
      "a.toml:1: no TOML: key-value pair: expected a comment or whitespace, saw 'b'"},
     {"a = \"\xff\"", "a.toml:1: no TOML: Encountered invalid utf-8 sequence"},
-    {"# \xc3\n", "a.toml:1: no TOML: Encountered invalid utf-8 sequence"},
     {"a = \"\x01\"",
      "a.toml:1: no TOML: string: unescaped control characters other than TAB (U+0009) "
      "are explicitly prohibited"},
@@ -72,13 +86,13 @@ const std::vector<Broken> kBroken = {
      "a.toml:1: a.0.1: is a date or a time; write it as text, in quotes"},
     // Deep.
     {"\na = " + std::string(65, '['),
-     "a.toml:2: more than 64 tables and arrays stand in each other"},
+     "a.toml:2: too deep: more than 64 tables and arrays stand in each other"},
     {"\na = " + std::string(100000, '['),
-     "a.toml:2: more than 64 tables and arrays stand in each other"},
+     "a.toml:2: too deep: more than 64 tables and arrays stand in each other"},
     {"a" + std::string(100, '.') + " = 1",
-     "a.toml:1: more than 64 tables and arrays stand in each other"},
+     "a.toml:1: too deep: more than 64 tables and arrays stand in each other"},
     {"[a.b.c]\n\nd.e = " + std::string(61, '[') + std::string(61, ']'),
-     "a.toml:3: more than 64 tables and arrays stand in each other"},
+     "a.toml:3: too deep: more than 64 tables and arrays stand in each other"},
     // Bases.
     {"_base_ = 3", "a.toml:1: _base_: is 3, must be the path of a file, or several"},
     {"_base_ = [\"b.toml\",\n 3]",
@@ -264,7 +278,10 @@ TEST_F(BrokenConfigTest, OnlyWhatIsDeepIsTooDeep) {
     EXPECT_TRUE(refusal("a.toml").starts_with("a.toml:2: x: unknown key"))
         << refusal("a.toml");
   }
-  std::string numbers;
+  std::string numbers, comments;
+  for (int i = 0; i < 100; ++i) comments += "# a [\n";
+  write("a.toml", comments + kModel);
+  EXPECT_EQ(refusal("a.toml"), "");
   for (int i = 0; i < 1000; ++i) numbers += "0.5, ";
   write("a.toml", kModel + "optim_wrapper.optimizer.betas = [" + numbers + "]");
   EXPECT_EQ(refusal("a.toml"), "");
@@ -275,7 +292,7 @@ TEST_F(BrokenConfigTest, OnlyWhatIsDeepIsTooDeep) {
   EXPECT_EQ(refusal("a.toml").substr(0, 20), "a.toml:2: x: unknown");
   write("a.toml", kModel + "x = [[" + deepest + "]]");
   EXPECT_EQ(refusal("a.toml"),
-            "a.toml:2: more than 64 tables and arrays stand in each other");
+            "a.toml:2: too deep: more than 64 tables and arrays stand in each other");
 }
 
 }  // namespace

@@ -138,12 +138,12 @@ TEST(ConfigFuzz, DottedKeysInEachOtherEndNothing) {
   for (int i = 0; i < 64; ++i) text += keys + " = {";
   write("a.toml", text + std::string(64, '}'));
   EXPECT_EQ(refusal("a.toml"),
-            "a.toml:2: more than 64 tables and arrays stand in each other");
+            "a.toml:2: too deep: more than 64 tables and arrays stand in each other");
   std::string endless = "k";
   for (int i = 0; i < 1000000; ++i) endless += ".k";
   write("a.toml", endless + " = 1");
   const std::string line =
-      "a.toml:1: more than 64 tables and arrays stand in each other";
+      "a.toml:1: too deep: more than 64 tables and arrays stand in each other";
   EXPECT_EQ(refusal("a.toml"), line);
   write("a.toml", "x = {" + endless + " = 1}");
   EXPECT_EQ(refusal("a.toml"), line);

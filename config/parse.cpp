@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace lockstep::config {
 namespace {
 
 std::string too_deep() {
-  return "more than " + std::to_string(kDeepest) +
+  return "too deep: more than " + std::to_string(kDeepest) +
          " tables and arrays stand in each other";
 }
 
@@ -33,6 +34,12 @@ size_t past_string(std::string_view text, size_t i) {
   return text.size();
 }
 
+// Why toml++ did not read a text, and where in it.
+struct Refusal {
+  toml::source_position position;
+  std::string what;
+};
+
 // Note [Deep files are refused before toml++ reads them]
 // toml++ recurses over tables, and over those of a dotted key without limit: a file of
 // "a.a.a. ..." ends the program by its destructors. So brackets and dots are counted
@@ -40,18 +47,23 @@ size_t past_string(std::string_view text, size_t i) {
 
 // Where the first one too many stands.
 std::optional<size_t> first_too_deep(std::string_view text) {
+  const auto is = [&](size_t i, std::string_view letters) {
+    return i < text.size() && letters.find(text[i]) != std::string_view::npos;
+  };
   size_t brackets = 0, dots = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    const char letter = text[i];
-    if (letter == '"' || letter == '\'') {
+    if (is(i, "\"'")) {
       i = past_string(text, i) - 1;
       continue;
     }
-    if (letter == '#') i = std::min(text.find('\n', i), text.size());
-    if (letter == '[' || letter == '{') ++brackets;
-    if ((letter == ']' || letter == '}') && brackets > 0) --brackets;
-    if (letter == '.') ++dots;
-    if (std::string_view("#=,[]{}\n").find(letter) != std::string_view::npos) dots = 0;
+    if (text[i] == '#') {
+      i = std::min(text.find('\n', i), text.size()) - 1;
+      continue;
+    }
+    if (is(i, "[{")) ++brackets;
+    if (is(i, "]}") && brackets > 0) --brackets;
+    if (is(i, ".")) ++dots;
+    if (is(i, "#=,[]{}\n")) dots = 0;
     if (brackets > kDeepest || dots >= kDeepest) return i;
   }
   return std::nullopt;
@@ -64,12 +76,23 @@ Place place_of(const toml::source_position& position, const Place& parent) {
   return {parent.file, position.line, position.column};
 }
 
-std::string what_of(const toml::parse_error& error) {
-  constexpr std::string_view kOpening = "Error while parsing ";
-  std::string_view what = error.description();
-  if (what.starts_with(kOpening)) what.remove_prefix(kOpening.size());
-  const bool is_word = what.ends_with("could not determine value type");
-  return "no TOML: " + std::string(what) + (is_word ? "; text stands in quotes" : "");
+// Throws Refusal.
+toml::table toml_of(const std::string& text) {
+  if (const auto found = first_too_deep(text)) {
+    const auto end = text.begin() + static_cast<int64_t>(*found);
+    const auto line = static_cast<uint32_t>(1 + std::count(text.begin(), end, '\n'));
+    throw Refusal{{line, 1}, too_deep()};
+  }
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    constexpr std::string_view kOpening = "Error while parsing ";
+    std::string_view what = error.description();
+    if (what.starts_with(kOpening)) what.remove_prefix(kOpening.size());
+    const bool is_word = what.ends_with("could not determine value type");
+    throw Refusal{error.source().begin, "no TOML: " + std::string(what) +
+                                            (is_word ? "; text stands in quotes" : "")};
+  }
 }
 
 Node node_of(const toml::node& node, const Place& parent, const std::string& path,
@@ -114,61 +137,53 @@ Node node_of(const toml::node& node, const Place& parent, const std::string& pat
 }  // namespace
 
 Node parse(const std::string& text, const std::shared_ptr<const File>& file) {
-  const std::optional<size_t> deep = first_too_deep(text);
-  if (deep.has_value()) {
-    const auto line = 1 + std::count(text.begin(), text.begin() + *deep, '\n');
-    fail_at({file, static_cast<uint32_t>(line)}, "", too_deep());
-  }
   const Place top{file, 1};
   try {
-    return node_of(toml::parse(text), top, "", 0);
-  } catch (const toml::parse_error& error) {
-    fail_at(place_of(error.source().begin, top), "", what_of(error));
+    return node_of(toml_of(text), top, "", 0);
+  } catch (const Refusal& refusal) {
+    fail_at(place_of(refusal.position, top), "", refusal.what);
   }
 }
 
 Node parse_value(const std::string& text, const std::shared_ptr<const File>& file,
                  const std::string& path) {
   const Place place{file};
-  // In an array, before something else: so it is one value, and no comment.
-  const std::string in_array = "v=[" + text + ",\n0]";
-  if (first_too_deep(in_array).has_value()) fail_at(place, path, too_deep());
   std::string why = "no TOML: more than one value";
   try {
-    const toml::table parsed = toml::parse(in_array);
-    const toml::array* const values = parsed["v"].as_array();
-    if (parsed.size() == 1 && values != nullptr && values->size() == 2) {
+    // In an array, before something else: so it is one value, and no comment.
+    const toml::table read = toml_of("v=[" + text + ",\n0]");
+    const toml::array* const values = read["v"].as_array();
+    if (read.size() == 1 && values != nullptr && values->size() == 2) {
       const toml::node& value = (*values)[0];
       if (!value.is_date() && !value.is_time() && !value.is_date_time())
         return node_of(value, place, path, 1);
     }
-  } catch (const toml::parse_error& error) {
-    why = what_of(error);
+  } catch (const Refusal& refusal) {
+    why = refusal.what;
   }
   const bool is_meant = text.find_first_of("[{\"'") == 0;
   if (is_meant) fail_at(place, path, quoted(text) + " is " + why);
   try {
     // So that toml++ holds it to UTF-8, as it does a file's.
-    const toml::table parsed = toml::parse("v='''\n" + text + "'''");
-    const std::optional<std::string> word = parsed["v"].value<std::string>();
-    if (parsed.size() == 1 && word.has_value()) return {*word, place};
-  } catch (const toml::parse_error& error) {
-    why = what_of(error);
+    const toml::table read = toml_of("v='''\n" + text + "'''");
+    const std::optional<std::string> word = read["v"].value<std::string>();
+    if (read.size() == 1 && word.has_value()) return {*word, place};
+  } catch (const Refusal& refusal) {
+    why = refusal.what;
   }
   fail_at(place, path, quoted(text) + " is " + why);
 }
 
 std::vector<std::string> parse_keys(const std::string& text) {
   std::vector<std::string> keys;
-  if (first_too_deep(text).has_value()) return keys;
   try {
-    const toml::table parsed = toml::parse(text + "=0");
-    for (const toml::table* table = &parsed; table != nullptr;) {
+    const toml::table read = toml_of(text + "=0");
+    for (const toml::table* table = &read; table != nullptr;) {
       if (table->size() != 1 || table->begin()->first.empty()) return {};
       keys.emplace_back(table->begin()->first.str());
       table = table->begin()->second.as_table();
     }
-  } catch (const toml::parse_error&) {
+  } catch (const Refusal&) {
     return {};
   }
   return keys;

@@ -127,7 +127,7 @@ Section::Spot Section::ask(const std::string& key) const {
 
 Section::Spot Section::ask_required(const std::string& key,
                                     const std::string& wanted) const {
-  const Spot spot = ask(key);
+  Spot spot = ask(key);
   if (spot.node == nullptr) spot.fail("is missing, must be " + wanted);
   return spot;
 }
@@ -175,7 +175,7 @@ std::string Section::word(const std::string& key, const std::string& usual,
                           const std::vector<std::string>& known) const {
   const Spot spot = ask(key);
   if (spot.node == nullptr) return usual;
-  const std::string word = spot.text();
+  std::string word = spot.text();
   if (std::find(known.begin(), known.end(), word) == known.end())
     spot.fail("unknown " + quoted(word) + "; " + nearest_of_known(word, known));
   return word;

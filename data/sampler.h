@@ -36,7 +36,9 @@ class Sampler {
   virtual int64_t most() const { return size(); }
 
  protected:
-  // All samples in the epoch's order.
+  // That the order is of.
+  int64_t epoch() const { return order_ == Order::first ? 0 : epoch_; }
+  // All samples in its order.
   std::vector<int64_t> order(int64_t size, uint64_t seed) const;
 
  private:

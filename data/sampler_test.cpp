@@ -194,5 +194,28 @@ TEST(SamplerTest, RanksInTurnTakesTheRanksLocalBatchesOneAfterTheOther) {
   }
 }
 
+TEST(SamplerOrder, EachEpochsTheFirstOnesOrTheDataSets) {
+  for (const int64_t size : {1, 7, 64}) {
+    Indices stored(static_cast<size_t>(size));
+    std::iota(stored.begin(), stored.end(), 0);
+    for (const int64_t epoch : {0, 3}) {
+      RandomSampler sampler(size, 5);
+      sampler.set_epoch(epoch);
+      EXPECT_EQ(sampler.indices(), randperm(size, 5 + static_cast<uint64_t>(epoch)));
+      sampler.set_order(Order::first);
+      EXPECT_EQ(sampler.indices(), randperm(size, 5));
+      sampler.set_order(Order::as_stored);
+      EXPECT_EQ(sampler.indices(), stored);
+      DistributedSampler second(size, 2, 1, 5, /*drop_last=*/false);
+      second.set_order(Order::as_stored);
+      const Indices mine = second.indices();
+      ASSERT_EQ(std::ssize(mine), (size + 1) / 2);
+      for (size_t i = 0; i < mine.size(); ++i) {
+        EXPECT_EQ(mine[i], static_cast<int64_t>(2 * i + 1) % size);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::data

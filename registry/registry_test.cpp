@@ -25,6 +25,24 @@ std::string refusal(const R& registry, const std::string& name) {
   return "found";
 }
 
+// "mine.twelve" stands beside "twelve", and goes before it where its scope is asked
+// for.
+TEST(RegistryTest, FindsByScope) {
+  Numbers all = numbers();
+  all.add("mine.twelve", [] { return -12; });
+  all.add("mine.one", [] { return -1; });
+  EXPECT_EQ(all.full_name("twelve"), "twelve");
+  EXPECT_EQ(all.full_name("twelve", "mine"), "mine.twelve");
+  EXPECT_EQ(all.full_name("seventeen", "mine"), "seventeen");
+  EXPECT_EQ(all.full_name("mine.twelve", "other"), "mine.twelve");
+  EXPECT_EQ(all.full_name("lockstep.twelve", "mine"), "twelve");
+  EXPECT_EQ(all.at("mine.twelve")(), -12);
+  EXPECT_EQ(all.at("lockstep.twelve")(), 12);
+  EXPECT_EQ(refusal(all, "one"),
+            "unknown number 'one'; did you mean 'mine.one'? Known: mine.one, "
+            "mine.twelve, seventeen, twelve");
+}
+
 TEST(RegistryTest, FindsByName) {
   EXPECT_EQ(numbers().at("seventeen")(), 17);
   EXPECT_EQ(numbers().names(), (std::vector<std::string>{"seventeen", "twelve"}));

@@ -89,7 +89,12 @@ model::Inputs inputs_of(const TrainOptions& options) {
     inputs.height = inputs.width = 32;
   }
   inputs.vocabulary = options.vocab_size;
-  inputs.arguments = options.model_arguments;
+  const config::Section& told = inputs.arguments = options.model_arguments;
+  constexpr int64_t kMost = 1'000'000;
+  inputs.channels = told.integer("channels", inputs.channels, 1, kMost);
+  inputs.height = told.integer("height", inputs.height, 4, kMost);
+  inputs.width = told.integer("width", inputs.width, 4, kMost);
+  inputs.classes = told.integer("classes", inputs.classes, 1, kMost);
   return inputs;
 }
 

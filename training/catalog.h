@@ -37,7 +37,7 @@ optimizers();
 std::vector<Card> make_cards(const TrainOptions& options, int count);
 
 // The shape of the data set's samples. Its name alone says it, for a model is made
-// before the data is there.
+// before the data is there; of a data set of somebody's own the model's arguments do.
 model::Inputs inputs_of(const TrainOptions& options);
 
 // The model by its name, initialised from the seed as the Python twin is, on the card,

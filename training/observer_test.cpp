@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <chrono>
 #include <limits>
+#include <thread>
 
 #include "training/catalog.h"
 #include "training/step_meter.h"
@@ -110,6 +112,79 @@ TEST_F(ObserverTest, PlansTheStepsThatWillBeTaken) {
   EXPECT_EQ(planned(3, unlimited, 4), "a planned 75");
   EXPECT_EQ(planned(3, 150, 1), "a planned 150");
   EXPECT_EQ(planned(unlimited, 7, 1), "a planned 7");
+}
+
+// Where a run may rest; and an observer that ends it there.
+class Resting final : public StepObserver {
+ public:
+  explicit Resting(int64_t ends_after = 1'000'000) : ends_after_(ends_after) {}
+
+  void rests(int64_t steps, int64_t epochs, bool epoch_ended) override {
+    pages.push_back(std::to_string(steps) + " steps, " + std::to_string(epochs) +
+                    (epoch_ended ? " whole" : ""));
+    std::this_thread::sleep_for(std::chrono::milliseconds(rest_ms));
+    steps_ = steps;
+  }
+  bool wants_end() override { return steps_ >= ends_after_; }
+  void after_step(const StepEnd& end) override { step_ms.push_back(end.step_ms); }
+
+  std::vector<std::string> pages;
+  std::vector<double> step_ms;
+  int rest_ms = 0;
+
+ private:
+  int64_t ends_after_;
+  int64_t steps_ = 0;
+};
+
+// Two epochs of two batches, as a loop takes them.
+void take_epochs(StepMeter& meter) {
+  for (meter.start(2); !meter.done(); meter.end_epoch()) {
+    for (int batch = 0; batch < 2 && !meter.done(); ++batch) {
+      meter.step(torch::full({}, 1.0), 8);
+    }
+  }
+}
+
+TEST_F(ObserverTest, RestsAfterStepsAndWholeEpochs) {
+  const auto resting = std::make_shared<Resting>();
+  options_.observers = {resting};
+  options_.epochs = 2;
+  StepMeter meter = this->meter();
+  take_epochs(meter);
+  EXPECT_EQ(resting->pages,
+            (std::vector<std::string>{"1 steps, 0", "2 steps, 0", "2 steps, 1 whole",
+                                      "3 steps, 1", "4 steps, 1", "4 steps, 2 whole"}));
+}
+
+TEST_F(ObserverTest, EndsWhereAnObserverWantsIt) {
+  const auto resting = std::make_shared<Resting>(/*ends_after=*/3);
+  options_.observers = {std::make_shared<Resting>(), resting};
+  options_.epochs = 100;
+  StepMeter meter = this->meter();
+  take_epochs(meter);
+  EXPECT_TRUE(meter.done());
+  EXPECT_EQ(resting->pages.back(), "3 steps, 1")
+      << "an epoch cut short is no whole one";
+  EXPECT_EQ(meter.report(model_, {}).losses.size(), 3U);
+}
+
+// Of the time it rests, no step says anything: not the one before, not the one after.
+TEST_F(ObserverTest, RestsOutsideTheStepsTime) {
+  const auto resting = std::make_shared<Resting>();
+  resting->rest_ms = 200;
+  options_.observers = {resting};
+  options_.epochs = 2;
+  StepMeter meter = this->meter();
+  const auto start = std::chrono::steady_clock::now();
+  take_epochs(meter);
+  const std::chrono::duration<double, std::milli> all =
+      std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(resting->step_ms.size(), 4U);
+  double steps_ms = 0;
+  for (const double ms : resting->step_ms) steps_ms += ms;
+  // Six rests took 200 ms each, at least.
+  EXPECT_LE(steps_ms, all.count() - 1200);
 }
 
 }  // namespace

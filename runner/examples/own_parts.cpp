@@ -13,10 +13,10 @@ using namespace lockstep;
 namespace {
 
 Network tiny(const model::Inputs& inputs) {
-  const int64_t width = inputs.arguments.integer("width", 16, 1, 4096);
+  const int64_t hidden = inputs.arguments.integer("hidden", 16, 1, 4096);
   return Network(torch::nn::Flatten(),
-                 torch::nn::Linear(inputs.height * inputs.width, width),
-                 torch::nn::ReLU(), torch::nn::Linear(width, inputs.classes));
+                 torch::nn::Linear(inputs.height * inputs.width, hidden),
+                 torch::nn::ReLU(), torch::nn::Linear(hidden, inputs.classes));
 }
 
 struct WeightNormHook final : runner::Hook {

@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "tests/equality/run.h"
-#include "tests/idx_folder.h"
 #include "tests/one_slurm.h"
 #include "tests/program_run.h"
+#include "tests/small_images.h"
 
 namespace lockstep::equality {
 namespace {
@@ -17,37 +17,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kEpochs = 3;
-constexpr uint32_t kImages = 24;
-constexpr int kBatch = 4;
-
-// Images that differ, of classes that differ.
-class Images {
- public:
-  Images() {
-    for (const char* part : {"train", "t10k"}) {
-      std::string images = idx_images(kImages), labels = idx_labels(kImages);
-      const size_t pixels = size_t{kImages} * 28 * 28;
-      uint32_t state = 1;
-      for (size_t i = 0; i < pixels; ++i) {
-        state = state * 1664525 + 1013904223;
-        images[images.size() - pixels + i] = static_cast<char>(state >> 24);
-      }
-      for (size_t i = 0; i < kImages; ++i) {
-        labels[labels.size() - kImages + i] = static_cast<char>(i % 10);
-      }
-      folder_.write(part + std::string("-images-idx3-ubyte"), images);
-      folder_.write(part + std::string("-labels-idx1-ubyte"), labels);
-    }
-  }
-  const std::string& path() const { return folder_.path; }
-
- private:
-  IdxFolder folder_;
-};
+constexpr uint32_t kImages = 4;
+constexpr int kBatch = 2;
 
 class RunnerTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { images_ = std::make_unique<Images>(); }
+  static void SetUpTestSuite() { images_ = std::make_unique<SmallImages>(kImages); }
   static void TearDownTestSuite() { images_.reset(); }
 
   // The example on the small images, in fp64.
@@ -85,7 +60,7 @@ class RunnerTest : public testing::Test {
     EXPECT_LE(error, 1e-10) << what;
   }
 
-  static inline std::unique_ptr<Images> images_;
+  static inline std::unique_ptr<SmallImages> images_;
   const TestFolder folder_;
   mutable int runs_ = 0;
 };
@@ -109,8 +84,9 @@ TEST_F(RunnerTest, TwoCards) {
   expect_equal(launched(train("find_unused_parameters", "--launcher pytorch")), ddp(2),
                "find_unused_parameters.toml by launch");
   expect_equal(launched(train("launcher_pytorch")), ddp(2), "launcher_pytorch.toml");
-  expect_equal(kMpirun + train("resnet18", "--launcher mpi"), ddp(2),
-               "resnet18.toml by mpirun");
+  const std::string mlp = "model.type=mlp ";
+  expect_equal(kMpirun + train("resnet18", mlp + "--launcher mpi"), ddp(2, "mlp"),
+               "resnet18.toml of mlp by mpirun");
 }
 
 TEST_F(RunnerTest, OneRankOfALauncher) {

@@ -7,8 +7,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "config/config.h"
+#include "runner/runner.h"
 #include "tests/equality/run.h"
 #include "tests/program_run.h"
+#include "tests/small_images.h"
 
 namespace lockstep {
 namespace {
@@ -19,85 +22,84 @@ using equality::Words;
 
 struct Case {
   std::string name;
-  std::string twin;  // options of the twin, without --cfg
-  Json changes;      // its --cfg; ours are the same, in our words
-  std::string ours;  // TOML
-  double bar;        // of losses, relative
+  std::string twin;  // the twin's options, without --cfg; the last are its steps
+  Json changes;      // its --cfg, and the same in our words
+  std::vector<std::string> ours;
+  double bar;  // of losses, relative
   int64_t accumulate = 1;
 };
 
-// Of `key`, as both write it.
+// As both write it.
 std::string toml(const Json& value) {
-  if (value.is_object()) {
-    std::string text = "{";
-    for (const auto& [key, one] : value.items()) {
-      text += (text.size() > 1 ? ", " : "") + key + " = " + toml(one);
-    }
-    return text + "}";
+  if (!value.is_structured()) return value.dump();
+  std::string text;
+  for (const auto& [key, one] : value.items()) {
+    text +=
+        (text.empty() ? "" : ", ") + (value.is_object() ? key + " = " : "") + toml(one);
   }
-  if (value.is_array()) {
-    std::string text = "[";
-    for (const Json& one : value) text += (text.size() > 1 ? ", " : "") + toml(one);
-    return text + "]";
-  }
-  return value.dump();
+  return value.is_object() ? "{" + text + "}" : "[" + text + "]";
 }
 
-Case schedules(const std::string& name, const Json& schedulers) {
+const std::string kMlp = "--model mlp --precision fp64 --steps 20";
+
+Case optimizer(const Json& cfg) {
+  return {cfg["type"],
+          kMlp,
+          {{"optimizer", cfg}},
+          {"optim_wrapper.optimizer={_delete_=true," + toml(cfg).substr(1)},
+          1e-10};
+}
+
+// Each scheduler by iterations.
+Case schedules(const std::string& name, Json list) {
+  for (Json& one : list) one["by_epoch"] = false;
   return {name,
-          "--model mlp --precision fp64 --dataset synthetic --steps 40",
-          {{"param_scheduler", schedulers}},
-          "param_scheduler = " + toml(schedulers) + "\n",
+          "--model mlp --precision fp64 --steps 40",
+          {{"param_scheduler", list}},
+          {"param_scheduler=" + toml(list)},
           1e-10};
 }
 
 std::vector<Case> cases() {
-  const std::string mlp = "--model mlp --precision fp64 --dataset synthetic --steps 20";
-  const auto optimizer = [&](const Json& cfg) {
-    return Case{cfg["type"],
-                mlp,
-                {{"optimizer", cfg}},
-                "[optim_wrapper]\noptimizer = " + toml(cfg) + "\n",
-                1e-10};
-  };
   const Json clip = {{"max_norm", 0.5}};
   const Json by_value = {{"type", "value"}, {"clip_value", 0.001}};
-  const auto iterations = [](Json scheduler) {
-    scheduler["by_epoch"] = false;
-    return scheduler;
+  const auto batch = [](int size) {
+    return Json{{"train_dataloader.batch_size", size}};
   };
   return {
       // In fp32 rounding alone parts ResNet-18's runs after some steps, with one thread
       // and with two: see How equal is equal in the design.
-      {"mlp, fp32", "--model mlp --dataset synthetic --steps 20", Json::object(),
-       "env_cfg = { precision = \"fp32\" }\n", 1e-4},
+      {"mlp, fp32",
+       "--model mlp --steps 20",
+       Json::object(),
+       {"env_cfg.precision=fp32"},
+       1e-4},
       {"convnet",
-       "--model convnet --dataset synthetic --precision fp64 --steps 20",
-       {{"train_dataloader.batch_size", 8}},
-       "model = { type = \"convnet\" }\ntrain_dataloader = { batch_size = 8 }\n",
+       "--model convnet --precision fp64 --steps 20",
+       batch(8),
+       {"model.type=convnet", "train_dataloader.batch_size=8"},
        1e-10},
       {"resnet18",
-       "--model resnet18 --dataset synthetic --precision fp64 --steps 20",
-       {{"train_dataloader.batch_size", 4}},
-       "model = { type = \"resnet18\" }\ntrain_dataloader = { batch_size = 4 }\n",
+       "--model resnet18 --precision fp64 --steps 20",
+       batch(2),
+       {"model.type=resnet18", "train_dataloader.batch_size=2"},
        1e-10},
       {"clipped by norm, 4 batches a step",
-       mlp,
+       kMlp,
        {{"clip_grad", clip}, {"accumulative_counts", 4}},
-       "[optim_wrapper]\naccumulative_counts = 4\nclip_grad = " + toml(clip) + "\n",
+       {"optim_wrapper.accumulative_counts=4", "optim_wrapper.clip_grad=" + toml(clip)},
        1e-10,
        4},
       {"clipped by value",
-       mlp,
+       kMlp,
        {{"clip_grad", by_value}},
-       "[optim_wrapper]\nclip_grad = " + toml(by_value) + "\n",
+       {"optim_wrapper.clip_grad=" + toml(by_value)},
        1e-10},
       {"bf16",
-       "--model mlp --dataset synthetic --steps 20",
+       "--model mlp --steps 20",
        {{"amp", "bf16"}},
-       "env_cfg = { precision = \"fp32\" }\n[optim_wrapper]\ntype = "
-       "\"AmpOptimWrapper\"\n",
-       2e-3},
+       {"env_cfg.precision=fp32", "optim_wrapper.type=AmpOptimWrapper"},
+       1e-3},
       optimizer({{"type", "SGD"},
                  {"lr", 0.01},
                  {"momentum", 0.9},
@@ -106,70 +108,65 @@ std::vector<Case> cases() {
       optimizer({{"type", "Adam"}, {"lr", 0.001}, {"betas", {0.8, 0.99}}}),
       optimizer({{"type", "AdamW"}, {"lr", 0.001}, {"weight_decay", 0.1}}),
       optimizer({{"type", "RMSprop"}, {"lr", 0.001}, {"alpha", 0.9}}),
-      schedules("constant",
-                iterations({{"type", "ConstantLR"}, {"factor", 0.5}, {"end", 7}})),
       schedules("linear, then multi-step",
-                {iterations({{"type", "LinearLR"}, {"start_factor", 0.1}, {"end", 10}}),
-                 iterations({{"type", "MultiStepLR"},
-                             {"milestones", {12, 20, 20, 31}},
-                             {"gamma", 0.5}})}),
-      schedules("step",
-                iterations({{"type", "StepLR"}, {"step_size", 6}, {"begin", 3}})),
+                {{{"type", "LinearLR"}, {"start_factor", 0.1}, {"end", 10}},
+                 {{"type", "MultiStepLR"},
+                  {"milestones", {12, 20, 20, 31}},
+                  {"gamma", 0.5}}}),
       schedules(
-          "exponential",
-          iterations(
-              {{"type", "ExponentialLR"}, {"gamma", 0.9}, {"begin", 2}, {"end", 30}})),
+          "constant, step, exponential, poly",
+          {{{"type", "ConstantLR"}, {"factor", 0.5}, {"end", 7}},
+           {{"type", "StepLR"}, {"step_size", 4}, {"begin", 3}, {"end", 15}},
+           {{"type", "ExponentialLR"}, {"gamma", 0.9}, {"begin", 12}, {"end", 30}},
+           {{"type", "PolyLR"},
+            {"power", 0.9},
+            {"begin", 20},
+            {"end", 38},
+            {"eta_min", 0.00001}}}),
+      schedules("warm-up, then cosine",
+                {{{"type", "LinearLR"}, {"start_factor", 0.01}, {"end", 12}},
+                 {{"type", "CosineAnnealingLR"},
+                  {"begin", 12},
+                  {"end", 38},
+                  {"eta_min", 0.0001}}}),
       schedules(
-          "warm-up, then cosine",
-          {iterations({{"type", "LinearLR"}, {"start_factor", 0.01}, {"end", 12}}),
-           iterations({{"type", "CosineAnnealingLR"},
-                       {"begin", 12},
-                       {"end", 38},
-                       {"eta_min", 0.0001}})}),
-      schedules("cosine and up again", iterations({{"type", "CosineAnnealingLR"},
-                                                   {"T_max", 9},
-                                                   {"eta_min_ratio", 0.1}})),
-      schedules("poly", iterations({{"type", "PolyLR"},
-                                    {"power", 0.9},
-                                    {"begin", 5},
-                                    {"end", 35},
-                                    {"eta_min", 0.00001}})),
+          "cosine, and up again",
+          {{{"type", "CosineAnnealingLR"}, {"T_max", 9}, {"eta_min_ratio", 0.1}}}),
   };
 }
 
-struct Run {
+constexpr char kBase[] = R"(
+model = { type = "mlp" }
+env_cfg = { precision = "fp64", threads_per_card = 1, device = "cpu" }
+train_dataloader = { batch_size = 32 }
+optim_wrapper = { optimizer = { type = "SGD", lr = 0.001, momentum = 0.9 } }
+default_hooks = { logger = { interval = 1 }, checkpoint = false }
+)";
+
+struct Seen {
   Numbers losses;
   Numbers rates;
 };
 
-Run ours(const Case& one, const std::string& steps) {
+Seen ours(const Case& one, const std::string& steps, const std::string& data_dir) {
   const TestFolder folder;
-  write_text(
-      folder / "base.toml",
-      "model = { type = \"mlp\" }\n"
-      "work_dir = \"" +
-          (folder / "work") +
-          "\"\n"
-          "train_cfg = { by_epoch = false, max_iters = " +
-          steps +
-          " }\n"
-          "env_cfg = { precision = \"fp64\", threads_per_card = 1, device = \"cpu\" }\n"
-          "[train_dataloader]\nbatch_size = 32\ndataset = { type = \"synthetic\" }\n"
-          "[optim_wrapper]\n"
-          "optimizer = { type = \"SGD\", lr = 0.001, momentum = 0.9 }\n"
-          "[default_hooks]\nlogger = { type = \"LoggerHook\", interval = 1 }\n");
-  const std::string file = folder / "case.toml";
-  // An optimizer takes the place of the base's, as the twin has it.
-  std::string text = one.ours;
-  const size_t at = text.find("optimizer = {");
-  if (at != std::string::npos) text.insert(at + 13, "_delete_ = true, ");
-  write_text(file, "_base_ = \"base.toml\"\n" + text);
-  Run run;
-  run.losses = equality::losses({program_path("train"), file});
+  write_text(folder / "base.toml", kBase);
+  const config::Section config =
+      config::load(folder / "base.toml",
+                   std::vector<std::string>{
+                       "work_dir=" + (folder / "work"),
+                       "train_cfg={by_epoch=false,max_iters=" + steps + "}",
+                       "train_dataloader.dataset={type='fashion-mnist',data_dir='" +
+                           data_dir + "'}"} +
+                       one.ours);
+  const auto run = runner::make_run(config, World(), /*distributed=*/false, "base",
+                                    /*speaks=*/true);
+  Seen seen;
+  seen.losses = run.way.train(run.options, World()).losses;
   for (const std::string& line : lines_of(read_text(folder / "work/scalars.jsonl"))) {
-    run.rates.push_back(Json::parse(line).at("lr"));
+    seen.rates.push_back(Json::parse(line).at("lr"));
   }
-  return run;
+  return seen;
 }
 
 Numbers means(const Numbers& of, int64_t each) {
@@ -184,23 +181,24 @@ Numbers means(const Numbers& of, int64_t each) {
 }
 
 TEST(MMEngine, TheFirstStepsAreTheSame) {
-  std::vector<Case> all = cases();
+  const SmallImages images(1600);
+  const std::vector<Case> all = cases();
   Words command = {
       std::getenv("LOCKSTEP_PYTHON"),
       std::string(std::getenv("LOCKSTEP_SOURCE")) + "/tests/runner/mmengine_twin.py",
       "--each"};
-  std::vector<std::string> lines;
+  Words lines;
   for (const Case& one : all) {
     // Schedulers without an `end` go to the run's, which is ours.
     Json cfg = one.changes;
     const std::string steps = one.twin.substr(one.twin.rfind(' ') + 1);
     cfg["train_cfg"] = {
         {"by_epoch", false}, {"max_iters", std::stoi(steps)}, {"_delete_", true}};
-    lines.push_back(one.twin + " --cfg '" + cfg.dump() + "'");
+    lines.push_back("--data-dir " + images.path() + " " + one.twin + " --cfg '" +
+                    cfg.dump() + "'");
   }
-  command.insert(command.end(), lines.begin(), lines.end());
   launch::Command python;
-  python.argv = command;
+  python.argv = command + lines;
   python.out = python.err = launch::Output::kCapture;
   launch::Process process(python);
   ASSERT_EQ(process.wait().code, 0) << process.err();
@@ -208,7 +206,7 @@ TEST(MMEngine, TheFirstStepsAreTheSame) {
 
   for (size_t i = 0; i < all.size(); ++i) {
     const Case& one = all[i];
-    const auto run = ours(one, one.twin.substr(one.twin.rfind(' ') + 1));
+    const Seen run = ours(one, one.twin.substr(one.twin.rfind(' ') + 1), images.path());
     const Numbers losses = means(theirs.at(lines[i]).at("loss"), one.accumulate);
     ASSERT_FALSE(losses.empty()) << one.name;
     ASSERT_EQ(run.losses.size(), losses.size()) << one.name;
