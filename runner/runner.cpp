@@ -283,7 +283,6 @@ Run make_run(const Section& config, const World& world, bool distributed,
     program::CommandLine line;
     line.options = options;
     program::check_run({"train", "", way.ranks}, line, world);
-    for (const HookPtr& hook : info->hooks) hook->ready();
   });
   Run run = {way, options, info};
   if (loads) run.options.observers.push_back(loads);
@@ -293,6 +292,11 @@ Run make_run(const Section& config, const World& world, bool distributed,
   }
   for (const HookPtr& hook : info->hooks) run.options.observers.push_back(hook);
   return run;
+}
+
+void make_ready(Run& run) {
+  for (const HookPtr& hook : run.info->hooks) hook->ready();
+  run.options.start = run.info->options.start;
 }
 
 }  // namespace lockstep::runner

@@ -50,7 +50,8 @@ class RunHooksTest : public testing::Test {
     const config::Section config = config::load(
         folder_ / "base.toml",
         std::vector<std::string>{"work_dir=" + (folder_ / "work")} + changes);
-    const auto run = make_run(config, World(), /*distributed=*/false, "base", true);
+    auto run = make_run(config, World(), /*distributed=*/false, "base", true);
+    make_ready(run);
     return run.way.train(run.options, World());
   }
 
