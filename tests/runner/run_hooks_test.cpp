@@ -222,7 +222,7 @@ TEST_F(RunHooksTest, StopsEarly) {
 }
 
 // A hook that writes down when it is called.
-class Diary final : public Hook {
+class Diary final : public run_hooks::Hook {
  public:
   Diary(std::string name, std::vector<std::string>& pages)
       : name_(std::move(name)), pages_(pages) {}
@@ -236,9 +236,10 @@ class Diary final : public Hook {
 
 TEST_F(RunHooksTest, HooksAreCalledInTheOrderOfTheirPriorities) {
   std::vector<std::string> pages;
-  hooks().add("test.Diary", [&](const config::Section& config, RunInfo&) {
-    return std::make_shared<Diary>(config.required_text("name"), pages);
-  });
+  run_hooks::hooks().add(
+      "test.Diary", [&](const config::Section& config, run_hooks::RunInfo&) {
+        return std::make_shared<Diary>(config.required_text("name"), pages);
+      });
   train({"default_scope=test", "train_cfg.max_epochs=1",
          "custom_hooks=[{type='Diary',name='a'},"
          "{type='test.Diary',name='b',priority='LOWEST'},"
