@@ -86,7 +86,7 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   program::check_run(train, line, world);
   program::in_keys(config, [&] {
     if (line.dry_run) return program::try_first_sample(line.options);
-    make_ready(run);
+    make_ready(config, run);
     line.options = run.options;
     program::run_rank(train, speaker, run.way.train, std::move(line), world);
   });

@@ -198,8 +198,10 @@ Run make_run(const Section& config, const World& world, bool distributed,
   return run;
 }
 
-void make_ready(Run& run) {
-  for (const HookPtr& hook : run.info->hooks) hook->ready();
+void make_ready(const Section& config, Run& run) {
+  program::in_keys(config, [&] {
+    for (const HookPtr& hook : run.info->hooks) hook->ready();
+  });
   run.options.start = run.info->options.start;
 }
 

@@ -33,7 +33,8 @@ Run make_run(const config::Section& config, const World& world, bool distributed
              const std::string& name, bool speaks);
 
 // Before it trains: makes the folders, and finds where a resumed run begins. Throws
-// std::invalid_argument for another run's folder, std::runtime_error.
-void make_ready(Run& run);
+// config::Error for another run's folder, std::runtime_error for one that cannot be
+// written.
+void make_ready(const config::Section& config, Run& run);
 
 }  // namespace lockstep::runner

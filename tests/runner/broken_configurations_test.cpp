@@ -107,7 +107,8 @@ class BrokenConfigurationsTest : public testing::Test {
       const config::Section config = config::load("broken.toml", row.changes);
       config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
       load_plugins(config, "");
-      make_run(config, World(), row.launched, "broken", /*speaks=*/true);
+      auto run = make_run(config, World(), row.launched, "broken", /*speaks=*/true);
+      make_ready(config, run);
     } catch (const config::Error& error) {
       return in_here(error.what());
     } catch (const std::exception& error) {
@@ -152,8 +153,10 @@ TEST_F(BrokenConfigurationsTest, AnotherRunsWorkDir) {
                            "val_dataloader.batch_size=5000",
                            "default_hooks.logger=false"};
   {
-    const runner::Run run = make_run(config::load("good.toml", short_one), World(),
-                                     /*distributed=*/false, "good", /*speaks=*/false);
+    const config::Section config = config::load("good.toml", short_one);
+    runner::Run run = make_run(config, World(), /*distributed=*/false, "good",
+                               /*speaks=*/false);
+    make_ready(config, run);
     run.way.train(run.options, World());
   }
   EXPECT_EQ(refusal({kGood, short_one, ""}),

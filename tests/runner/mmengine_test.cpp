@@ -162,7 +162,7 @@ Seen ours(const Case& one, const std::string& steps, const std::string& data_dir
   auto run = runner::make_run(config, World(), /*distributed=*/false, "base",
                               /*speaks=*/true);
   Seen seen;
-  runner::make_ready(run);
+  runner::make_ready(config, run);
   seen.losses = run.way.train(run.options, World()).losses;
   for (const std::string& line : lines_of(read_text(folder / "work/scalars.jsonl"))) {
     seen.rates.push_back(Json::parse(line).at("lr"));

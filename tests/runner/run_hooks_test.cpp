@@ -51,7 +51,7 @@ class RunHooksTest : public testing::Test {
         folder_ / "base.toml",
         std::vector<std::string>{"work_dir=" + (folder_ / "work")} + changes);
     auto run = make_run(config, World(), /*distributed=*/false, "base", true);
-    make_ready(run);
+    make_ready(config, run);
     return run.way.train(run.options, World());
   }
 
