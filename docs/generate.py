@@ -31,6 +31,7 @@ from lab_tables import checks, labs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- generated: (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+LANGUAGES = {".toml": "toml", ".txt": "cmake"}  # of quoted files; all else is C++
 def lesson_diff(single: str, other: str) -> str:
     said = subprocess.run(
         [ROOT / "docs/lesson_diff.sh", ROOT], capture_output=True, text=True, check=True
@@ -48,7 +49,8 @@ def code(file: str, first: str, lines: str) -> str:
         raise SystemExit(f"generate.py: no '{first}' in {file}; name another line")
     start = starts[0]
     shown = "\n".join(text[start : start + int(lines)])
-    return f"[`{file}`, line {start + 1}](../{file}#L{start + 1})\n\n```cpp\n{shown}\n```\n"
+    language = LANGUAGES.get(pathlib.Path(file).suffix, "cpp")
+    return f"[`{file}`, line {start + 1}](../{file}#L{start + 1})\n\n```{language}\n{shown}\n```\n"
 
 
 def diff(one: str, other: str) -> str:

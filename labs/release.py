@@ -28,8 +28,11 @@ FILES = [
     "labs/grade.sh", "reports/render.py",
     "reports/results/amd-epyc-2-cores-forecasts-2026-11-22.jsonl",  # what a cell is held against
 ]
+EXAMPLES = ["resnet18", "schedules", "horovod", "find_unused_parameters", "own_parts"]
+FILES += [f"runner/examples/{name}.toml" for name in EXAMPLES]
 FOLDERS = ["docs/pictures", "docs/labs", "docs/cells", "reports/web", "charts/specs", "gantt/specs"]
-ASKED = "data_parallel|ddp|collectives|predict"  # rooms whose code the labs and cells ask for
+# Rooms whose code the labs and cells ask for; own_parts.cpp has a reducer.
+ASKED = "data_parallel|ddp|collectives|predict|runner/examples"
 NOT_FOR_STUDENTS = ["docs/teaching.md", "docs/teaching.zh.md"]
 
 

@@ -189,6 +189,28 @@ int64_t local_batch(int64_t global_batch, int64_t cards) {
   return global_batch / cards;
 }
 
+bool parse(CLI::App& app, const std::vector<std::string>& arguments,
+           CommandLine& line) {
+  app.add_option("--metrics-file", line.metrics_file,
+                 "JSON lines, one a step, written at the end");
+  app.add_option("--report-file", line.report_file,
+                 "everything measured, as one JSON object");
+  app.add_option("--trace", line.trace_file,
+                 "a Chrome trace of three steps; of each rank one");
+  app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");
+  app.add_flag("--dry-run", line.dry_run,
+               "look at options, data and model; train nothing");
+  std::vector<std::string> reversed = normalised(arguments);
+  std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
+  try {
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    line.help = app.help();
+    return false;
+  }
+  return true;
+}
+
 CommandLine parse_command_line(const std::string& program,
                                const std::string& description, Ranks ranks,
                                const std::vector<std::string>& arguments) {
@@ -206,24 +228,7 @@ CommandLine parse_command_line(const std::string& program,
     bind_ddp(app, line.options);
   }
   if (ranks == Ranks::many_machines) bind_machines(app, line);
-  app.add_option("--metrics-file", line.metrics_file,
-                 "JSON lines, one a step, written at the end");
-  app.add_option("--report-file", line.report_file,
-                 "everything measured, as one JSON object");
-  app.add_option("--trace", line.trace_file,
-                 "a Chrome trace of three steps; of each rank one");
-  app.add_flag("--quiet,-q", line.quiet, "no progress and no summary");
-  app.add_flag("--dry-run", line.dry_run,
-               "look at options, data and model; train nothing");
-
-  std::vector<std::string> reversed = normalised(arguments);
-  std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
-  try {
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    line.help = app.help();
-    return line;
-  }
+  if (!parse(app, arguments, line)) return line;
 
   TrainOptions& options = line.options;
   if (app.count("--steps") > 0 && app.count("--epochs") == 0) {

@@ -40,6 +40,10 @@ CommandLine parse_command_line(const std::string& program,
                                const std::string& description, Ranks ranks,
                                const std::vector<std::string>& arguments);
 
+// Adds what every program can be told of its outputs, and parses. False: nothing but
+// `help` is wanted. Throws as above.
+bool parse(CLI::App& app, const std::vector<std::string>& arguments, CommandLine& line);
+
 // A card's share of a step's samples. Throws std::invalid_argument where they do not
 // divide.
 int64_t local_batch(int64_t global_batch, int64_t cards);

@@ -22,12 +22,10 @@ struct Arguments {
   std::string config;
   std::vector<std::string> changes;  // "optim_wrapper.optimizer.lr=0.1"
   program::CommandLine line;
-  std::string help;
 };
 
 Arguments parse(const std::vector<std::string>& arguments) {
   Arguments parsed;
-  program::CommandLine& line = parsed.line;
   std::vector<std::string> more;
   std::string launcher, work_dir;
   bool resume = false;
@@ -42,22 +40,7 @@ Arguments parse(const std::vector<std::string>& arguments) {
                  "mpi; else the configuration's, or none");
   app.add_option("--work-dir", work_dir, "folder of checkpoints and scalars.jsonl");
   app.add_flag("--resume", resume, "go on with the newest checkpoint of work_dir");
-  app.add_option("--metrics-file", line.metrics_file,
-                 "JSON lines, one a step, written at the end");
-  app.add_option("--report-file", line.report_file,
-                 "everything measured, as one JSON object");
-  app.add_option("--trace", line.trace_file,
-                 "a Chrome trace of three steps; of each rank one");
-  app.add_flag("--quiet,-q", line.quiet, "no lines and no summary");
-  app.add_flag("--dry-run", line.dry_run, "look at everything; train nothing");
-  std::vector<std::string> reversed = program::normalised(arguments);
-  std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants a vector
-  try {
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    parsed.help = app.help();
-    return parsed;
-  }
+  if (!program::parse(app, arguments, parsed.line)) return parsed;
   parsed.changes.insert(parsed.changes.end(), more.begin(), more.end());
   for (const auto& [option, key, text] :
        {std::tuple{"--launcher", "launcher", launcher},
@@ -65,7 +48,7 @@ Arguments parse(const std::vector<std::string>& arguments) {
     if (app.count(option) > 0) parsed.changes.push_back(config::text_change(key, text));
   }
   if (resume) parsed.changes.emplace_back("resume=true");
-  line.progress = false;  // the logger hook shows it
+  parsed.line.progress = false;  // the logger hook shows it
   return parsed;
 }
 
@@ -103,6 +86,8 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   program::check_run(train, line, world);
   program::in_keys(config, [&] {
     if (line.dry_run) return program::try_first_sample(line.options);
+    make_ready(run);
+    line.options = run.options;
     program::run_rank(train, speaker, run.way.train, std::move(line), world);
   });
   return 0;
@@ -124,8 +109,8 @@ int main(int argc, char** argv) {
     speaker = program::line_prefix(world, environment, host::short_name()) + "train";
     const runner::Arguments arguments =
         runner::parse({argv + std::min(1, argc), argv + argc});
-    if (!arguments.help.empty()) {
-      std::cout << arguments.help;
+    if (!arguments.line.help.empty()) {
+      std::cout << arguments.line.help;
       return 0;
     }
     return runner::train(arguments, environment, world, speaker);

@@ -1,15 +1,13 @@
 #include "runner/runner.h"
 
-#include <ATen/Functions.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "checkpoint/load_from.h"
-#include "data/data_folder.h"
+#include "config/type_in.h"
 #include "files/output_file.h"
 #include "program/keys.h"
-#include "runner/type_in.h"
+#include "runner/read_options.h"
 #include "runner/validation.h"
 #include "schedules/schedulers.h"
 #include "training/catalog.h"
@@ -17,108 +15,13 @@
 namespace lockstep::runner {
 
 using config::Section;
+using run_hooks::HookPtr;
+using run_hooks::RunInfo;
 using training::TrainOptions;
 namespace {
 
 constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMost = 1'000'000'000;
-constexpr double kMostRate = 1e38;  // that an fp32 parameter can be multiplied by
-
-void read_environment(const Section& config, TrainOptions& options) {
-  options.device = config.word("device", options.device, {"auto", "cpu", "cuda"});
-  options.precision = config.word("precision", options.precision, {"fp32", "fp64"});
-  options.threads_per_card =
-      static_cast<int>(config.integer("threads_per_card", 0, 0, 1024));
-  const Section dist = config.section("dist_cfg");
-  std::vector<std::string> backends = training::process_groups().names();
-  backends.emplace_back("auto");
-  options.backend = dist.word("backend", options.backend, backends);
-  options.timeout_s = dist.integer("timeout", options.timeout_s, 1, 1'000'000);
-}
-
-void read_model(const Section& config, const std::string& scope,
-                TrainOptions& options) {
-  options.model = type_in(config, "", training::models(), scope);
-  options.dataset = training::usual_dataset(options.model);
-  if (training::takes_tokens(options.model, options.dataset)) {
-    options.vocab_size = config.integer("vocab_size", options.vocab_size, 2, 1'000'000);
-  }
-  options.model_arguments = config;
-}
-
-// `like`: a data set whose samples the model takes.
-void check_data(const Section& loader, const std::string& like,
-                const TrainOptions& options) {
-  const std::string here = training::samples_of(options.dataset);
-  const std::string taken = training::samples_of(like);
-  if (!here.empty() && !taken.empty() && here != taken) {
-    loader.section("dataset").fail("type", options.dataset + " has " + here +
-                                               ", and the model takes " + taken +
-                                               "; try " + like);
-  }
-  loader.section("dataset").checked("data_dir", [&] {
-    program::in_keys(loader,
-                     [&] { data::check_files(options.dataset, options.data_dir); });
-  });
-}
-
-void read_dataset(const Section& loader, const std::string& scope,
-                  TrainOptions& options) {
-  options.batch_size = loader.integer("batch_size", options.batch_size, 1, kMost);
-  const Section dataset = loader.section("dataset");
-  options.dataset = type_in(dataset, options.dataset, training::datasets(), scope);
-  options.data_dir = dataset.text("data_dir", options.data_dir);
-}
-
-void read_loader(const Section& config, const std::string& scope,
-                 TrainOptions& options) {
-  read_dataset(config, scope, options);
-  options.num_workers = static_cast<int>(config.integer("num_workers", 0, 0, 64));
-  options.pin_memory = config.boolean("pin_memory", false);
-  options.drop_last = config.boolean("drop_last", false);
-  const Section sampler = config.section("sampler");
-  auto samplers = training::samplers();
-  samplers.add("DefaultSampler", {});  // each loop's own
-  const std::string type = type_in(sampler, "DefaultSampler", samplers, scope);
-  if (type != "DefaultSampler") options.sampler = type;
-  // What the sampler seed hook makes of it is another matter.
-  const bool shuffle = sampler.boolean("shuffle", true);
-  options.order = shuffle ? data::Order::first : data::Order::as_stored;
-}
-
-void read_clip(const Section& config, training::Clip& clip) {
-  const std::string type = config.word("type", "norm", {"norm", "value"});
-  if (type == "value") {
-    clip.value = config.required_number("clip_value", 1e-30, kMostRate);
-    return;
-  }
-  clip.norm = config.required_number("max_norm", 1e-30, kMostRate);
-  clip.norm_type = config.number("norm_type", 2, 1e-3, 1e3);
-}
-
-void read_optimizer(const Section& config, const std::string& scope,
-                    TrainOptions& options) {
-  const std::string wrapper =
-      config.word("type", "OptimWrapper", {"OptimWrapper", "AmpOptimWrapper"});
-  if (wrapper == "AmpOptimWrapper") {
-    config.word("dtype", "bfloat16", {"bfloat16"});
-    if (options.precision != "fp32") {
-      config.fail("type", "computes partly in bfloat16, and env_cfg.precision is " +
-                              options.precision + "; leave one of them out");
-    }
-    options.precision = "bf16";
-  }
-  options.accumulate = config.integer("accumulative_counts", 1, 1, 1'000'000);
-  if (config.has("clip_grad")) read_clip(config.section("clip_grad"), options.clip);
-  const Section optimizer = config.section("optimizer");
-  options.optimizer = type_in(optimizer, "", training::optimizers(), scope);
-  options.lr = optimizer.required_number("lr", 0, kMostRate);
-  options.momentum = optimizer.number("momentum", 0, 0, kMostRate);
-  options.weight_decay = optimizer.number("weight_decay", 0, 0, kMostRate);
-  options.optimizer_arguments = optimizer;
-  // Tried, so that it has read what it takes.
-  training::optimizers().at(options.optimizer)({at::zeros({1})}, options);
-}
 
 void read_train_cfg(const Section& config, RunInfo& info) {
   TrainOptions& options = info.options;
@@ -162,7 +65,7 @@ std::optional<ValidationPlan> read_validation(const Section& config,
   plan.batch_size = plan.options.batch_size;
   for (const Section& metric : config.sections("val_evaluator")) {
     plan.metrics.push_back(metrics::metrics().at(
-        type_in(metric, "", metrics::metrics(), info.scope))(metric));
+        config::type_in(metric, "", metrics::metrics(), info.scope))(metric));
     // Of no samples: what they are called.
     metrics::Metric& one = *plan.metrics.back();
     for (const auto& [name, value] : one.values(one.take_sums())) {
@@ -190,10 +93,11 @@ void read_hooks(const Section& config, RunInfo& info) {
                  "is false, and param_scheduler needs the hook; leave one of them "
                  "out");
     }
-    info.hooks.push_back(make_hook(usual.section(key), type, info, info.scope));
+    info.hooks.push_back(
+        run_hooks::make_hook(usual.section(key), type, info, info.scope));
   }
   for (const Section& custom : config.sections("custom_hooks")) {
-    info.hooks.push_back(make_hook(custom, "", info, info.scope));
+    info.hooks.push_back(run_hooks::make_hook(custom, "", info, info.scope));
   }
   std::stable_sort(
       info.hooks.begin(), info.hooks.end(),
@@ -208,8 +112,8 @@ Way read_wrapper(const Section& config, bool distributed, RunInfo& info) {
     config.word("sync_bn", "torch", {"torch"});
     options.ddp.sync_batch_norm = distributed;
   }
-  const std::string type =
-      type_in(wrapper, "MMDistributedDataParallel", model_wrappers(), info.scope);
+  const std::string type = config::type_in(wrapper, "MMDistributedDataParallel",
+                                           model_wrappers(), info.scope);
   Way way;
   program::in_keys(config, [&] { way = model_wrappers().at(type)(wrapper, options); });
   const bool one_process = !program::has_ranks(way.ranks);
@@ -230,10 +134,10 @@ Run make_run(const Section& config, const World& world, bool distributed,
   info->world = world;
   info->speaks = speaks;
   std::vector<std::string> names = training::models().names();
-  for (const auto& more :
-       {training::datasets().names(), training::samplers().names(),
-        training::optimizers().names(), schedules::schedulers().names(),
-        metrics::metrics().names(), hooks().names(), model_wrappers().names()}) {
+  for (const auto& more : {training::datasets().names(), training::samplers().names(),
+                           training::optimizers().names(),
+                           schedules::schedulers().names(), metrics::metrics().names(),
+                           run_hooks::hooks().names(), model_wrappers().names()}) {
     names.insert(names.end(), more.begin(), more.end());
   }
   info->scope = config.word("default_scope", "lockstep", scopes_of(names));
@@ -283,7 +187,6 @@ Run make_run(const Section& config, const World& world, bool distributed,
     program::CommandLine line;
     line.options = options;
     program::check_run({"train", "", way.ranks}, line, world);
-    for (const HookPtr& hook : info->hooks) hook->ready();
   });
   Run run = {way, options, info};
   if (loads) run.options.observers.push_back(loads);
@@ -293,6 +196,11 @@ Run make_run(const Section& config, const World& world, bool distributed,
   }
   for (const HookPtr& hook : info->hooks) run.options.observers.push_back(hook);
   return run;
+}
+
+void make_ready(Run& run) {
+  for (const HookPtr& hook : run.info->hooks) hook->ready();
+  run.options.start = run.info->options.start;
 }
 
 }  // namespace lockstep::runner

@@ -14,7 +14,7 @@
 
 #include "config/section.h"
 #include "launch/world.h"
-#include "runner/hook.h"
+#include "run_hooks/hook.h"
 #include "runner/model_wrappers.h"
 
 namespace lockstep::runner {
@@ -22,7 +22,7 @@ namespace lockstep::runner {
 struct Run {
   Way way;
   training::TrainOptions options;
-  std::shared_ptr<RunInfo> info;  // the hooks' own
+  std::shared_ptr<run_hooks::RunInfo> info;  // the hooks' own
 };
 
 // As what `world` says is this process's part of it; `distributed`: a launcher started
@@ -31,5 +31,9 @@ struct Run {
 // cannot be; makes no file.
 Run make_run(const config::Section& config, const World& world, bool distributed,
              const std::string& name, bool speaks);
+
+// Before it trains: makes the folders, and finds where a resumed run begins. Throws
+// std::invalid_argument for another run's folder, std::runtime_error.
+void make_ready(Run& run);
 
 }  // namespace lockstep::runner

@@ -7,7 +7,7 @@
 
 namespace lockstep::runner {
 
-Validation::Validation(ValidationPlan plan, RunInfo& info)
+Validation::Validation(ValidationPlan plan, run_hooks::RunInfo& info)
     : plan_(std::move(plan)), info_(info) {}
 
 void Validation::built(const Network& model, torch::optim::Optimizer& /*optimizer*/) {
@@ -28,11 +28,11 @@ void Validation::rests(int64_t steps, int64_t epochs, bool epoch_ended) {
                        ? due(epochs - 1, epochs, info_.max_epochs)
                        : due((steps - 1) * each, steps * each, max_steps_ * each);
   if (!now) return;
-  const Metrics metrics = validate();
-  for (const HookPtr& hook : info_.hooks) hook->validated(metrics);
+  const run_hooks::Metrics metrics = validate();
+  for (const run_hooks::HookPtr& hook : info_.hooks) hook->validated(metrics);
 }
 
-Metrics Validation::validate() {
+run_hooks::Metrics Validation::validate() {
   const device::CategoryScope category(device::Category::activations);
   // Rank 0's statistics are those of the model that is kept.
   if (group_ != nullptr && info_.options.ddp.broadcast_buffers &&
@@ -47,7 +47,7 @@ Metrics Validation::validate() {
                         metric->process(logits, labels);
                       }
                     });
-  Metrics all;
+  run_hooks::Metrics all;
   for (const metrics::MetricPtr& metric : plan_.metrics) {
     std::vector<double> sums = metric->take_sums();
     if (group_ != nullptr) {

@@ -8,7 +8,7 @@
 #include "data/dataset.h"
 #include "metrics/metrics.h"
 #include "model/networks.h"
-#include "runner/hook.h"
+#include "run_hooks/hook.h"
 
 namespace lockstep::runner {
 
@@ -23,7 +23,7 @@ struct ValidationPlan {
 
 class Validation final : public training::StepObserver {
  public:
-  Validation(ValidationPlan plan, RunInfo& info);
+  Validation(ValidationPlan plan, run_hooks::RunInfo& info);
 
   void built(const Network& model, torch::optim::Optimizer& optimizer) override;
   void communicates(comm::ProcessGroup& group) override { group_ = &group; }
@@ -32,10 +32,10 @@ class Validation final : public training::StepObserver {
 
  private:
   bool due(int64_t before, int64_t now, int64_t last) const;
-  Metrics validate();
+  run_hooks::Metrics validate();
 
   ValidationPlan plan_;
-  RunInfo& info_;
+  run_hooks::RunInfo& info_;
   Network model_{nullptr};
   std::optional<data::Dataset> dataset_;
   comm::ProcessGroup* group_ = nullptr;

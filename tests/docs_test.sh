@@ -14,7 +14,10 @@ trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 for entry in "$root"/*; do
   name=$(basename "$entry")
-  [ "$name" = reports ] || ln -s "$entry" "$name"
+  case $name in
+    reports | work_dirs) ;;
+    *) ln -s "$entry" "$name" ;;
+  esac
 done
 if [ -n "${LOCKSTEP_BIN:-}" ]; then
   rm -f build && mkdir -p build/labs && ln -s "$LOCKSTEP_BIN" build/bin
@@ -73,6 +76,11 @@ case $page in
   docs/4_*) test -s reports/out/chapter-4/charts/lanes.svg ;;
   docs/5_*) test -s reports/out/chapter-5/charts/predicted.svg ;;
   docs/6_*) test -s reports/out/chapter-6/charts/lanes.svg ;;
+  docs/7_*)
+    test -s work_dirs/two/scalars.jsonl && test -d work_dirs/short/checkpoints/best
+    said=$(build/bin/train runner/examples/resnet18.toml optim_wrapper.optimizer.momentun=0.5 2>&1) && exit 1
+    grep -qxF "$said" "$root/$page" || { echo "the page does not quote: $said"; exit 1; }
+    ;;
   labs) test -s reports/out/lab-06/step.svg ;;
 esac
 [ "$page" = drawn ] || exit 0

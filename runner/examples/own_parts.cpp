@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "ddp/reducers.h"
-#include "runner/hook.h"
+#include "run_hooks/hook.h"
 #include "runner/model_wrappers.h"
 #include "training/catalog.h"
 
@@ -19,7 +19,7 @@ Network tiny(const model::Inputs& inputs) {
                  torch::nn::ReLU(), torch::nn::Linear(hidden, inputs.classes));
 }
 
-struct WeightNormHook final : runner::Hook {
+struct WeightNormHook final : run_hooks::Hook {
   void finished(const torch::nn::Module& model) override {
     const auto all = torch::nn::utils::parameters_to_vector(model.parameters());
     if (run->speaks) std::cerr << "weight norm: " << all.norm().item<double>() << "\n";
@@ -54,7 +54,7 @@ extern "C" void register_parts() {
     return std::make_unique<OneByOne>(all, group);
   });
   runner::model_wrappers().add("mine.CustomDistributedDataParallel", &wrap);
-  runner::hooks().add("mine.WeightNormHook", [](const auto&, const auto&) {
+  run_hooks::hooks().add("mine.WeightNormHook", [](const auto&, const auto&) {
     return std::make_shared<WeightNormHook>();
   });
 }

@@ -159,9 +159,10 @@ Seen ours(const Case& one, const std::string& steps, const std::string& data_dir
                        "train_dataloader.dataset={type='fashion-mnist',data_dir='" +
                            data_dir + "'}"} +
                        one.ours);
-  const auto run = runner::make_run(config, World(), /*distributed=*/false, "base",
-                                    /*speaks=*/true);
+  auto run = runner::make_run(config, World(), /*distributed=*/false, "base",
+                              /*speaks=*/true);
   Seen seen;
+  runner::make_ready(run);
   seen.losses = run.way.train(run.options, World()).losses;
   for (const std::string& line : lines_of(read_text(folder / "work/scalars.jsonl"))) {
     seen.rates.push_back(Json::parse(line).at("lr"));

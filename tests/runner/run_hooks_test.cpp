@@ -50,7 +50,8 @@ class RunHooksTest : public testing::Test {
     const config::Section config = config::load(
         folder_ / "base.toml",
         std::vector<std::string>{"work_dir=" + (folder_ / "work")} + changes);
-    const auto run = make_run(config, World(), /*distributed=*/false, "base", true);
+    auto run = make_run(config, World(), /*distributed=*/false, "base", true);
+    make_ready(run);
     return run.way.train(run.options, World());
   }
 
@@ -221,7 +222,7 @@ TEST_F(RunHooksTest, StopsEarly) {
 }
 
 // A hook that writes down when it is called.
-class Diary final : public Hook {
+class Diary final : public run_hooks::Hook {
  public:
   Diary(std::string name, std::vector<std::string>& pages)
       : name_(std::move(name)), pages_(pages) {}
@@ -235,9 +236,10 @@ class Diary final : public Hook {
 
 TEST_F(RunHooksTest, HooksAreCalledInTheOrderOfTheirPriorities) {
   std::vector<std::string> pages;
-  hooks().add("test.Diary", [&](const config::Section& config, RunInfo&) {
-    return std::make_shared<Diary>(config.required_text("name"), pages);
-  });
+  run_hooks::hooks().add(
+      "test.Diary", [&](const config::Section& config, run_hooks::RunInfo&) {
+        return std::make_shared<Diary>(config.required_text("name"), pages);
+      });
   train({"default_scope=test", "train_cfg.max_epochs=1",
          "custom_hooks=[{type='Diary',name='a'},"
          "{type='test.Diary',name='b',priority='LOWEST'},"

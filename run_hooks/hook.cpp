@@ -1,13 +1,13 @@
-#include "runner/hook.h"
+#include "run_hooks/hook.h"
 
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 
-#include "runner/default_hooks.h"
-#include "runner/type_in.h"
+#include "config/type_in.h"
+#include "run_hooks/default_hooks.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 
 using config::Section;
 namespace {
@@ -46,7 +46,7 @@ Registry<HookPtr(const Section&, RunInfo&)>& hooks() {
 
 HookPtr make_hook(const Section& config, const std::string& usual_type, RunInfo& info,
                   const std::string& scope) {
-  const std::string type = type_in(config, usual_type, hooks(), scope);
+  const std::string type = config::type_in(config, usual_type, hooks(), scope);
   HookPtr hook = hooks().at(type)(config, info);
   hook->run = &info;
   hook->type = type;
@@ -99,4 +99,4 @@ bool Watched::better(double value, double other, double by) const {
   return greater_ ? value > other + by : value < other - by;
 }
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks

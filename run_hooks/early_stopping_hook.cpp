@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "runner/default_hooks.h"
+#include "run_hooks/default_hooks.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 namespace {
 
 using config::Section;
@@ -86,4 +86,4 @@ HookPtr make_early_stopping_hook(const Section& config, RunInfo& info) {
   return std::make_shared<EarlyStoppingHook>(config, info);
 }
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks

@@ -6,13 +6,12 @@
 #include "config/section.h"
 #include "registry/registry.h"
 
-namespace lockstep::runner {
+namespace lockstep::config {
 
 // The name under which the registry has it. `usual` stands for a table without `type`;
-// empty: it must be there. Throws config::Error, with the
-// nearest name.
+// empty: it must be there. Throws Error, with the nearest name.
 template <class Factory>
-std::string type_in(const config::Section& config, const std::string& usual,
+std::string type_in(const Section& config, const std::string& usual,
                     const Registry<Factory>& registry, const std::string& scope) {
   if (usual.empty() && !config.has("type")) {
     std::string known;
@@ -25,4 +24,4 @@ std::string type_in(const config::Section& config, const std::string& usual,
   return name;
 }
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::config

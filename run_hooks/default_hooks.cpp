@@ -1,4 +1,4 @@
-#include "runner/default_hooks.h"
+#include "run_hooks/default_hooks.h"
 
 #include <torch/optim/optimizer.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "runner/type_in.h"
+#include "config/type_in.h"
 #include "schedules/schedulers.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 namespace {
 
 using config::Section;
@@ -66,7 +66,7 @@ class ParamSchedulerHook final : public Hook {
   ParamSchedulerHook(RunInfo& info) : info_(info) {
     for (const Section& config : info.schedulers) {
       schedulers_.push_back(schedules::schedulers().at(
-          type_in(config, "", schedules::schedulers(), info.scope))(config));
+          config::type_in(config, "", schedules::schedulers(), info.scope))(config));
     }
   }
   int usual_priority() const override { return 70; }
@@ -146,4 +146,4 @@ HookPtr make_param_scheduler_hook(const Section& /*config*/, RunInfo& info) {
   return std::make_shared<ParamSchedulerHook>(info);
 }
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks

@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/run_checkpoint.h"
-#include "runner/default_hooks.h"
+#include "run_hooks/default_hooks.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 namespace {
 
 using checkpoint::RunCheckpoint;
@@ -114,4 +114,4 @@ HookPtr make_checkpoint_hook(const Section& config, RunInfo& info) {
   return std::make_shared<CheckpointHook>(config, info);
 }
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks

@@ -6,9 +6,9 @@
 
 #include "files/line_file.h"
 #include "program/formatted.h"
-#include "runner/default_hooks.h"
+#include "run_hooks/default_hooks.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 namespace {
 
 using config::Section;
@@ -115,4 +115,4 @@ HookPtr make_logger_hook(const Section& config, RunInfo& info) {
   return std::make_shared<LoggerHook>(config, info);
 }
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks

@@ -19,7 +19,7 @@
 #include "training/observer.h"
 #include "training/options.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 
 using Metrics = std::map<std::string, double>;
 
@@ -109,4 +109,4 @@ class Watched {
   mutable bool greater_ = true;
 };
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks

@@ -2,9 +2,9 @@
 // early stop of custom_hooks. `default_hooks.timer = false` leaves one out.
 #pragma once
 
-#include "runner/hook.h"
+#include "run_hooks/hook.h"
 
-namespace lockstep::runner {
+namespace lockstep::run_hooks {
 
 // The others' source: steps, epochs, the learning rate, the last loss and metrics.
 HookPtr make_runtime_info_hook(const config::Section& config, RunInfo& info);
@@ -22,4 +22,4 @@ HookPtr make_checkpoint_hook(const config::Section& config, RunInfo& info);
 // Ends the run where a metric does not become better any more.
 HookPtr make_early_stopping_hook(const config::Section& config, RunInfo& info);
 
-}  // namespace lockstep::runner
+}  // namespace lockstep::run_hooks
