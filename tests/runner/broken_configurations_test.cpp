@@ -8,6 +8,7 @@
 #include <map>
 
 #include "metrics/metrics.h"
+#include "program/keys.h"
 #include "runner/plugins.h"
 #include "runner/runner.h"
 #include "tests/config_files.h"
@@ -107,7 +108,9 @@ class BrokenConfigurationsTest : public testing::Test {
       const config::Section config = config::load("broken.toml", row.changes);
       config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
       load_plugins(config, "");
-      make_run(config, World(), row.launched, "broken", /*speaks=*/true);
+      runner::Run run =
+          make_run(config, World(), row.launched, "broken", /*speaks=*/true);
+      program::in_keys(config, [&] { make_ready(run); });
     } catch (const config::Error& error) {
       return in_here(error.what());
     } catch (const std::exception& error) {
@@ -152,8 +155,9 @@ TEST_F(BrokenConfigurationsTest, AnotherRunsWorkDir) {
                            "val_dataloader.batch_size=5000",
                            "default_hooks.logger=false"};
   {
-    const runner::Run run = make_run(config::load("good.toml", short_one), World(),
-                                     /*distributed=*/false, "good", /*speaks=*/false);
+    runner::Run run = make_run(config::load("good.toml", short_one), World(),
+                               /*distributed=*/false, "good", /*speaks=*/false);
+    make_ready(run);
     run.way.train(run.options, World());
   }
   EXPECT_EQ(refusal({kGood, short_one, ""}),
