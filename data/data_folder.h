@@ -37,8 +37,7 @@ IdxFiles find_idx_files(const std::string& dataset,
 CifarFiles find_cifar10_files(const std::filesystem::path& data_dir = {});
 
 // That the files of a data set are there, of those that have any: without reading them,
-// before a rank meets another. Throws
-// std::invalid_argument, one line.
+// before a rank meets another. Throws std::invalid_argument, one line.
 void check_files(const std::string& dataset, const std::filesystem::path& data_dir);
 
 }  // namespace lockstep::data

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "metrics/metrics.h"
+#include "program/keys.h"
 #include "runner/plugins.h"
 #include "runner/runner.h"
 #include "tests/config_files.h"
