@@ -18,7 +18,8 @@ class CheckpointHook final : public Hook {
     if (best_of_.asked()) best_of_.check(info.metric_names);
     constexpr int64_t kMost = 1'000'000'000;
     const bool by_epoch = config.boolean("by_epoch", info.by_epoch);
-    const int64_t interval = config.integer("interval", 1, -1, kMost);
+    // By iterations 1 would be a checkpoint a step: then there is one, at the end.
+    const int64_t interval = config.integer("interval", by_epoch ? 1 : -1, -1, kMost);
     (by_epoch ? options_.every_epochs : options_.every) =
         std::max<int64_t>(0, interval);
     const int64_t keep = config.integer("max_keep_ckpts", -1, -1, kMost);
@@ -50,8 +51,8 @@ class CheckpointHook final : public Hook {
   }
   void planned(int64_t steps) override {
     kept_->planned(steps);
-    for (const HookPtr& hook : info_.hooks) {
-      const auto found = kept_->notes().find(hook->type);
+    for (const auto& [name, hook] : named_hooks()) {
+      const auto found = kept_->notes().find(name);
       if (found != kept_->notes().end()) hook->set_state(found->second);
     }
   }
@@ -92,10 +93,21 @@ class CheckpointHook final : public Hook {
     for (const auto& [name, value] : metrics) list += (list.empty() ? "" : ", ") + name;
     return list;
   }
-  void note() {
+  // The second of a type is "EarlyStoppingHook 2".
+  std::map<std::string, HookPtr> named_hooks() const {
+    std::map<std::string, int> of_type;
+    std::map<std::string, HookPtr> named;
     for (const HookPtr& hook : info_.hooks) {
+      const int number = ++of_type[hook->type];
+      named[number == 1 ? hook->type : hook->type + " " + std::to_string(number)] =
+          hook;
+    }
+    return named;
+  }
+  void note() {
+    for (const auto& [name, hook] : named_hooks()) {
       const std::string state = hook->state();
-      if (!state.empty()) kept_->notes()[hook->type] = state;
+      if (!state.empty()) kept_->notes()[name] = state;
     }
   }
 

@@ -47,10 +47,12 @@ std::optional<ValidationPlan> read_validation(const Section& config,
   plan.begin = train_cfg.integer("val_begin", 1, 1, kMost);
   plan.interval = train_cfg.integer("val_interval", info.by_epoch ? 1 : 1000, 1, kMost);
   int parts = 0;
+  bool off = false;  // `val_cfg = false`, over a base that validates
   for (const char* part : {"val_dataloader", "val_cfg", "val_evaluator"}) {
     parts += config.has(part) ? 1 : 0;
+    off |= config.is_false(part);
   }
-  if (parts == 0) return std::nullopt;
+  if (parts == 0 || off) return std::nullopt;
   if (parts < 3) {
     const char* there = config.has("val_cfg")         ? "val_cfg"
                         : config.has("val_evaluator") ? "val_evaluator"
@@ -152,6 +154,13 @@ Run make_run(const Section& config, const World& world, bool distributed,
   read_model(config.section("model"), info->scope, options);
   const Section loader = config.section("train_dataloader");
   read_loader(loader, info->scope, options);
+  if (world.world_size > 1 && options.sampler != "distributed" &&
+      !options.sampler.empty() && options.sampler.find('.') == std::string::npos) {
+    loader.section("sampler").fail(
+        "type", options.sampler +
+                    " gives each of several ranks all samples; leave it "
+                    "out, or try DefaultSampler");
+  }
   // Other models take images of any size.
   const std::string usual = training::usual_dataset(options.model);
   check_data(loader, usual == "fashion-mnist" ? options.dataset : usual, options);

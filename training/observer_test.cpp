@@ -108,6 +108,13 @@ TEST_F(ObserverTest, PlansTheStepsThatWillBeTaken) {
     return pages.front();
   };
   const int64_t unlimited = std::numeric_limits<int64_t>::max();
+  // Resumed by another number of ranks: what is left counts, not what the others took.
+  options_.start = {.step = 250, .epoch = 2, .samples = 10 * options_.batch_size};
+  EXPECT_EQ(planned(3, unlimited, 1), "a planned 340");
+  EXPECT_EQ(planned(4, unlimited, 2), "a planned 345");
+  EXPECT_EQ(planned(3, 300, 1), "a planned 300");
+  EXPECT_EQ(planned(2, unlimited, 1), "a planned 250");
+  options_.start = {};
   EXPECT_EQ(planned(3, unlimited, 1), "a planned 300");
   EXPECT_EQ(planned(3, unlimited, 4), "a planned 75");
   EXPECT_EQ(planned(3, 150, 1), "a planned 150");

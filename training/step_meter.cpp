@@ -89,13 +89,18 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
 }
 
 void StepMeter::start(int64_t batches) {
-  // A double holds any number of epochs; batches left over by one count in the next.
-  const double all_epochs = static_cast<double>(options_.epochs) *
-                            static_cast<double>(batches) /
-                            static_cast<double>(options_.accumulate);
-  planned_ = all_epochs < static_cast<double>(options_.steps)
-                 ? static_cast<int64_t>(all_epochs)
-                 : options_.steps;
+  // A double holds any number of epochs; batches left over by one count in the next. Of
+  // a resumed run those count that are left, for other ranks may have taken the others.
+  const int64_t batch =
+      options_.batch_size * std::ssize(cards_);  // DataParallel's: all
+  const int64_t taken = std::min(batches, (samples_of_epoch_ + batch - 1) / batch);
+  const double left = std::max(0.0, static_cast<double>(options_.epochs - epoch_) *
+                                            static_cast<double>(batches) -
+                                        static_cast<double>(taken));
+  const double all = static_cast<double>(steps_) +
+                     std::floor(left / static_cast<double>(options_.accumulate));
+  planned_ = all < static_cast<double>(options_.steps) ? static_cast<int64_t>(all)
+                                                       : options_.steps;
   for (const auto& observer : options_.observers) {
     if (group_ != nullptr) observer->communicates(*group_);
     observer->planned(planned_);
