@@ -35,6 +35,7 @@ class RunnerTest : public testing::Test {
                  "train_dataloader.dataset.data_dir=" + images_->path(),
                  "val_dataloader.dataset.data_dir=" + images_->path(),
                  "train_dataloader.batch_size=" + std::to_string(kBatch),
+                 "default_hooks.checkpoint.interval=3",  // each is 180 MB
                  "env_cfg.precision=fp64",
                  "env_cfg.threads_per_card=1",
                  "env_cfg.device=cpu",

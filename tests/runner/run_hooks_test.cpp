@@ -107,6 +107,26 @@ TEST_F(RunHooksTest, ByIterationsValidatesAndEndsInsideAnEpoch) {
   EXPECT_FALSE(fs::exists(folder_ / "work/scalars.jsonl"));
 }
 
+TEST_F(RunHooksTest, ByIterationsOneCheckpointIsKeptUnlessMoreAreWanted) {
+  const auto report =
+      train({"train_cfg={by_epoch=false,max_iters=11,_delete_=true}", "val_cfg=false"});
+  EXPECT_EQ(report.losses.size(), 11U);
+  EXPECT_EQ(checkpoints(), std::vector<std::string>{"step-00000011"});
+  for (const Json& row : scalars()) EXPECT_FALSE(row.contains("val/loss")) << row;
+}
+
+// Each of two hooks of one type has its own state after a resumption.
+TEST_F(RunHooksTest, HooksOfOneTypeKeepTheirOwnStates) {
+  const std::string hooks =
+      "custom_hooks=[{type='EarlyStoppingHook',monitor='loss',patience=9},"
+      "{type='EarlyStoppingHook',monitor='accuracy',min_delta=1000,patience=3}]";
+  // The second has waited twice after three epochs, so the fourth is the last of six.
+  train({hooks, "train_cfg.max_epochs=3"});
+  const auto rest = train({hooks, "train_cfg.max_epochs=6", "resume=true"});
+  EXPECT_EQ(rest.first_step, 3 * kStepsOfEpoch);
+  EXPECT_EQ(std::ssize(rest.losses), kStepsOfEpoch);
+}
+
 TEST_F(RunHooksTest, KeepsTheLastCheckpointsAndTheBest) {
   train({"default_hooks.checkpoint={max_keep_ckpts=2,save_best='loss'}",
          // After the second epoch the rate blows the model up, so the best is not the
