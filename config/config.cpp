@@ -111,10 +111,37 @@ class Files {
 
 }  // namespace
 
-Section load(const std::string& path, const std::vector<std::string>& changes) {
+namespace {
+
+Node merged(const std::string& path, const std::vector<std::string>& changes) {
   Node root = Files().with_bases({path, {}});
   apply_changes(root, changes);
-  return Section(std::move(root));
+  return root;
+}
+
+void collect(const Node& node, const std::string& path, Values& values) {
+  if (node.table() != nullptr) {
+    for (const auto& [key, one] : *node.table()) collect(one, join(path, key), values);
+  } else if (node.array() != nullptr) {
+    size_t i = 0;
+    for (const Node& one : *node.array()) {
+      collect(one, join(path, std::to_string(i++)), values);
+    }
+  } else {
+    values[path] = shown(node);
+  }
+}
+
+}  // namespace
+
+Section load(const std::string& path, const std::vector<std::string>& changes) {
+  return Section(merged(path, changes));
+}
+
+Values values(const std::string& path, const std::vector<std::string>& changes) {
+  Values all;
+  collect(merged(path, changes), "", all);
+  return all;
 }
 
 std::string text_change(const std::string& key, const std::string& text) {

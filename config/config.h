@@ -7,6 +7,7 @@
 //   model = { _delete_ = true, type = "mlp" }   # nothing of the bases' table stays
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,11 @@ namespace lockstep::config {
 // word without quotes. Throws Error: what cannot be read or parsed, a base that is not
 // there or stands on itself, a change that is none or fits nothing.
 Section load(const std::string& path, const std::vector<std::string>& changes);
+
+// Every value of it by its path, "optim_wrapper.optimizer.lr" and "0.1": to be compared
+// with others'. Throws as load() does.
+using Values = std::map<std::string, std::string>;
+Values values(const std::string& path, const std::vector<std::string>& changes);
 
 // The change that sets `key` to a text, whatever letters that has.
 std::string text_change(const std::string& key, const std::string& text);

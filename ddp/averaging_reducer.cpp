@@ -52,7 +52,7 @@ class Meetings final : public training::StepObserver {
     if ((step + 1) % every_ == 0 || step + 1 == planned_) meet();
   }
 
-  // More ranks or fewer than the checkpoint's: the plan may not be the last step's.
+  // An observer may have ended the run before the last step planned.
   void trained() override { meet(); }
 
  private:

@@ -40,10 +40,42 @@ TEST_F(AveragingRun, MeetsWhenTheEpochsEnd) {
   epoch.batch_size = 820;
   epoch.backend = "recorded-shm";
   EXPECT_EQ(run(2, epoch).ranks[0]->messages, (std::vector<int64_t>{0, 0, 1, 0, 1}));
-  // Resumed from a checkpoint of other ranks, whose steps were others: the plan fails.
+  // Resumed from a checkpoint of other ranks, whose steps were others: what is left
+  // counts.
   epoch.start = {.step = 102, .epoch = 0, .samples = 0};
-  const Trained resumed = run(2, epoch);  // looks whether ranks are equal in the end
-  EXPECT_EQ(resumed.ranks[0]->messages, (std::vector<int64_t>{0, 0, 1, 0, 0}));
+  const Trained resumed = run(2, epoch);
+  EXPECT_EQ(resumed.ranks[0]->messages, (std::vector<int64_t>{0, 0, 1, 0, 1}));
+}
+
+// The first parameter, as training left it.
+class KeepsFirst final : public training::StepObserver {
+ public:
+  explicit KeepsFirst(at::Tensor& kept) : kept_(kept) {}
+
+ private:
+  void finished(const torch::nn::Module& model) override {
+    kept_ = model.parameters().front().detach().clone();
+  }
+  at::Tensor& kept_;
+};
+
+// Ends its rank's run amid a round.
+class EndsAfterFour final : public training::StepObserver {
+  void rests(int64_t steps, int64_t, bool) override { ends_ = steps == 4; }
+  bool wants_end() override { return ends_; }
+  bool ends_ = false;
+};
+
+// A run that ends before its time: the ranks' parameters are their mean all the same.
+TEST_F(AveragingRun, MeetsWhereAnObserverEndsIt) {
+  const TrainOptions options = ddp::options("local-sgd", 3, 9);
+  std::vector<at::Tensor> ends(2);
+  const auto reports = train_on_threads(2, options, [&](int rank, TrainOptions& mine) {
+    mine.observers = {std::make_shared<EndsAfterFour>(),
+                      std::make_shared<KeepsFirst>(ends.at(static_cast<size_t>(rank)))};
+  });
+  EXPECT_EQ(reports[0].losses.size(), 4U);
+  EXPECT_TRUE(ends[0].equal(ends[1]));
 }
 
 TEST_F(AveragingRun, ItsTimeIsExposedInTheStepThatItEnds) {

@@ -64,11 +64,6 @@ std::string asked_of(const TrainOptions& options) {
   value("--lr", options.lr);
   value("--momentum", options.momentum);
   value("--weight-decay", options.weight_decay);
-  // These are the Runner's to tell.
-  value("optimizer", options.optimizer);
-  value("clip_grad.max_norm", options.clip.norm);
-  value("clip_grad.clip_value", options.clip.value);
-  value("precision", options.precision);
   return text.str();
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/run_checkpoint.h"
+#include "config/node.h"
 #include "run_hooks/default_hooks.h"
 
 namespace lockstep::run_hooks {
@@ -14,8 +15,7 @@ using config::Section;
 class CheckpointHook final : public Hook {
  public:
   CheckpointHook(const Section& config, RunInfo& info)
-      : info_(info), best_of_(config, "save_best") {
-    if (best_of_.asked()) best_of_.check(info.metric_names);
+      : info_(info), best_of_(config, "save_best", info.metric_names) {
     constexpr int64_t kMost = 1'000'000'000;
     const bool by_epoch = config.boolean("by_epoch", info.by_epoch);
     // By iterations 1 would be a checkpoint a step: then there is one, at the end.
@@ -39,8 +39,9 @@ class CheckpointHook final : public Hook {
         {"model.type", run.model},
         {"train_dataloader.dataset.type", run.dataset},
         {"env_cfg.precision", run.precision},
-        {"optimizer.type", run.optimizer},
-        {"optimizer.momentum", std::to_string(run.momentum)},
+        {"optim_wrapper.optimizer.type", run.optimizer},
+        {"optim_wrapper.optimizer.lr", config::shown(run.lr)},
+        {"optim_wrapper.optimizer.momentum", config::shown(run.momentum)},
         {"randomness.seed", std::to_string(run.seed)}};
     kept_.emplace(options_, agree, info_.world.rank, info_.world.world_size);
     info_.options.start = kept_->start();
@@ -67,13 +68,9 @@ class CheckpointHook final : public Hook {
   }
   void validated(const Metrics& metrics) override {
     if (!best_of_.asked()) return;
-    const auto value = best_of_.in(metrics);
-    if (!value) {
-      throw std::invalid_argument("save_best: no metric '" + best_of_.name() +
-                                  "'; the validation has " + names(metrics));
-    }
-    if (!best_of_.better(*value, best_)) return;
-    best_ = *value;
+    const double value = best_of_.in(metrics);
+    if (!best_of_.better(value, best_)) return;
+    best_ = value;
     best_is_now_ = true;
   }
   void finished(const torch::nn::Module& model) override {
@@ -88,11 +85,6 @@ class CheckpointHook final : public Hook {
   void set_state(const std::string& state) override { best_ = std::stod(state); }
 
  private:
-  static std::string names(const Metrics& metrics) {
-    std::string list;
-    for (const auto& [name, value] : metrics) list += (list.empty() ? "" : ", ") + name;
-    return list;
-  }
   // The second of a type is "EarlyStoppingHook 2".
   std::map<std::string, HookPtr> named_hooks() const {
     std::map<std::string, int> of_type;

@@ -27,12 +27,9 @@ class RuntimeInfoHook final : public Hook {
   void built(const Network& /*model*/, torch::optim::Optimizer& optimizer) override {
     optimizer_ = &optimizer;
   }
-  void planned(int64_t steps) override { info_.max_steps = steps; }
   void before_batch(int64_t /*step*/, int64_t /*batch*/) override {
     info_.lr = lr_of(*optimizer_);
   }
-  void after_step(const StepEnd& end) override { info_.last = end; }
-  void validated(const Metrics& metrics) override { info_.metrics = metrics; }
 
  private:
   RunInfo& info_;
@@ -87,7 +84,6 @@ class ParamSchedulerHook final : public Hook {
   }
 
   std::string state() const override {
-    if (schedulers_.empty()) return "";
     nlohmann::json state = {{"lr", lr_of(*optimizer_)}, {"steps", {}}};
     for (const schedules::SchedulerPtr& scheduler : schedulers_) {
       state["steps"].push_back({scheduler->steps, scheduler->own_steps});

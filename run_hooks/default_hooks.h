@@ -6,7 +6,7 @@
 
 namespace lockstep::run_hooks {
 
-// The others' source: steps, epochs, the learning rate, the last loss and metrics.
+// The others' source: the learning rate.
 HookPtr make_runtime_info_hook(const config::Section& config, RunInfo& info);
 // How long is left: the mean step so far, for all that are still to come.
 HookPtr make_iter_timer_hook(const config::Section& config, RunInfo& info);

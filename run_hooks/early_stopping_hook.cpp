@@ -14,13 +14,11 @@ class EarlyStoppingHook final : public Hook {
  public:
   EarlyStoppingHook(const Section& config, RunInfo& info)
       : info_(info),
-        watched_(config, "monitor"),
+        watched_(config, "monitor", info.metric_names),
         min_delta_(config.number("min_delta", 0.1, 0, 1e38)),
-        strict_(config.boolean("strict", false)),
         check_finite_(config.boolean("check_finite", true)),
         patience_(config.integer("patience", 5, 1, 1'000'000'000)) {
     if (!watched_.asked()) config.fail("monitor", "needs a metric, as \"accuracy\"");
-    if (strict_ || info.metric_names.empty()) watched_.check(info.metric_names);
     if (config.has("stopping_threshold")) {
       threshold_ = config.required_number("stopping_threshold", -1e38, 1e38);
     }
@@ -28,23 +26,16 @@ class EarlyStoppingHook final : public Hook {
   int usual_priority() const override { return 100; }
 
   void validated(const Metrics& metrics) override {
-    const auto value = watched_.in(metrics);
-    if (!value) {
-      const std::string line =
-          "EarlyStoppingHook: no metric '" + watched_.name() + "' was validated";
-      if (strict_) throw std::invalid_argument(line);
-      if (info_.speaks) std::fprintf(stderr, "%s\n", line.c_str());
-      return;
+    const double value = watched_.in(metrics);
+    if (check_finite_ && !std::isfinite(value)) return stop(value, "is not finite");
+    if (threshold_ && watched_.better(value, *threshold_)) {
+      return stop(value, "is beyond stopping_threshold");
     }
-    if (check_finite_ && !std::isfinite(*value)) return stop(*value, "is not finite");
-    if (threshold_ && watched_.better(*value, *threshold_)) {
-      return stop(*value, "is beyond stopping_threshold");
-    }
-    if (std::isnan(best_) || !watched_.better(best_, *value, -min_delta_)) {
-      best_ = *value;
+    if (std::isnan(best_) || !watched_.better(best_, value, -min_delta_)) {
+      best_ = value;
       waited_ = 0;
     } else if (++waited_ >= patience_) {
-      stop(*value,
+      stop(value,
            "has not become better for " + std::to_string(waited_) + " validations");
     }
   }
@@ -71,7 +62,6 @@ class EarlyStoppingHook final : public Hook {
   RunInfo& info_;
   Watched watched_;
   double min_delta_;
-  bool strict_;
   bool check_finite_;
   int64_t patience_;
   std::optional<double> threshold_;

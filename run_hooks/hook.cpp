@@ -54,15 +54,10 @@ HookPtr make_hook(const Section& config, const std::string& usual_type, RunInfo&
   return hook;
 }
 
-Watched::Watched(const Section& config, const std::string& key)
-    : config_(config),
-      key_(key),
-      name_(config.text(key, "")),
-      rule_(config.word("rule", "", {"greater", "less"})) {}
+namespace {
 
 // mmengine/hooks/checkpoint_hook.py's words.
-bool Watched::greater(const std::string& metric) const {
-  if (!rule_.empty()) return rule_ == "greater";
+std::optional<bool> more_is_better(const std::string& metric) {
   std::string name = metric;
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return std::tolower(c); });
@@ -71,27 +66,33 @@ bool Watched::greater(const std::string& metric) const {
     if (name.find(word) != std::string::npos) return true;
   }
   if (name.find("loss") != std::string::npos) return false;
-  config_.fail(key_, "whether more of '" + metric +
+  return std::nullopt;
+}
+
+}  // namespace
+
+Watched::Watched(const Section& config, const std::string& key,
+                 const std::vector<std::string>& names)
+    : name_(config.text(key, "")) {
+  const std::string rule = config.word("rule", "", {"greater", "less"});
+  if (!asked()) return;
+  if (names.empty()) {
+    config.fail(key,
+                "nothing is validated; give val_dataloader, val_cfg and "
+                "val_evaluator, or leave it out");
+  }
+  if (name_ == "auto") {
+    name_ = names.front();
+  } else {
+    config.word(key, "", names);
+  }
+  const auto more = rule.empty() ? more_is_better(name_) : rule == "greater";
+  if (!more) {
+    config.fail(key, "whether more of '" + name_ +
                          "' is better cannot be told; give rule = \"greater\" or "
                          "\"less\"");
-}
-
-void Watched::check(const std::vector<std::string>& names) const {
-  if (names.empty()) {
-    config_.fail(key_,
-                 "nothing is validated; give val_dataloader, val_cfg and "
-                 "val_evaluator, or leave it out");
   }
-  if (name_ != "auto") config_.word(key_, "", names);
-  greater(name_ == "auto" ? names.front() : name_);
-}
-
-std::optional<double> Watched::in(const Metrics& metrics) const {
-  if (metrics.empty()) return std::nullopt;
-  const auto found = name_ == "auto" ? metrics.begin() : metrics.find(name_);
-  if (found == metrics.end()) return std::nullopt;
-  greater_ = greater(found->first);
-  return found->second;
+  greater_ = *more;
 }
 
 bool Watched::better(double value, double other, double by) const {

@@ -3,7 +3,7 @@
 // mmengine/hooks/hook.py.
 //
 // They are called in the order of their priorities, the small ones first, and on every
-// rank; what is written or said is rank 0's, RunInfo::speaks.
+// rank, on the loop's thread; what is written or said is rank 0's.
 #pragma once
 
 #include <map>
@@ -36,7 +36,8 @@ struct RunInfo {
   World world;
   std::string work_dir;
   bool resume = false;
-  bool speaks = false;  // this rank writes files and lines
+  bool writes = false;  // this rank leaves the files
+  bool speaks = false;  // and says the lines, unless it is to be quiet
   std::string scope;    // in which names without one are looked for first
   bool by_epoch = true;
   int64_t max_epochs = 1;
@@ -46,11 +47,9 @@ struct RunInfo {
   std::vector<std::string> metric_names;  // that validations give; none: there are none
   std::vector<HookPtr> hooks;             // in their order
 
-  int64_t max_steps = 0;
-  double lr = 0;  // that the step under way takes
-  training::StepEnd last;
-  double eta_s = 0;
-  Metrics metrics;  // of the last validation
+  // Not there where their hooks are off, and before the first step.
+  std::optional<double> lr;  // that the step under way takes
+  std::optional<double> eta_s;
 };
 
 class Hook : public training::StepObserver {
@@ -65,7 +64,8 @@ class Hook : public training::StepObserver {
   virtual void validated(const Metrics& /*metrics*/) {}
 
   // What a resumed run needs of this hook; it stands in the checkpoints, under the
-  // hook's type.
+  // hook's type. Asked for on every rank where a checkpoint is due, after the hooks of
+  // smaller priority have rested; given back in the checkpoint hook's planned().
   virtual std::string state() const { return ""; }
   virtual void set_state(const std::string& /*state*/) {}
 
@@ -84,29 +84,23 @@ Registry<HookPtr(const config::Section&, RunInfo&)>& hooks();
 HookPtr make_hook(const config::Section& config, const std::string& usual_type,
                   RunInfo& info, const std::string& scope);
 
-// Of these metrics `name`, "auto" the first; whether more of it is better is told by
-// its name, where `rule` ("greater", "less") is empty. One place for all that watches.
+// A metric that somebody watches: the one that stands at `key`, of "auto" the first of
+// `names`, those that validations give. Whether more of it is better is told by `rule`
+// ("greater", "less"), or by its name. Throws config::Error for any other.
 class Watched {
  public:
-  Watched(const config::Section& config, const std::string& key);
+  Watched(const config::Section& config, const std::string& key,
+          const std::vector<std::string>& names);
 
   bool asked() const { return !name_.empty(); }
-  // Throws config::Error where it is none of `names`, or its rule cannot be told.
-  void check(const std::vector<std::string>& names) const;
-  // nullopt: there is no such metric among them.
-  std::optional<double> in(const Metrics& metrics) const;
+  double in(const Metrics& metrics) const { return metrics.at(name_); }
   // Whether `value` beats `other` by more than `by`.
   bool better(double value, double other, double by = 0) const;
   const std::string& name() const { return name_; }
 
  private:
-  bool greater(const std::string& metric) const;
-
-  config::Section config_;
-  std::string key_;
-  std::string name_;
-  std::string rule_;
-  mutable bool greater_ = true;
+  std::string name_;  // empty: nothing stands there
+  bool greater_ = true;
 };
 
 }  // namespace lockstep::run_hooks

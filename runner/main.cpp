@@ -9,11 +9,12 @@
 #include "launch/launcher.h"
 #include "launch/place.h"
 #include "launch/process.h"
-#include "program/keys.h"
 #include "program/line_prefix.h"
 #include "program/program.h"
+#include "runner/keys.h"
 #include "runner/plugins.h"
 #include "runner/runner.h"
+#include "runner/same_configuration.h"
 
 namespace lockstep::runner {
 namespace {
@@ -59,7 +60,16 @@ struct Part {
 };
 
 Part part_of(const std::string& launcher, const launch::Environment& environment) {
-  if (launcher == "none") return {World(), false};
+  if (launcher == "none") {
+    const World there = launch::likely_world(environment);
+    if (there.world_size > 1) {
+      throw std::invalid_argument(
+          "--launcher none: this process is rank " + std::to_string(there.rank) +
+          " of " + std::to_string(there.world_size) +
+          " that a launcher started; give pytorch, slurm or mpi, as it is");
+    }
+    return {World(), false};
+  }
   launch::PlaceOptions options;
   options.launcher = launcher;
   const launch::Place place = launch::place_of(options, environment);
@@ -73,21 +83,25 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   const std::string launcher =
       config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
   Part part;
-  program::in_keys(config, [&] { part = part_of(launcher, environment); });
+  in_keys(config, [&] { part = part_of(launcher, environment); });
   world = part.world;
   speaker = program::line_prefix(world, environment, host::short_name()) + "train";
   program::CommandLine line = arguments.line;
   const fs::path path(arguments.config);
   load_plugins(config, path.parent_path().string());
-  Run run = make_run(config, world, part.distributed, path.stem().string(),
-                     world.rank == 0 && !line.quiet);
+  Run run = make_run(config, world, part.distributed, path.stem().string(), line.quiet);
   line.options = run.options;
   const program::Program train = {"train", "", run.way.ranks};
   program::check_run(train, line, world);
-  program::in_keys(config, [&] {
+  in_keys(config, [&] {
     if (line.dry_run) return program::try_first_sample(line.options);
     make_ready(config, run);
     line.options = run.options;
+    // Horovod's engine alone may use the group while it runs.
+    if (run.way.ranks == program::Ranks::one_a_card) {
+      line.options.observers.push_back(
+          make_same_configuration(config::values(arguments.config, arguments.changes)));
+    }
     program::run_rank(train, speaker, run.way.train, std::move(line), world);
   });
   return 0;

@@ -4,7 +4,7 @@
 
 #include "config/type_in.h"
 #include "data/data_folder.h"
-#include "program/keys.h"
+#include "runner/keys.h"
 #include "training/catalog.h"
 
 namespace lockstep::runner {
@@ -60,8 +60,7 @@ void check_data(const Section& loader, const std::string& like,
                                                "; try " + like);
   }
   loader.section("dataset").checked("data_dir", [&] {
-    program::in_keys(loader,
-                     [&] { data::check_files(options.dataset, options.data_dir); });
+    in_keys(loader, [&] { data::check_files(options.dataset, options.data_dir); });
   });
 }
 
@@ -108,7 +107,8 @@ void read_optimizer(const Section& config, const std::string& scope,
   options.optimizer = config::type_in(optimizer, "", training::optimizers(), scope);
   options.lr = optimizer.required_number("lr", 0, kMostRate);
   options.momentum = optimizer.number("momentum", 0, 0, kMostRate);
-  options.weight_decay = optimizer.number("weight_decay", 0, 0, kMostRate);
+  options.weight_decay = optimizer.number(
+      "weight_decay", options.optimizer == "AdamW" ? 0.01 : 0, 0, kMostRate);
   options.optimizer_arguments = optimizer;
   // Tried, so that it has read what it takes.
   training::optimizers().at(options.optimizer)({at::zeros({1})}, options);

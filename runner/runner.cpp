@@ -6,7 +6,7 @@
 #include "checkpoint/load_from.h"
 #include "config/type_in.h"
 #include "files/output_file.h"
-#include "program/keys.h"
+#include "runner/keys.h"
 #include "runner/read_options.h"
 #include "runner/validation.h"
 #include "schedules/schedulers.h"
@@ -26,6 +26,14 @@ constexpr int64_t kMost = 1'000'000'000;
 void read_train_cfg(const Section& config, RunInfo& info) {
   TrainOptions& options = info.options;
   info.by_epoch = config.boolean("by_epoch", true);
+  const std::string other = info.by_epoch ? "max_iters" : "max_epochs";
+  const std::vector<std::string> keys = config.keys();
+  if (std::count(keys.begin(), keys.end(), other) > 0) {
+    const std::string counts = info.by_epoch ? "max_epochs" : "max_iters";
+    config.fail(other, "by_epoch is " + std::string(info.by_epoch ? "true" : "false") +
+                           ", and " + counts + " counts; leave this out, over a base " +
+                           "by _delete_ = true");
+  }
   if (info.by_epoch) {
     options.epochs = info.max_epochs = config.required_integer("max_epochs", 1, kMost);
     return;
@@ -117,7 +125,7 @@ Way read_wrapper(const Section& config, bool distributed, RunInfo& info) {
   const std::string type = config::type_in(wrapper, "MMDistributedDataParallel",
                                            model_wrappers(), info.scope);
   Way way;
-  program::in_keys(config, [&] { way = model_wrappers().at(type)(wrapper, options); });
+  in_keys(config, [&] { way = model_wrappers().at(type)(wrapper, options); });
   const bool one_process = !program::has_ranks(way.ranks);
   if (distributed && one_process) {
     wrapper.fail("type", type +
@@ -130,11 +138,12 @@ Way read_wrapper(const Section& config, bool distributed, RunInfo& info) {
 }  // namespace
 
 Run make_run(const Section& config, const World& world, bool distributed,
-             const std::string& name, bool speaks) {
+             const std::string& name, bool quiet) {
   const auto info = std::make_shared<RunInfo>();
   TrainOptions& options = info->options;
   info->world = world;
-  info->speaks = speaks;
+  info->writes = world.rank == 0;
+  info->speaks = info->writes && !quiet;
   std::vector<std::string> names = training::models().names();
   for (const auto& more : {training::datasets().names(), training::samplers().names(),
                            training::optimizers().names(),
@@ -176,6 +185,19 @@ Run make_run(const Section& config, const World& world, bool distributed,
                 "leave validation out, or take another model wrapper");
   }
   read_hooks(config, *info);
+  const auto checkpoints =
+      std::count_if(info->hooks.begin(), info->hooks.end(),
+                    [](const HookPtr& hook) { return hook->type == "CheckpointHook"; });
+  if (info->resume && checkpoints == 0) {
+    config.fail("resume",
+                "is the checkpoint hook's, and default_hooks.checkpoint is "
+                "false; leave one of them out");
+  }
+  if (checkpoints > 1) {
+    config.fail("custom_hooks",
+                "has a CheckpointHook, and default_hooks.checkpoint is "
+                "one; leave one of them out");
+  }
   const std::string load_from = config.text("load_from", "");
   if (!load_from.empty() && info->resume) {
     config.fail("load_from", "resume takes work_dir's; leave one of them out");
@@ -192,7 +214,7 @@ Run make_run(const Section& config, const World& world, bool distributed,
     training::models().at(options.model)(training::inputs_of(options));
   }
   config.finish();
-  program::in_keys(config, [&] {
+  in_keys(config, [&] {
     program::CommandLine line;
     line.options = options;
     program::check_run({"train", "", way.ranks}, line, world);
@@ -208,7 +230,7 @@ Run make_run(const Section& config, const World& world, bool distributed,
 }
 
 void make_ready(const Section& config, Run& run) {
-  program::in_keys(config, [&] {
+  in_keys(config, [&] {
     for (const HookPtr& hook : run.info->hooks) hook->ready();
   });
   run.options.start = run.info->options.start;

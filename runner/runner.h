@@ -2,7 +2,8 @@
 // mmengine/runner/runner.py, whose keys it takes: model, work_dir, train_dataloader,
 // optim_wrapper, param_scheduler, train_cfg, val_dataloader, val_cfg, val_evaluator,
 // default_hooks, custom_hooks, load_from, resume, model_wrapper_cfg, randomness,
-// env_cfg, default_scope, custom_imports.
+// find_unused_parameters, sync_bn, env_cfg, default_scope, custom_imports; launcher is
+// main.cpp's.
 //
 // It has no loop and no training step: it fills in the options that the loops take,
 // adds what watches them, and names the loop. Nothing of the configuration says how
@@ -30,7 +31,7 @@ struct Run {
 // it does not give. Reads every key, and throws config::Error for the first that
 // cannot be; makes no file.
 Run make_run(const config::Section& config, const World& world, bool distributed,
-             const std::string& name, bool speaks);
+             const std::string& name, bool quiet);
 
 // Before it trains: makes the folders, and finds where a resumed run begins. Throws
 // config::Error for another run's folder, std::runtime_error for one that cannot be

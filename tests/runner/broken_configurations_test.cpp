@@ -8,7 +8,7 @@
 #include <map>
 
 #include "metrics/metrics.h"
-#include "program/keys.h"
+#include "runner/keys.h"
 #include "runner/plugins.h"
 #include "runner/runner.h"
 #include "tests/config_files.h"
@@ -108,7 +108,7 @@ class BrokenConfigurationsTest : public testing::Test {
       const config::Section config = config::load("broken.toml", row.changes);
       config.word("launcher", "none", {"none", "pytorch", "slurm", "mpi"});
       load_plugins(config, "");
-      auto run = make_run(config, World(), row.launched, "broken", /*speaks=*/true);
+      auto run = make_run(config, World(), row.launched, "broken", /*quiet=*/true);
       make_ready(config, run);
     } catch (const config::Error& error) {
       return in_here(error.what());
@@ -156,7 +156,7 @@ TEST_F(BrokenConfigurationsTest, AnotherRunsWorkDir) {
   {
     const config::Section config = config::load("good.toml", short_one);
     runner::Run run = make_run(config, World(), /*distributed=*/false, "good",
-                               /*speaks=*/false);
+                               /*quiet=*/true);
     make_ready(config, run);
     run.way.train(run.options, World());
   }

@@ -143,6 +143,43 @@ TEST_F(RunnerTest, OwnParts) {
       << run.process().err();
 }
 
+// One key of one rank alone, whatever it does: who it is and what it was told.
+TEST_F(RunnerTest, RanksToldOtherThingsAreNamed) {
+  const std::string mlp = "model.type=mlp --launcher pytorch ";
+  for (const auto& [change, said] :
+       {std::pair{"param_scheduler={type='StepLR',step_size=1}",
+                  "rank 1 was started with param_scheduler.step_size = 1 and rank 0 "
+                  "without param_scheduler.step_size; give all ranks the same "
+                  "configuration"},
+        {"train_dataloader.sampler.shuffle=false",
+         "rank 1 was started with train_dataloader.sampler.shuffle = false and rank 0 "
+         "with train_dataloader.sampler.shuffle = true; give all ranks the same "
+         "configuration"}}) {
+    const Words both = train("resnet18", mlp);
+    ProgramRun run("launch",
+                   kLaunch +
+                       Words{"sh", "-c",
+                             "change=$1; shift; [ $RANK = 0 ] || set -- \"$@\" "
+                             "\"$change\"; exec \"$@\"",
+                             "sh", change} +
+                       both);
+    EXPECT_NE(run.status(), 0);
+    EXPECT_NE(run.process().err().find(said), std::string::npos) << run.process().err();
+  }
+}
+
+// `--launcher` forgotten: ranks would train one beside the other, each alone.
+TEST_F(RunnerTest, ARankThatNobodyWasToldOfIsRefused) {
+  Words command = launched(train("resnet18"));
+  command.erase(command.begin());
+  ProgramRun run("launch", command);
+  EXPECT_NE(run.status(), 0);
+  EXPECT_NE(run.process().err().find(
+                "launcher: none: this process is rank 0 of 2 that a launcher started"),
+            std::string::npos)
+      << run.process().err();
+}
+
 // The cards of one process, as threads.
 TEST_F(RunnerTest, DataParallel) {
   const std::string twice = "train_dataloader.batch_size=" + std::to_string(2 * kBatch);

@@ -160,7 +160,7 @@ Seen ours(const Case& one, const std::string& steps, const std::string& data_dir
                            data_dir + "'}"} +
                        one.ours);
   auto run = runner::make_run(config, World(), /*distributed=*/false, "base",
-                              /*speaks=*/true);
+                              /*quiet=*/true);
   Seen seen;
   runner::make_ready(config, run);
   seen.losses = run.way.train(run.options, World()).losses;

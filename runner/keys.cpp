@@ -1,10 +1,11 @@
-#include "program/keys.h"
+#include "runner/keys.h"
 
 #include <algorithm>
 #include <map>
 #include <stdexcept>
+#include <typeinfo>
 
-namespace lockstep::program {
+namespace lockstep::runner {
 
 using config::Section;
 namespace {
@@ -17,25 +18,36 @@ struct Key {
 
 const std::map<std::string, Key>& keys() {
   static const std::map<std::string, Key> known = {
+      {"--accumulate", {"optim_wrapper.accumulative_counts", ""}},
       {"--backend", {"env_cfg.dist_cfg.backend", ""}},
+      {"--batch-size", {"train_dataloader.batch_size", ""}},
       {"--bucket-cap-mb", {"model_wrapper_cfg.bucket_cap_mb", ""}},
+      {"--checkpoint", {"work_dir", ""}},
       {"--comm-hook", {"model_wrapper_cfg.comm_hook", ""}},
       {"--data-dir", {"train_dataloader.dataset.data_dir", ""}},
       {"--dataset", {"train_dataloader.dataset.type", ""}},
       {"--device", {"env_cfg.device", ""}},
       {"--device-ids", {"model_wrapper_cfg.device_ids", ""}},
       {"--dp-reduce", {"model_wrapper_cfg.reduce", ""}},
+      {"--drop-last", {"train_dataloader.drop_last", ""}},
+      {"--epochs", {"train_cfg.max_epochs", ""}},
       {"--find-unused-parameters", {"model_wrapper_cfg.find_unused_parameters", ""}},
       {"--launcher", {"launcher", ""}},
+      {"--lr", {"optim_wrapper.optimizer.lr", ""}},
       {"--model", {"model.type", ""}},
+      {"--momentum", {"optim_wrapper.optimizer.momentum", ""}},
       {"--no-gradient-as-bucket-view",
        {"model_wrapper_cfg.gradient_as_bucket_view", "false"}},
       {"--output-device", {"model_wrapper_cfg.output_device", ""}},
       {"--pin-memory", {"train_dataloader.pin_memory", ""}},
+      {"--precision", {"env_cfg.precision", ""}},
       {"--reducer", {"model_wrapper_cfg.reducer", ""}},
       {"--resume", {"resume", "true"}},
+      {"--seed", {"randomness.seed", ""}},
       {"--static-graph", {"model_wrapper_cfg.static_graph", ""}},
       {"--sync-batch-norm", {"sync_bn", ""}},
+      {"--timeout", {"env_cfg.dist_cfg.timeout", ""}},
+      {"--weight-decay", {"optim_wrapper.optimizer.weight_decay", ""}},
       {"--work-dir", {"work_dir", ""}}};
   return known;
 }
@@ -72,6 +84,10 @@ void in_keys(const Section& top, const std::function<void()>& check) {
     check();
   } catch (const config::Error&) {
     throw;
+  } catch (const std::runtime_error& error) {
+    // Kinds of their own are told apart by others.
+    if (typeid(error) != typeid(std::runtime_error)) throw;
+    throw std::runtime_error(in_keys(error.what()));
   } catch (const std::invalid_argument& error) {
     const std::string message = error.what();
     const std::string option = option_at(message, 0);
@@ -93,4 +109,4 @@ void in_keys(const Section& top, const std::function<void()>& check) {
   }
 }
 
-}  // namespace lockstep::program
+}  // namespace lockstep::runner
