@@ -27,7 +27,7 @@ class CheckpointHook final : public Hook {
     options_.keep = keep < 0 ? std::numeric_limits<int64_t>::max() : keep;
     save_last_ = config.boolean("save_last", true);
     options_.folder = info.work_dir + "/checkpoints";
-    options_.option = "--work-dir";
+    options_.option = "--work-dir";  // which the Runner's errors call by its key
     options_.resume = info.resume;
   }
   int usual_priority() const override { return 90; }

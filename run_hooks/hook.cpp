@@ -44,9 +44,8 @@ Registry<HookPtr(const Section&, RunInfo&)>& hooks() {
   return known;
 }
 
-HookPtr make_hook(const Section& config, const std::string& usual_type, RunInfo& info,
-                  const std::string& scope) {
-  const std::string type = config::type_in(config, usual_type, hooks(), scope);
+HookPtr make_hook(const Section& config, const std::string& usual_type, RunInfo& info) {
+  const std::string type = config::type_in(config, usual_type, hooks(), info.scope);
   HookPtr hook = hooks().at(type)(config, info);
   hook->run = &info;
   hook->type = type;

@@ -41,7 +41,7 @@ struct RunInfo {
   std::string scope;    // in which names without one are looked for first
   bool by_epoch = true;
   int64_t max_epochs = 1;
-  // Of the whole run, told where it begins; a hook may change them when it is made.
+  // The run's; a hook may change them when it is made, and in ready().
   training::TrainOptions options;
   std::vector<config::Section> schedulers;
   std::vector<std::string> metric_names;  // that validations give; none: there are none
@@ -82,7 +82,7 @@ Registry<HookPtr(const config::Section&, RunInfo&)>& hooks();
 
 // Throws config::Error, as everything that reads a configuration does.
 HookPtr make_hook(const config::Section& config, const std::string& usual_type,
-                  RunInfo& info, const std::string& scope);
+                  RunInfo& info);
 
 // A metric that somebody watches: the one that stands at `key`, of "auto" the first of
 // `names`, those that validations give. Whether more of it is better is told by `rule`

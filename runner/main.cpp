@@ -90,13 +90,13 @@ int train(const Arguments& arguments, const launch::Environment& environment,
   const fs::path path(arguments.config);
   load_plugins(config, path.parent_path().string());
   Run run = make_run(config, world, part.distributed, path.stem().string(), line.quiet);
-  line.options = run.options;
+  line.options = run.info->options;
   const program::Program train = {"train", "", run.way.ranks};
   program::check_run(train, line, world);
   in_keys(config, [&] {
     if (line.dry_run) return program::try_first_sample(line.options);
     make_ready(config, run);
-    line.options = run.options;
+    line.options = run.info->options;
     // Horovod's engine alone may use the group while it runs.
     if (run.way.ranks == program::Ranks::one_a_card) {
       line.options.observers.push_back(

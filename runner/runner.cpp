@@ -103,11 +103,10 @@ void read_hooks(const Section& config, RunInfo& info) {
                  "is false, and param_scheduler needs the hook; leave one of them "
                  "out");
     }
-    info.hooks.push_back(
-        run_hooks::make_hook(usual.section(key), type, info, info.scope));
+    info.hooks.push_back(run_hooks::make_hook(usual.section(key), type, info));
   }
   for (const Section& custom : config.sections("custom_hooks")) {
-    info.hooks.push_back(run_hooks::make_hook(custom, "", info, info.scope));
+    info.hooks.push_back(run_hooks::make_hook(custom, "", info));
   }
   std::stable_sort(
       info.hooks.begin(), info.hooks.end(),
@@ -219,21 +218,19 @@ Run make_run(const Section& config, const World& world, bool distributed,
     line.options = options;
     program::check_run({"train", "", way.ranks}, line, world);
   });
-  Run run = {way, options, info};
-  if (loads) run.options.observers.push_back(loads);
+  if (loads) options.observers.push_back(loads);
   if (validation) {
-    run.options.observers.push_back(
+    options.observers.push_back(
         std::make_shared<Validation>(std::move(*validation), *info));
   }
-  for (const HookPtr& hook : info->hooks) run.options.observers.push_back(hook);
-  return run;
+  for (const HookPtr& hook : info->hooks) options.observers.push_back(hook);
+  return {way, info};
 }
 
 void make_ready(const Section& config, Run& run) {
   in_keys(config, [&] {
     for (const HookPtr& hook : run.info->hooks) hook->ready();
   });
-  run.options.start = run.info->options.start;
 }
 
 }  // namespace lockstep::runner

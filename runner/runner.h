@@ -22,8 +22,7 @@ namespace lockstep::runner {
 
 struct Run {
   Way way;
-  training::TrainOptions options;
-  std::shared_ptr<run_hooks::RunInfo> info;  // the hooks' own
+  std::shared_ptr<run_hooks::RunInfo> info;  // the run's options, and the hooks' own
 };
 
 // As what `world` says is this process's part of it; `distributed`: a launcher started

@@ -2,39 +2,30 @@
 // program would have one.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "tests/test_folder.h"
 
 namespace lockstep::config {
 
 // The working folder while it lives, so that messages name files without folders.
 class Folder {
  public:
-  Folder() : before_(std::filesystem::current_path()) {
-    std::string name = (std::filesystem::temp_directory_path() / "config_XXXXXX");
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder " + name);
-    folder_ = name;
-    std::filesystem::current_path(folder_);
-  }
-  ~Folder() {
-    std::filesystem::current_path(before_);
-    std::filesystem::remove_all(folder_);
-  }
+  Folder() { std::filesystem::current_path(folder_.path()); }
+  ~Folder() { std::filesystem::current_path(before_); }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
 
  private:
-  std::filesystem::path before_, folder_;
+  const std::filesystem::path before_ = std::filesystem::current_path();
+  const TestFolder folder_;
 };
 
 inline void write(const std::string& path, const std::string& text) {

@@ -158,7 +158,7 @@ TEST_F(BrokenConfigurationsTest, AnotherRunsWorkDir) {
     runner::Run run = make_run(config, World(), /*distributed=*/false, "good",
                                /*quiet=*/true);
     make_ready(config, run);
-    run.way.train(run.options, World());
+    run.way.train(run.info->options, World());
   }
   EXPECT_EQ(refusal({kGood, short_one, ""}),
             "broken.toml:1: work_dir: work/checkpoints holds step-00000001 of an "

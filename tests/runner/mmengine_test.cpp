@@ -163,7 +163,7 @@ Seen ours(const Case& one, const std::string& steps, const std::string& data_dir
                               /*quiet=*/true);
   Seen seen;
   runner::make_ready(config, run);
-  seen.losses = run.way.train(run.options, World()).losses;
+  seen.losses = run.way.train(run.info->options, World()).losses;
   for (const std::string& line : lines_of(read_text(folder / "work/scalars.jsonl"))) {
     seen.rates.push_back(Json::parse(line).at("lr"));
   }

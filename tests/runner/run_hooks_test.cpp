@@ -53,7 +53,7 @@ class RunHooksTest : public testing::Test {
         std::vector<std::string>{"work_dir=" + (folder_ / "work")} + changes);
     auto run = make_run(config, World(), /*distributed=*/false, "base", /*quiet=*/true);
     make_ready(config, run);
-    return run.way.train(run.options, World());
+    return run.way.train(run.info->options, World());
   }
 
   std::vector<Json> scalars(const std::string& work = "work") const {
