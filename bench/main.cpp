@@ -146,9 +146,11 @@ int run(int argc, char** argv) {
     add_predictions(plan.cases, memory, rows);
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
+  for (const std::string& warning : stray_contexts_of(rows)) warn(warning);
   finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
-            << step_forecast_table(rows) << experiment_table(line.experiment, rows)
+            << driver_memory_table(rows) << step_forecast_table(rows)
+            << experiment_table(line.experiment, rows)
             << (line.quick ? quick_note(sweep) : "") << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {

@@ -55,6 +55,14 @@ std::string cuda_device_name(int device) {
   return name.data();
 }
 
+std::string cuda_pci_bus_id(int device) {
+  std::array<char, 64> id{};
+  auto* id_of =
+      cuda_function<decltype(lockstep_cuda_pci_bus_id)>("lockstep_cuda_pci_bus_id");
+  id_of(device, id.data(), static_cast<int>(id.size()));
+  return id.data();
+}
+
 void* cuda_symbol(const char* name) {
   if (module().handle == nullptr) throw std::runtime_error(module().reason);
   void* symbol = dlsym(module().handle, name);

@@ -79,6 +79,9 @@ std::string to_json_line(const Row& row) {
     if (!card.allocator_peak_bytes.empty()) {
       line["memory"].back()["allocator_peak_bytes"] = card.allocator_peak_bytes;
     }
+    if (card.process_bytes) {
+      line["memory"].back()["process_bytes"] = *card.process_bytes;
+    }
     if (card.predicted_peak_bytes) {
       line["memory"].back()["predicted_peak_bytes"] = *card.predicted_peak_bytes;
     }
@@ -94,6 +97,7 @@ std::string to_json_line(const Row& row) {
   }
   if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;
   if (row.accuracy) line["accuracy"] = *row.accuracy;
+  if (!row.stray_contexts.empty()) line["stray_contexts"] = row.stray_contexts;
   // `replace`: a message with broken UTF-8 must not cost the measurement.
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }

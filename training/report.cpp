@@ -55,6 +55,7 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
   std::fill(job.losses.begin(), job.losses.end(), 0.0);
   std::fill(job.samples.begin(), job.samples.end(), 0);
   job.cards.clear();
+  job.stray_contexts.clear();
   job.correct = job.evaluated = job.rss_peak_bytes = 0;
   for (const TrainReport& rank : ranks) {
     if (rank.losses.size() != steps) {
@@ -69,6 +70,8 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
       card.card = static_cast<int>(job.cards.size());
       job.cards.push_back(std::move(card));
     }
+    job.stray_contexts.insert(job.stray_contexts.end(), rank.stray_contexts.begin(),
+                              rank.stray_contexts.end());
     job.correct += rank.correct;
     job.evaluated += rank.evaluated;
     job.rss_peak_bytes = std::max(job.rss_peak_bytes, rank.rss_peak_bytes);
@@ -91,6 +94,7 @@ std::string to_json(const TrainReport& report) {
                      {"at_peak_bytes", card.at_peak_bytes},
                      {"highest_bytes", card.highest_bytes},
                      {"allocator_peak_bytes", card.allocator_peak_bytes}});
+    if (card.process_bytes) cards.back()["process_bytes"] = *card.process_bytes;
     if (card.timeline) cards.back()["timeline"] = timeline_to_json(*card.timeline);
   }
   Json json = {{"first_step", report.first_step},
@@ -104,6 +108,7 @@ std::string to_json(const TrainReport& report) {
                {"device", report.device},
                {"device_name", report.device_name},
                {"rss_peak_bytes", report.rss_peak_bytes},
+               {"stray_contexts", report.stray_contexts},
                {"correct", report.correct},
                {"evaluated", report.evaluated}};
   if (report.ddp_logging_data) {
@@ -130,6 +135,9 @@ TrainReport report_from_json(const std::string& text) {
          // The Python peers' reports know no ledger.
          .highest_bytes = card.value("highest_bytes", std::map<std::string, int64_t>{}),
          .allocator_peak_bytes = card.at("allocator_peak_bytes")});
+    if (card.contains("process_bytes")) {
+      report.cards.back().process_bytes = card.at("process_bytes");
+    }
     if (card.contains("timeline")) {
       report.cards.back().timeline = timeline_from_json(card.at("timeline"));
     }
@@ -138,6 +146,7 @@ TrainReport report_from_json(const std::string& text) {
   json.at("device").get_to(report.device);
   json.at("device_name").get_to(report.device_name);
   json.at("rss_peak_bytes").get_to(report.rss_peak_bytes);
+  report.stray_contexts = json.value("stray_contexts", std::vector<std::string>{});
   json.at("correct").get_to(report.correct);
   json.at("evaluated").get_to(report.evaluated);
   if (json.contains("ddp_logging_data")) {

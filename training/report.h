@@ -34,6 +34,9 @@ struct CardMemory {
   std::map<std::string, int64_t> highest_bytes{};
   // The caching allocator's own peaks, as it rounds: "allocated", "reserved".
   std::map<std::string, int64_t> allocator_peak_bytes{};
+  // What the driver counted of the process on this card as training ended: the
+  // allocator's, and contexts and what libraries took past it (driver_memory.h).
+  std::optional<int64_t> process_bytes{};
   // The last step's, where it was asked for.
   std::optional<MemoryTimeline> timeline{};
 };
@@ -59,6 +62,8 @@ struct TrainReport {
   std::string device;       // "cpu", "cuda"
   std::string device_name;  // "NVIDIA H200"; empty for emulated cards
   int64_t rss_peak_bytes = 0;
+  // A line each: a rank's memory on a device that is not its card (driver_memory.h).
+  std::vector<std::string> stray_contexts{};
 
   // The test set, counted once; 0 of 0 when it was not asked for.
   int64_t correct = 0;

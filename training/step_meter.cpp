@@ -31,37 +31,6 @@ Category category_of(Phase phase) {
   return Category::buckets;  // messages
 }
 
-// Those that are not 0.
-std::map<std::string, int64_t> by_name(
-    const std::array<int64_t, device::kCategories>& bytes) {
-  std::map<std::string, int64_t> named;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (bytes[i] == 0) continue;
-    named.emplace(device::to_string(static_cast<Category>(i)), bytes[i]);
-  }
-  return named;
-}
-
-int index_of(const std::string& name, std::vector<std::string>& names) {
-  const auto found = std::find(names.begin(), names.end(), name);
-  const auto index = static_cast<int>(found - names.begin());
-  if (found == names.end()) names.push_back(name);
-  return index;
-}
-
-MemoryTimeline timeline_of(const device::CardEvents& card) {
-  MemoryTimeline timeline;
-  timeline.stages = {"before"};
-  for (const device::MemoryEvent& event : card.events) {
-    timeline.ms.push_back(std::round(event.ms * 1000) / 1000);  // microseconds will do
-    timeline.category.push_back(
-        index_of(std::string(to_string(event.category)), timeline.categories));
-    timeline.stage.push_back(index_of(event.stage, timeline.stages));
-    timeline.bytes.push_back(event.bytes);
-  }
-  return timeline;
-}
-
 void check_finite(double loss, int64_t step, int rank) {
   if (std::isfinite(loss)) return;
   const std::string what = std::isnan(loss) ? "nan" : "inf";
@@ -272,28 +241,6 @@ void StepMeter::end_epoch() {
                              "step was taken; try a smaller one");
   }
   if (done()) end_training();
-}
-
-void StepMeter::end_training() {
-  for (const auto& observer : options_.observers) observer->trained();
-  read_steps();
-  report_.cards.clear();
-  for (const Card& card : cards_) {
-    const device::CardBytes bytes = device::card_bytes(card.index());
-    const device::AllocatorPeaks peaks = card.allocator_peaks();
-    report_.cards.push_back(
-        {.card = static_cast<int>(report_.cards.size()),  // the first is the primary
-         .peak_bytes = bytes.peak,
-         .at_peak_bytes = by_name(bytes.at_peak_by_category),
-         .highest_bytes = by_name(bytes.highest_by_category),
-         .allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
-                                  {"reserved", peaks.reserved_bytes}}});
-  }
-  for (size_t i = 0; i < recorded_.size(); ++i) {
-    report_.cards[i].timeline = timeline_of(recorded_[i]);
-  }
-  device::set_category(Category::other);
-  stage_.reset();
 }
 
 }  // namespace lockstep::training
