@@ -61,9 +61,11 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
 }
 
 at::ScalarType scalar_type(const TrainOptions& options) {
-  if (options.precision == "fp32" || options.precision == "bf16") return at::kFloat;
-  if (options.precision == "fp64") return at::kDouble;
-  throw_unknown_name("precision", options.precision, {"bf16", "fp32", "fp64"});
+  const std::vector<std::string>& known = TrainOptions::precision_words();
+  if (std::find(known.begin(), known.end(), options.precision) == known.end()) {
+    throw_unknown_name("precision", options.precision, known);
+  }
+  return options.precision == "fp64" ? at::kDouble : at::kFloat;
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
