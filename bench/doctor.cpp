@@ -81,8 +81,8 @@ std::string memory_of(const nvml::Device& device) {
 
 std::vector<CudaDevice> cuda_devices_here() {
   std::vector<CudaDevice> devices;
-  for (int i = 0; i < device::cuda_devices().count; ++i) {
-    devices.push_back({device::cuda_device_name(i), device::cuda_pci_bus_id(i)});
+  for (const std::string& id : device::cuda_pci_bus_ids()) {
+    devices.push_back({device::cuda_device_name(static_cast<int>(devices.size())), id});
   }
   return devices;
 }

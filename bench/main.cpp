@@ -14,6 +14,7 @@
 #include <iostream>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -43,6 +44,16 @@ namespace {
 using namespace summary;
 
 void warn(const std::string& text) { std::cerr << "bench: WARNING: " << text << "\n"; }
+
+// Each note once, whatever the repetitions.
+void warn_of_notes(const std::vector<rows::Row>& rows) {
+  std::set<std::string> said;
+  for (const rows::Row& row : rows) {
+    for (const std::string& note : row.notes) {
+      if (said.insert(row.name + ": " + note).second) warn(row.name + ": " + note);
+    }
+  }
+}
 
 std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
                                               const Children& children) {
@@ -138,6 +149,7 @@ int run(int argc, char** argv) {
     throw std::runtime_error("no case could be measured; " + sweep.out +
                              " is as it was");
   }
+  warn_of_notes(rows);
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
   if (line.step_lanes) record_step_lanes(plan, children, rows);
   if (line.bucket_times) record_bucket_times(plan, sweep, children, rows);
@@ -146,7 +158,6 @@ int run(int argc, char** argv) {
     add_predictions(plan.cases, memory, rows);
   }
   write_rows(rows, sweep.out + "/runs.jsonl");
-  for (const std::string& warning : stray_contexts_of(rows)) warn(warning);
   finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
             << driver_memory_table(rows) << step_forecast_table(rows)

@@ -38,11 +38,18 @@ void bind_cases(CLI::App& app, Sweep& sweep) {
   app.add_option("--device", sweep.device, "cpu, cuda or auto")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--precision", sweep.precision, "fp32 or fp64")
-      ->check(CLI::IsMember({"fp32", "fp64"}))
+  app.add_option("--precision", sweep.precision, "fp32, fp64, tf32 (on CUDA) or bf16")
+      ->check(CLI::IsMember(training::TrainOptions::precision_words()))
       ->capture_default_str();
   app.add_flag("--channels-last", sweep.channels_last,
                "images and convolutions in channels-last layout, in all cases");
+  app.add_flag("--cuda-graph", sweep.cuda_graph,
+               "our single cards and ranks replay their step as a CUDA graph");
+  app.add_option("--num-workers", sweep.num_workers,
+                 "threads of ours that prepare batches ahead, of each card")
+      ->capture_default_str();
+  app.add_flag("--pin-memory", sweep.pin_memory,
+               "ours prepare batches in page-locked memory, for CUDA cards");
 }
 
 void bind_data_parallel(CLI::App& app, Sweep& sweep) {

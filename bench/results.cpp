@@ -12,6 +12,7 @@
 #include "cases/machine.h"
 #include "files/output_file.h"
 #include "summary/efficiency.h"
+#include "training/options.h"
 
 namespace lockstep::bench {
 namespace {
@@ -44,6 +45,11 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["vocab-size"] = std::to_string(sweep.vocab_size);
   }
   if (sweep.channels_last) row.options["channels-last"] = "yes";
+  if (sweep.cuda_graph) row.options["cuda-graph"] = "yes";
+  if (sweep.num_workers > 0) {
+    row.options["num-workers"] = std::to_string(sweep.num_workers);
+  }
+  if (sweep.pin_memory) row.options["pin-memory"] = "yes";
   if (one.loop() == "dp") {
     row.options["dp-reduce"] = one.dp.reduce;
     row.options["replicate"] = one.dp.replicate;
@@ -107,9 +113,13 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
     if (one.cards * one.threads_per_card > cases::cores())
       row.flags.emplace_back("oversubscribed");
   }
-  if (one.lossy()) row.flags.emplace_back("lossy");
+  if (one.lossy() || training::rounds(sweep.precision)) row.flags.emplace_back("lossy");
   row.step_ms = report.step_ms;
   row.phases_ms = report.phases_ms;
+  row.notes = report.notes;
+  if (sweep.cuda_graph && report.phases_ms.count("graph") == 0) {
+    row.options["cuda-graph"] = "no";  // a note says why
+  }
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
     row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes,
@@ -118,7 +128,6 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   }
   row.rss_peak_bytes = report.rss_peak_bytes;
   row.accuracy = report.accuracy();
-  row.stray_contexts = report.stray_contexts;
   return row;
 }
 

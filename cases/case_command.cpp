@@ -22,6 +22,12 @@ std::string program_name(const Case& one, const RunPlan& plan) {
   return one.loop() == "dp" ? "data_parallel" : one.loop();
 }
 
+// What makes a case lossy is left out where the plan says so.
+std::string precision_of(const Sweep& sweep, const RunPlan& plan) {
+  if (!plan.precision.empty()) return plan.precision;
+  return plan.lossless && training::rounds(sweep.precision) ? "fp32" : sweep.precision;
+}
+
 // What ours and the Python peer are told alike.
 Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   Words arguments = {
@@ -30,7 +36,7 @@ Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan)
       "--data-dir",   sweep.data_dir,
       "--batch-size", std::to_string(one.local_batch),
       "--steps",      std::to_string(plan.steps),
-      "--precision",  plan.precision.empty() ? sweep.precision : plan.precision,
+      "--precision",  precision_of(sweep, plan),
       "--lr",         text_of(sweep.lr),
       "--seed",       std::to_string(sweep.seed),
       "--drop-last"};
@@ -51,6 +57,13 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   add("--threads-per-card", std::to_string(one.threads_per_card));
   add("--device", sweep.device);
   arguments.emplace_back("--quiet");
+  if (sweep.num_workers > 0) add("--num-workers", std::to_string(sweep.num_workers));
+  if (sweep.pin_memory) arguments.emplace_back("--pin-memory");
+  // The reference takes its step in eager mode: what is recorded is held to it.
+  const bool one_card_a_process = one.loop() == "single" || one.loop() == "ddp";
+  if (sweep.cuda_graph && one_card_a_process && !plan.reference) {
+    arguments.emplace_back("--cuda-graph");
+  }
   if (plan.memory_timeline) arguments.emplace_back("--memory-timeline");
   if (!plan.trace.empty()) add("--trace", plan.trace);
   if (plan.card_memory_gib > 0) add("--card-memory", text_of(plan.card_memory_gib));

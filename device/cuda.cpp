@@ -55,12 +55,16 @@ std::string cuda_device_name(int device) {
   return name.data();
 }
 
-std::string cuda_pci_bus_id(int device) {
-  std::array<char, 64> id{};
-  auto* id_of =
-      cuda_function<decltype(lockstep_cuda_pci_bus_id)>("lockstep_cuda_pci_bus_id");
-  id_of(device, id.data(), static_cast<int>(id.size()));
-  return id.data();
+std::vector<std::string> cuda_pci_bus_ids() {
+  std::vector<std::string> ids;
+  for (int i = 0; i < cuda_devices().count; ++i) {
+    std::array<char, 64> id{};
+    auto* id_of =
+        cuda_function<decltype(lockstep_cuda_pci_bus_id)>("lockstep_cuda_pci_bus_id");
+    id_of(i, id.data(), static_cast<int>(id.size()));
+    ids.emplace_back(id.data());
+  }
+  return ids;
 }
 
 void* cuda_symbol(const char* name) {

@@ -42,16 +42,4 @@ Devices read_devices(const std::string& library = "libnvidia-ml.so.1");
 // either writes; null: nowhere.
 const Device* find_device(const Devices& devices, const std::string& pci_bus_id);
 
-// What a process holds on one of CUDA's devices: its context, what its allocators have
-// reserved, and what libraries took past them.
-struct Held {
-  int device = 0;  // as CUDA counts
-  std::optional<int64_t> bytes;
-};
-
-// `pci_bus_ids`: of CUDA's devices, in CUDA's order. Devices on which the process has
-// no context, or where nobody can tell, are left out.
-std::vector<Held> held_by(int64_t pid, const Devices& devices,
-                          const std::vector<std::string>& pci_bus_ids);
-
 }  // namespace lockstep::nvml

@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "nvml/placement.h"
+
 namespace lockstep::nvml {
 namespace {
 

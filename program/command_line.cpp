@@ -48,11 +48,14 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
   app.add_option("--card-memory", options.card_memory_gib,
                  "GiB that a card holds at most; 0: as much as there is")
       ->capture_default_str();
-  app.add_option("--precision", options.precision, "fp32 or fp64")
-      ->check(CLI::IsMember({"fp32", "fp64"}))
+  app.add_option("--precision", options.precision,
+                 "fp32, fp64, tf32 (on CUDA) or bf16 (the forward pass)")
+      ->check(CLI::IsMember(TrainOptions::precision_words()))
       ->capture_default_str();
   app.add_flag("--channels-last", options.channels_last,
                "images and weights of convolutions with their channels innermost");
+  app.add_flag("--cuda-graph", options.cuda_graph,
+               "record a step as a CUDA graph and replay it, where that can be");
   app.add_option("--num-workers", options.num_workers,
                  "threads that prepare batches ahead")
       ->capture_default_str();

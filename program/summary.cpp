@@ -86,8 +86,8 @@ std::string summary(const std::string& program, bool has_primary,
     }
     text += "\n";
   }
-  for (const std::string& stray : report.stray_contexts) {
-    text += "WARNING: " + stray + "\n";
+  for (const std::string& note : report.notes) {
+    text += "NOTE: " + note + "\n";
   }
   return text;
 }

@@ -171,11 +171,11 @@ void read_measured(const JsonFields& in, Row& row) {
     row.predicted_step_ms =
         read_predicted(JsonFields(in.object("predicted_step_ms"), in.where()));
   }
+  if (in.has("notes")) row.notes = in.texts("notes");
   if (in.has("rss_peak_bytes")) {
     row.rss_peak_bytes = in.whole("rss_peak_bytes", 0, kMaxBytes);
   }
   if (in.has("accuracy")) row.accuracy = in.number("accuracy");
-  if (in.has("stray_contexts")) row.stray_contexts = in.texts("stray_contexts");
 }
 
 }  // namespace

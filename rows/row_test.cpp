@@ -45,7 +45,6 @@ TEST(Row, ComesBackAsItWasWritten) {
   row.memory[0].predicted_peak_bytes = 1234567890123;
   row.memory[1].highest_bytes = {{"activations", 5}, {"outputs", 7}};
   row.memory[1].process_bytes = 1234567890124;
-  row.stray_contexts = {"rank 1 holds memory"};
   const std::string line = to_json_line(row);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const Row back = from_json_line(line, "here");
@@ -62,7 +61,6 @@ TEST(Row, ComesBackAsItWasWritten) {
   EXPECT_FALSE(back.memory[1].predicted_peak_bytes.has_value());
   EXPECT_FALSE(back.memory[0].process_bytes.has_value());
   EXPECT_EQ(back.memory[1].process_bytes, 1234567890124);
-  EXPECT_EQ(back.stray_contexts, row.stray_contexts);
   EXPECT_TRUE(back.memory[0].highest_bytes.empty()) << "as older rows have it";
   EXPECT_EQ(back.memory[1].highest_bytes, row.memory[1].highest_bytes);
 }

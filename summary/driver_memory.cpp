@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <set>
 
 #include "summary/table.h"
 
@@ -52,18 +51,6 @@ std::string driver_memory_table(const std::vector<Row>& rows) {
   if (text.empty()) return text;
   return "memory of a card" + std::string(31, ' ') +
          "card allocated MiB reserved MiB process MiB\n" + text;
-}
-
-std::vector<std::string> stray_contexts_of(const std::vector<Row>& rows) {
-  std::vector<std::string> lines;
-  std::set<std::string> told;  // of the same case the pids differ, and no more
-  for (const Row& row : rows) {
-    if (row.stray_contexts.empty() || !told.insert(row.name).second) continue;
-    for (const std::string& stray : row.stray_contexts) {
-      lines.push_back(row.name + ": " + stray);
-    }
-  }
-  return lines;
 }
 
 }  // namespace lockstep::summary

@@ -68,23 +68,6 @@ TEST(DriverMemory, ACardHasALineOfItsHighest) {
             "       22.00      512.00\n");
 }
 
-TEST(DriverMemory, StrayContextsAreToldOnceACase) {
-  Row row = sample_row("ddp", "mlp", 2, 4);
-  EXPECT_TRUE(stray_contexts_of({row}).empty());
-  Row second = row;
-  second.repetition = 1;
-  second.stray_contexts = {"rank 1 (pid 7) holds memory", "rank 2 (pid 8) does"};
-  Row third = row;
-  third.repetition = 2;
-  third.stray_contexts = {"rank 1 (pid 9) holds memory"};
-  Row other = sample_row("ddp", "mlp", 4, 4);
-  other.stray_contexts = {"rank 3 (pid 10) does"};
-  EXPECT_EQ(stray_contexts_of({row, second, third, other}),
-            (std::vector<std::string>{"ddp/mlp/cards:2: rank 1 (pid 7) holds memory",
-                                      "ddp/mlp/cards:2: rank 2 (pid 8) does",
-                                      "ddp/mlp/cards:4: rank 3 (pid 10) does"}));
-}
-
 TEST(Efficiency, StrongScalingsBaselineIsExactlyOneAtOneCard) {
   const std::vector<Row> rows = {
       sample_row("single", "mlp", 1, 3.7),  // of weak scaling: nobody's here

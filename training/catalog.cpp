@@ -61,9 +61,11 @@ Registry<SamplerPtr(int64_t, const TrainOptions&, const World&)>& samplers() {
 }
 
 at::ScalarType scalar_type(const TrainOptions& options) {
-  if (options.precision == "fp32" || options.precision == "bf16") return at::kFloat;
-  if (options.precision == "fp64") return at::kDouble;
-  throw_unknown_name("precision", options.precision, {"bf16", "fp32", "fp64"});
+  const std::vector<std::string>& known = TrainOptions::precision_words();
+  if (std::find(known.begin(), known.end(), options.precision) == known.end()) {
+    throw_unknown_name("precision", options.precision, known);
+  }
+  return options.precision == "fp64" ? at::kDouble : at::kFloat;
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
@@ -74,8 +76,16 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
                    device::cuda_devices().count == 1;
   std::vector<Card> cards = device::make_cards(options.device, all, threads,
                                                own ? all : options.ranks_per_gpu);
+  if (options.precision == "tf32" && cards.front().emulated()) {
+    throw std::invalid_argument(
+        "--precision tf32 is how CUDA cards round, and there is none; try bf16");
+  }
   const double bytes = options.card_memory_gib * (int64_t{1} << 30);
-  for (Card& card : cards) card.limit_memory(std::llround(std::ceil(bytes)));
+  for (Card& card : cards) {
+    card.limit_memory(std::llround(std::ceil(bytes)));
+    if (options.precision == "tf32") card.allow_tf32();
+    if (options.cuda_graph) card.use_own_stream();
+  }
   if (ids.empty()) return cards;
   std::vector<Card> chosen;
   for (const int id : ids) chosen.push_back(cards.at(static_cast<size_t>(id)));

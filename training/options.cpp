@@ -53,6 +53,15 @@ const std::vector<std::string>& DataParallelOptions::loss_words() {
   return words;
 }
 
+const std::vector<std::string>& TrainOptions::precision_words() {
+  static const std::vector<std::string> words = {"fp32", "fp64", "tf32", "bf16"};
+  return words;
+}
+
+bool rounds(const std::string& precision) {
+  return precision == "tf32" || precision == "bf16";
+}
+
 std::string usual_dataset(const std::string& model) {
   if (model == "transformer" || model == "transformer-tied") return "tokens";
   return model == "linear" ? "features100" : "fashion-mnist";
@@ -91,6 +100,10 @@ void validate(const TrainOptions& options) {
   require_rate("--weight-decay", options.weight_decay);
   require(options.gpus >= 1 && options.gpus <= 64, "--gpus",
           std::to_string(options.gpus), "must be a number of cards from 1 to 64");
+  if (options.precision == "tf32" && options.device == "cpu") {
+    throw std::invalid_argument(
+        "--precision tf32 is how CUDA cards round, and --device is cpu; try bf16");
+  }
   require(options.threads_per_card >= 0 && options.threads_per_card <= 1024,
           "--threads-per-card", std::to_string(options.threads_per_card),
           "must be 0 (cores / cards) to 1024");

@@ -165,11 +165,17 @@ struct TrainOptions {
   int local_cards() const { return gpus * ranks_per_gpu; }  // of this machine
 
   // "fp32" or "fp64", of parameters, gradients and images alike; "bf16": fp32 ones, and
-  // the forward pass computes in bfloat16 where autocast has it so (autocast.h).
+  // the forward pass computes in bfloat16 where autocast has it so (autocast.h);
+  // "tf32": fp32 ones, whose products CUDA cards round to 10 bits of mantissa.
   std::string precision = "fp32";
+  static const std::vector<std::string>& precision_words();
 
   // Images and the weights of convolutions lie with their channels innermost.
   bool channels_last = false;
+
+  // A step is recorded as a CUDA graph and then replayed, where it can be
+  // (step_graph.h).
+  bool cuda_graph = false;
 
   // Threads that prepare batches ahead of the loop. 0: the loop's own thread.
   int num_workers = 0;
@@ -219,6 +225,8 @@ std::string usual_dataset(const std::string& model);
 std::string samples_of(const std::string& dataset);
 // Whether they are of tokens: else a vocabulary's size says nothing.
 bool takes_tokens(const std::string& model, const std::string& dataset);
+// Whether the precision is one that gives losses of its own.
+bool rounds(const std::string& precision);
 // Whether a sample's loss depends on the others of its card's part of the batch.
 bool has_batch_norm(const std::string& model);
 

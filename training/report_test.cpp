@@ -38,7 +38,6 @@ TrainReport sample(double scale = 1) {
                               .categories = {"parameters", "input"},
                               .stages = {"before", "data"}};
   report.cards[0].process_bytes = static_cast<int64_t>(2000 * scale);
-  report.stray_contexts = {"rank " + std::to_string(scale) + " holds memory"};
   report.threads_per_card = 2;
   report.device = "cpu";
   report.rss_peak_bytes = static_cast<int64_t>(5'000'000'000 * scale);
@@ -72,7 +71,6 @@ TEST(ReportTest, JsonRoundTripKeepsEveryField) {
   ASSERT_TRUE(back.cards[0].timeline.has_value());
   EXPECT_EQ(back.cards[0].timeline->bytes, report.cards[0].timeline->bytes);
   EXPECT_EQ(back.cards[0].process_bytes, 2000);
-  EXPECT_EQ(back.stray_contexts, report.stray_contexts);
   EXPECT_EQ(back.threads_per_card, 2);
   EXPECT_EQ(back.device, "cpu");
   EXPECT_EQ(back.rss_peak_bytes, 5'000'000'000);

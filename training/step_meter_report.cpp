@@ -1,11 +1,13 @@
 // How a rank's measurements become the job's.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "training/driver_memory.h"
+#include "device/cuda.h"
+#include "nvml/placement.h"
 #include "training/step_meter.h"
 
 namespace lockstep::training {
@@ -42,6 +44,23 @@ MemoryTimeline timeline_of(const device::CardEvents& card) {
     timeline.bytes.push_back(event.bytes);
   }
   return timeline;
+}
+
+// What the driver counts. It knows no peak, and is asked once, as training ends: the
+// allocator gave nothing back, so that what it has reserved is at its highest, and
+// nobody's step waits.
+void add_driver_memory(const std::vector<Card>& cards, int rank, TrainReport& report) {
+  if (cards.front().emulated()) return;
+  std::vector<int> devices;
+  for (const Card& card : cards) devices.push_back(card.torch_device().index());
+  const std::vector<nvml::Held> held =
+      nvml::held_by(getpid(), nvml::read_devices(), device::cuda_pci_bus_ids());
+  const nvml::Placement placement = nvml::placement(held, devices, rank, getpid());
+  for (size_t i = 0; i < cards.size(); ++i) {
+    report.cards[i].process_bytes = placement.card_bytes[i];
+  }
+  report.notes.insert(report.notes.end(), placement.stray_contexts.begin(),
+                      placement.stray_contexts.end());
 }
 
 int64_t peak_rss_bytes() {
