@@ -126,8 +126,8 @@ TEST_F(GoodRun, ARowSaysEverythingMeasured) {
     }
     EXPECT_GE(row.flags.size(), 1u);
     EXPECT_FALSE(row.date.empty() || row.commit.empty() || row.machine.cpu.empty());
-    EXPECT_TRUE(row.rss_peak_bytes.has_value());
-    EXPECT_FALSE(row.accuracy.has_value());
+    EXPECT_TRUE(row.rss_peak_bytes && !row.accuracy);
+    EXPECT_EQ(row.flops_per_step, row.global_batch * 4000) << "of 100 -> 10";
   }
   std::multiset<std::string> expected;
   for (const char* name :
@@ -161,7 +161,7 @@ TEST_F(GoodRun, CountersAreFiniteAndTheUnmeasuredAreAbsent) {
          {"samples_per_second", "step_p50_ms", "step_p95_ms", "forward_ms",
           "backward_ms", "optimizer_ms", "data_ms", "card0_peak_bytes", "cards",
           "threads_per_card", "local_batch", "global_batch", "loss",
-          "scaling_efficiency"}) {
+          "scaling_efficiency", "tflops"}) {
       ASSERT_TRUE(run.contains(key)) << key;
       EXPECT_GT(run.at(key).get<double>(), 0) << key;
     }

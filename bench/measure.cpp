@@ -54,6 +54,8 @@ void set_counters(benchmark::State& state, const Row& row) {
         static_cast<double>(card.peak_bytes));
   }
   set("memory_imbalance", rows::memory_imbalance(row));
+  set("tflops", rows::tflops(row));
+  set("share_of_peak", rows::share_of_peak(row));
   set("cards", row.cards);
   set("threads_per_card", row.threads_per_card);
   set("local_batch", static_cast<double>(row.local_batch));

@@ -117,6 +117,8 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.step_ms = report.step_ms;
   row.phases_ms = report.phases_ms;
   row.notes = report.notes;
+  row.flops_per_step = report.flops_per_step;
+  row.peak_flops_per_s = report.peak_flops_per_s;
   if (sweep.cuda_graph && report.phases_ms.count("graph") == 0) {
     row.options["cuda-graph"] = "no";  // a note says why
   }

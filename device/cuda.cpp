@@ -67,6 +67,15 @@ std::vector<std::string> cuda_pci_bus_ids() {
   return ids;
 }
 
+CudaProcessor cuda_processor(int device) {
+  CudaProcessor found;
+  auto* processor =
+      cuda_function<decltype(lockstep_cuda_processor)>("lockstep_cuda_processor");
+  processor(device, &found.major, &found.minor, &found.multiprocessors,
+            &found.clock_khz);
+  return found;
+}
+
 void* cuda_symbol(const char* name) {
   if (module().handle == nullptr) throw std::runtime_error(module().reason);
   void* symbol = dlsym(module().handle, name);

@@ -24,6 +24,15 @@ std::string cuda_device_name(int device);
 // devices otherwise than CUDA.
 std::vector<std::string> cuda_pci_bus_ids();
 
+struct CudaProcessor {
+  int major = 0;  // of its compute capability
+  int minor = 0;
+  int multiprocessors = 0;
+  int clock_khz = 0;  // the highest
+};
+// Throws as above. What the driver does not tell is 0.
+CudaProcessor cuda_processor(int device);
+
 // What the module exports under `name`; never null. Throws std::runtime_error where
 // there is no module to ask, or it is of another build.
 void* cuda_symbol(const char* name);

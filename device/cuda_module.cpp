@@ -32,6 +32,17 @@ void lockstep_cuda_pci_bus_id(int device, char* id, int id_size) {
   if (cudaDeviceGetPCIBusId(id, id_size, device) != cudaSuccess) id[0] = '\0';
 }
 
+void lockstep_cuda_processor(int device, int* major, int* minor, int* multiprocessors,
+                             int* clock_khz) {
+  const auto ask = [&](int* value, cudaDeviceAttr attribute) {
+    if (cudaDeviceGetAttribute(value, attribute, device) != cudaSuccess) *value = 0;
+  };
+  ask(major, cudaDevAttrComputeCapabilityMajor);
+  ask(minor, cudaDevAttrComputeCapabilityMinor);
+  ask(multiprocessors, cudaDevAttrMultiProcessorCount);
+  ask(clock_khz, cudaDevAttrClockRate);
+}
+
 void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t bytes),
                          void (*freed)(int device, size_t address)) {
   using c10::CachingDeviceAllocator::TraceEntry;

@@ -20,6 +20,11 @@ void lockstep_cuda_device_name(int device, char* name, int name_size);
 // "0000:65:00.0"; empty where there is no such device. Makes no context on it.
 void lockstep_cuda_pci_bus_id(int device, char* id, int id_size);
 
+// Compute capability, multiprocessors, the highest clock; 0 where there is no such
+// device. Makes no context on it.
+void lockstep_cuda_processor(int device, int* major, int* minor, int* multiprocessors,
+                             int* clock_khz);
+
 // From here on `allocated` is called for every block that LibTorch's caching allocator
 // hands out on any device, and `freed` for every block given back: on the thread that
 // does it, inside the allocator's lock. Call it once.

@@ -1,9 +1,11 @@
 #include "model/conv.h"
 
 #include <ATen/autocast_mode.h>
+#include <ATen/record_function.h>
 #include <torch/autograd.h>
 #include <torch/nn/init.h>
 
+#include <array>
 #include <cmath>
 
 #include "model/processor.h"
@@ -12,11 +14,26 @@
 namespace lockstep::model {
 namespace {
 
+// A product that no operator of LibTorch's is: its observers (a trace, flops/) see it
+// as one, of images and the filters that they meet.
+class Shown {
+ public:
+  Shown(const at::Tensor& images, const at::Tensor& weight) {
+    if (!call_.isActive()) return;
+    const std::array<const c10::IValue, 2> inputs = {images, weight};
+    call_.before("lockstep::winograd_convolution", inputs);
+  }
+
+ private:
+  at::RecordFunction call_{at::RecordScope::FUNCTION};
+};
+
 class WinogradConv : public torch::autograd::Function<WinogradConv> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& input, const at::Tensor& weight) {
     context->save_for_backward({input, weight});
+    const Shown shown(input, weight);
     return winograd_convolution(input, weight);
   }
 
@@ -28,9 +45,11 @@ class WinogradConv : public torch::autograd::Function<WinogradConv> {
     const at::Tensor& weight = saved[1];
     torch::autograd::variable_list wanted(2);
     if (context->needs_input_grad(0)) {
+      const Shown shown(gradients[0], weight);
       wanted[0] = winograd_input_gradient(gradients[0], weight);
     }
     if (context->needs_input_grad(1)) {
+      const Shown shown(gradients[0], weight);
       wanted[1] = winograd_weight_gradient(input, gradients[0], weight);
     }
     return wanted;

@@ -39,5 +39,17 @@ TEST(Jobs, ARunIsComparedByItsLowerQuartileOverTheSingleCards) {
   EXPECT_FALSE(step_over_single(rows[1], rows).has_value()) << "no single card beside";
 }
 
+TEST(Jobs, TheShareOfThePeakIsOfWhatTheCardsDid) {
+  Row row = sample_row("ddp", "mlp", 2, 4);
+  EXPECT_FALSE(tflops(row).has_value()) << "nobody counted";
+  row.flops_per_step = 2'000'000'000'000;  // in 4 ms
+  EXPECT_DOUBLE_EQ(*tflops(row), 500);
+  EXPECT_FALSE(share_of_peak(row).has_value()) << "of an unknown one";
+  row.peak_flops_per_s = 2 * 989e12;
+  EXPECT_DOUBLE_EQ(*share_of_peak(row), 500 / (2 * 989.0));
+  row.step_ms.resize(2);
+  EXPECT_FALSE(share_of_peak(row).has_value());
+}
+
 }  // namespace
 }  // namespace lockstep::rows

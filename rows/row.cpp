@@ -98,6 +98,8 @@ std::string to_json_line(const Row& row) {
   if (!row.notes.empty()) line["notes"] = row.notes;
   if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;
   if (row.accuracy) line["accuracy"] = *row.accuracy;
+  if (row.flops_per_step) line["flops_per_step"] = *row.flops_per_step;
+  if (row.peak_flops_per_s) line["peak_flops_per_s"] = *row.peak_flops_per_s;
   // `replace`: a message with broken UTF-8 must not cost the measurement.
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -139,6 +141,18 @@ std::optional<double> samples_per_second(const Row& row) {
   const std::optional<double> step = step_ms_of(row);
   if (!step || !(*step > 0) || row.global_batch <= 0) return std::nullopt;
   return row.global_batch * 1000.0 / *step;
+}
+
+std::optional<double> tflops(const Row& row) {
+  const std::optional<double> step = step_ms_of(row);
+  if (!step || !(*step > 0) || !row.flops_per_step) return std::nullopt;
+  return static_cast<double>(*row.flops_per_step) * 1e-9 / *step;
+}
+
+std::optional<double> share_of_peak(const Row& row) {
+  const std::optional<double> done = tflops(row);
+  if (!done || !row.peak_flops_per_s) return std::nullopt;
+  return *done * 1e12 / *row.peak_flops_per_s;
 }
 
 std::optional<double> memory_imbalance(const Row& row) {

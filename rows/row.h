@@ -114,6 +114,10 @@ struct Row {
   std::optional<int64_t>
       rss_peak_bytes;              // largest process: what bypasses LibTorch shows here
   std::optional<double> accuracy;  // on the test set, 0..1
+  // Floating-point operations of one step, on all cards together, and how many a second
+  // those could do in this precision by their data sheets.
+  std::optional<int64_t> flops_per_step{};
+  std::optional<double> peak_flops_per_s{};
 };
 
 // One line of JSON, without the newline. NaN is written as null, absent optionals are
@@ -136,6 +140,10 @@ std::optional<double> mean_phase_ms(const Row& row, const std::string& phase);
 std::optional<double> step_ms_of(const Row& row);
 // The whole job's throughput at that.
 std::optional<double> samples_per_second(const Row& row);
+// What the cards did, 10^12 floating-point operations a second, and what share of their
+// peak that is; empty where either was not told.
+std::optional<double> tflops(const Row& row);
+std::optional<double> share_of_peak(const Row& row);
 // The primary card's peak over the mean of the other cards' peaks; empty for one card.
 std::optional<double> memory_imbalance(const Row& row);
 

@@ -176,6 +176,13 @@ void read_measured(const JsonFields& in, Row& row) {
     row.rss_peak_bytes = in.whole("rss_peak_bytes", 0, kMaxBytes);
   }
   if (in.has("accuracy")) row.accuracy = in.number("accuracy");
+  if (in.has("flops_per_step")) {
+    row.flops_per_step = in.whole("flops_per_step", 0, kMaxBytes);
+  }
+  if (in.has("peak_flops_per_s")) {
+    row.peak_flops_per_s = in.number("peak_flops_per_s");
+    if (!(*row.peak_flops_per_s > 0)) in.refuse("\"peak_flops_per_s\" is not above 0");
+  }
 }
 
 }  // namespace

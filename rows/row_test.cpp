@@ -45,6 +45,8 @@ TEST(Row, ComesBackAsItWasWritten) {
   row.memory[0].predicted_peak_bytes = 1234567890123;
   row.memory[1].highest_bytes = {{"activations", 5}, {"outputs", 7}};
   row.memory[1].process_bytes = 1234567890124;
+  row.flops_per_step = 1234567890125;
+  row.peak_flops_per_s = 9.894e14;
   const std::string line = to_json_line(row);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const Row back = from_json_line(line, "here");
@@ -61,6 +63,8 @@ TEST(Row, ComesBackAsItWasWritten) {
   EXPECT_FALSE(back.memory[1].predicted_peak_bytes.has_value());
   EXPECT_FALSE(back.memory[0].process_bytes.has_value());
   EXPECT_EQ(back.memory[1].process_bytes, 1234567890124);
+  EXPECT_EQ(back.flops_per_step, 1234567890125);
+  EXPECT_EQ(back.peak_flops_per_s, 9.894e14);
   EXPECT_TRUE(back.memory[0].highest_bytes.empty()) << "as older rows have it";
   EXPECT_EQ(back.memory[1].highest_bytes, row.memory[1].highest_bytes);
 }

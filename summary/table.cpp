@@ -54,6 +54,7 @@ struct Layout {
   size_t way_width = 7;  // peers' names are longer
   bool intervals = false;
   bool one_rank = false;
+  bool peak = false;
 };
 
 std::string samples_per_second(const std::vector<Row>& rows, const Layout& layout) {
@@ -71,6 +72,11 @@ std::string samples_per_second(const std::vector<Row>& rows, const Layout& layou
   char padded[64];
   std::snprintf(padded, sizeof(padded), "  %-18s", interval);
   return text + padded;
+}
+
+std::optional<double> percent_of_peak(const Row& row) {
+  const auto share = rows::share_of_peak(row);
+  return share ? std::optional(100 * *share) : std::nullopt;
 }
 
 std::string line(const std::vector<Row>& all, const std::vector<Row>& rows,
@@ -97,6 +103,9 @@ std::string line(const std::vector<Row>& all, const std::vector<Row>& rows,
          cell(rows, 7, 2,
               [&](const Row& row) { return scaling_efficiency(all, row.name); }) +
          (layout.one_rank ? cell(rows, 7, 2, one_rank) : "") +
+         (layout.peak
+              ? cell(rows, 9, 2, &rows::tflops) + cell(rows, 8, 1, percent_of_peak)
+              : "") +
          cell(rows, 11, 2, &rows::memory_imbalance) + "  " + peaks(rows) + "  " + flags;
 }
 
@@ -110,6 +119,7 @@ std::string table(const std::vector<Row>& rows) {
     layout.way_width = std::max(layout.way_width, way_of(row).size());
     layout.intervals |= ++repetitions[row.name] >= rows::kLeastForInterval;
     layout.one_rank |= row.cards > 1 && efficiency_over_one_rank(rows, row.name);
+    layout.peak |= rows::share_of_peak(row).has_value();
     knobs.push_back(rows::knobs_of(row));
   }
   std::string text = "model          mode";
@@ -117,6 +127,7 @@ std::string table(const std::vector<Row>& rows) {
   if (layout.intervals) text += "  [95 %]            ";
   text += "    p50 ms   p95 ms  exposed effic.";
   if (layout.one_rank) text += " ddp:1 ";
+  if (layout.peak) text += "  TFLOP/s  peak %";
   text += "  imbalance  peak MiB of each card (* primary)\n";
   std::vector<std::string> seen;
   for (const Row& row : rows) {

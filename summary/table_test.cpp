@@ -119,6 +119,21 @@ TEST(Table, TellsKnobsAndBothEfficiencies) {
   EXPECT_FALSE(has(table({rows[0], rows[2]}), "ddp:1")) << "which was not measured";
 }
 
+TEST(Table, TheShareOfThePeakIsThereWhereItIsKnown) {
+  std::vector<Row> rows = {sample_row("single", "mlp", 1, 2.0),
+                           sample_row("single-python", "mlp", 1, 4.0)};
+  rows[0].flops_per_step = 500'000'000'000;
+  EXPECT_FALSE(has(table(rows), "FLOP")) << "without a peak";
+  rows[0].peak_flops_per_s = 1e15;
+  const std::string text = table(rows);
+  EXPECT_TRUE(has(line_with(text, "samples/s"), " effic.  TFLOP/s  peak %  imbalance"))
+      << text;
+  EXPECT_TRUE(has(line_with(text, "single "), "   250.00    25.0 ")) << text;
+  EXPECT_TRUE(has(line_with(text, "single-python "), "        -       - ")) << text;
+  EXPECT_EQ(line_with(text, "samples/s").find("FLOP/s") + 6,
+            line_with(text, "single ").find("250.00") + 6);
+}
+
 TEST(Table, ThreeRepetitionsHaveAnInterval) {
   std::vector<Row> rows;
   for (int i = 0; i < 3; ++i) {

@@ -31,6 +31,18 @@ MemoryTimeline timeline_from_json(const Json& json) {
           .stages = json.at("stages")};
 }
 
+// Nothing where one of them has nothing.
+template <typename Number>
+std::optional<Number> sum(const std::vector<TrainReport>& ranks,
+                          std::optional<Number> TrainReport::*figure) {
+  Number all = 0;
+  for (const TrainReport& rank : ranks) {
+    if (!(rank.*figure)) return std::nullopt;
+    all += *(rank.*figure);
+  }
+  return all;
+}
+
 }  // namespace
 
 const char* to_string(Phase phase) {
@@ -56,6 +68,8 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
   std::fill(job.samples.begin(), job.samples.end(), 0);
   job.cards.clear();
   job.notes.clear();
+  job.flops_per_step = sum(ranks, &TrainReport::flops_per_step);
+  job.peak_flops_per_s = sum(ranks, &TrainReport::peak_flops_per_s);
   job.correct = job.evaluated = job.rss_peak_bytes = 0;
   for (const TrainReport& rank : ranks) {
     if (rank.losses.size() != steps) {
@@ -114,6 +128,8 @@ std::string to_json(const TrainReport& report) {
                {"notes", report.notes},
                {"correct", report.correct},
                {"evaluated", report.evaluated}};
+  if (report.flops_per_step) json["flops_per_step"] = *report.flops_per_step;
+  if (report.peak_flops_per_s) json["peak_flops_per_s"] = *report.peak_flops_per_s;
   if (report.ddp_logging_data) {
     json["ddp_logging_data"] = {{"strs_map", report.ddp_logging_data->strs_map},
                                 {"ints_map", report.ddp_logging_data->ints_map}};
@@ -152,6 +168,12 @@ TrainReport report_from_json(const std::string& text) {
   report.notes = json.value("notes", std::vector<std::string>{});
   json.at("correct").get_to(report.correct);
   json.at("evaluated").get_to(report.evaluated);
+  if (json.contains("flops_per_step")) {
+    report.flops_per_step = json.at("flops_per_step");
+  }
+  if (json.contains("peak_flops_per_s")) {
+    report.peak_flops_per_s = json.at("peak_flops_per_s");
+  }
   if (json.contains("ddp_logging_data")) {
     const Json& data = json.at("ddp_logging_data");
     report.ddp_logging_data = {data.at("strs_map"), data.at("ints_map")};

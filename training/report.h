@@ -64,6 +64,10 @@ struct TrainReport {
   std::string device;       // "cpu", "cuda"
   std::string device_name;  // "NVIDIA H200"; empty for emulated cards
   int64_t rss_peak_bytes = 0;
+  // Floating-point operations of the first step (flops/operators.h), and how many a
+  // second its cards could do in its precision, where that is known.
+  std::optional<int64_t> flops_per_step{};
+  std::optional<double> peak_flops_per_s{};
 
   // What is no error and whoever ran this should know, a line each. Of the job
   // what any rank had to say, once.

@@ -38,6 +38,8 @@ TrainReport sample(double scale = 1) {
                               .categories = {"parameters", "input"},
                               .stages = {"before", "data"}};
   report.cards[0].process_bytes = static_cast<int64_t>(2000 * scale);
+  report.flops_per_step = static_cast<int64_t>(1e15 * scale) + 1;
+  report.peak_flops_per_s = 989e12;
   report.threads_per_card = 2;
   report.device = "cpu";
   report.rss_peak_bytes = static_cast<int64_t>(5'000'000'000 * scale);
@@ -71,6 +73,8 @@ TEST(ReportTest, JsonRoundTripKeepsEveryField) {
   ASSERT_TRUE(back.cards[0].timeline.has_value());
   EXPECT_EQ(back.cards[0].timeline->bytes, report.cards[0].timeline->bytes);
   EXPECT_EQ(back.cards[0].process_bytes, 2000);
+  EXPECT_EQ(back.flops_per_step, 1'000'000'000'000'001);
+  EXPECT_EQ(back.peak_flops_per_s, 989e12);
   EXPECT_EQ(back.threads_per_card, 2);
   EXPECT_EQ(back.device, "cpu");
   EXPECT_EQ(back.rss_peak_bytes, 5'000'000'000);
@@ -121,6 +125,17 @@ TEST(MergeTest, LossesAreAveragedOverSamples) {
   EXPECT_DOUBLE_EQ(job.losses[0], 2.0);
   EXPECT_DOUBLE_EQ(job.losses[1], 4.0 / 3);
   EXPECT_EQ(job.samples, (std::vector<int64_t>{18, 3}));
+}
+
+TEST(MergeTest, OperationsAddUpAndAreUnknownWhereOneRanksAre) {
+  TrainReport job = merge({sample(1), sample(2)});
+  EXPECT_EQ(job.flops_per_step, 3'000'000'000'000'002);
+  EXPECT_EQ(job.peak_flops_per_s, 2 * 989e12);
+  TrainReport other = sample(2);
+  other.peak_flops_per_s.reset();
+  job = merge({sample(1), other});
+  EXPECT_EQ(job.flops_per_step, 3'000'000'000'000'002);
+  EXPECT_FALSE(job.peak_flops_per_s);
 }
 
 TEST(MergeTest, OneRankIsTheJob) {

@@ -8,6 +8,7 @@
 
 #include "device/cuda.h"
 #include "device/cuda_ledger.h"
+#include "flops/peak.h"
 
 namespace lockstep::training {
 namespace {
@@ -57,6 +58,8 @@ StepMeter::StepMeter(const TrainOptions& options, const World& world,
   if (!card.emulated()) {
     report_.device_name = device::cuda_device_name(card.torch_device().index());
   }
+  report_.peak_flops_per_s =
+      flops::peak_flops_per_s(cards_, options.precision, options.ranks_per_gpu);
 }
 
 void StepMeter::start(int64_t batches) {
@@ -82,6 +85,7 @@ void StepMeter::start(int64_t batches) {
   begin(Phase::data);
   begin_recording();
   if (done()) return end_training();  // resumed at its end
+  flops_.emplace();
   for (const auto& observer : options_.observers) observer->before_batch(steps_, 0);
 }
 
@@ -143,6 +147,10 @@ void StepMeter::step(const at::Tensor& loss, int64_t samples) {
   }
   leave();
   const bool ends_step = ++batch_of_step_ == options_.accumulate;
+  if (ends_step && flops_) {
+    report_.flops_per_step = flops_->flops();
+    flops_.reset();
+  }
   if (ends_step) between_steps(steps_ + 1);
   begin(Phase::data);  // of the next batch
   if (ends_step) {

@@ -24,6 +24,7 @@
 #include "device/mark.h"
 #include "device/stage.h"
 #include "device/timeline.h"
+#include "flops/counter.h"
 #include "launch/world.h"
 #include "model/networks.h"
 #include "training/autocast.h"
@@ -148,7 +149,8 @@ class StepMeter {
   std::optional<device::TimelineRecording> recording_;
   std::vector<device::CardEvents> recorded_;  // a card each; empty: none
 
-  bool ended_ = false;  // by an observer
+  std::optional<flops::Counter> flops_;  // of the first step
+  bool ended_ = false;                   // by an observer
   int64_t steps_ = 0;
   int64_t epoch_ = 0;
   int64_t batch_of_step_ = 0;

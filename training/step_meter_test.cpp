@@ -1,5 +1,6 @@
 #include "training/step_meter.h"
 
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -94,6 +95,24 @@ TEST_F(StepMeterTest, AccumulatedBatchesAreOneStep) {
   const TrainReport report = meter.report(model_, {});
   EXPECT_EQ(report.losses, (std::vector<double>{1, 4}));
   EXPECT_EQ(report.samples, (std::vector<int64_t>{33, 42}));
+}
+
+TEST_F(StepMeterTest, TheFirstStepsOperationsAreCountedAndNoOthers) {
+  options_.accumulate = 2;
+  options_.steps = 2;
+  const at::Tensor a = torch::rand({3, 4});
+  const at::Tensor b = torch::rand({4, 5});
+  StepMeter meter = this->meter();
+  at::mm(a, b);  // before it
+  meter.start(kBatches);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(at::hasThreadLocalCallbacks(), i < 2) << "of batch " << i;
+    at::mm(a, b);
+    meter.step(loss(1), 1);
+  }
+  const TrainReport report = meter.report(model_, {});
+  EXPECT_EQ(report.flops_per_step, 2 * (2 * 3 * 4 * 5));
+  EXPECT_FALSE(report.peak_flops_per_s) << "of an emulated card";
 }
 
 TEST_F(StepMeterTest, EpochsAreCountedAndEndTheRun) {
