@@ -43,6 +43,9 @@ void bind_cases(CLI::App& app, Sweep& sweep) {
       ->capture_default_str();
   app.add_flag("--channels-last", sweep.channels_last,
                "images and convolutions in channels-last layout, in all cases");
+  app.add_flag(
+      "--cudnn-benchmark", sweep.cudnn_benchmark,
+      "convolutions on CUDA cards take whichever way is quickest, in all cases");
   app.add_flag("--cuda-graph", sweep.cuda_graph,
                "our single cards and ranks replay their step as a CUDA graph");
   app.add_option("--num-workers", sweep.num_workers,

@@ -45,6 +45,7 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["vocab-size"] = std::to_string(sweep.vocab_size);
   }
   if (sweep.channels_last) row.options["channels-last"] = "yes";
+  if (sweep.cudnn_benchmark) row.options["cudnn-benchmark"] = "yes";
   if (sweep.cuda_graph) row.options["cuda-graph"] = "yes";
   if (sweep.num_workers > 0) {
     row.options["num-workers"] = std::to_string(sweep.num_workers);

@@ -30,21 +30,21 @@ std::string precision_of(const Sweep& sweep, const RunPlan& plan) {
 
 // What ours and the Python peer are told alike.
 Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan) {
-  Words arguments = {
-      "--model",      one.model,
-      "--dataset",    sweep.dataset_of(one.model),
-      "--data-dir",   sweep.data_dir,
-      "--batch-size", std::to_string(one.local_batch),
-      "--steps",      std::to_string(plan.steps),
-      "--precision",  precision_of(sweep, plan),
-      "--lr",         text_of(sweep.lr),
-      "--seed",       std::to_string(sweep.seed),
-      "--drop-last"};
+  Words arguments = {"--model",      one.model,
+                     "--dataset",    sweep.dataset_of(one.model),
+                     "--data-dir",   sweep.data_dir,
+                     "--batch-size", std::to_string(one.local_batch),
+                     "--steps",      std::to_string(plan.steps),
+                     "--precision",  precision_of(sweep, plan),
+                     "--lr",         text_of(sweep.lr),
+                     "--seed",       std::to_string(sweep.seed),
+                     "--drop-last"};
   if (training::takes_tokens(one.model, sweep.dataset_of(one.model))) {
     arguments.emplace_back("--vocab-size");
     arguments.push_back(std::to_string(sweep.vocab_size));
   }
   if (sweep.channels_last) arguments.emplace_back("--channels-last");
+  if (sweep.cudnn_benchmark) arguments.emplace_back("--cudnn-benchmark");
   return arguments;
 }
 

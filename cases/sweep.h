@@ -106,9 +106,10 @@ struct Sweep {
   std::vector<double> fusion_thresholds_mb = {128};
   std::vector<double> cycle_times_ms = {1};
   std::vector<std::string> fp16_allreduce = {"no"};
-  bool channels_last = false;  // of images and convolutions, in all cases
-  bool cuda_graph = false;     // of our loops that can (training/step_graph.h)
-  int num_workers = 0;         // of each card's loader, in our loops
+  bool channels_last = false;    // of images and convolutions, in all cases
+  bool cudnn_benchmark = false;  // of all cases on CUDA
+  bool cuda_graph = false;       // of our loops that can (training/step_graph.h)
+  int num_workers = 0;           // of each card's loader, in our loops
   bool pin_memory = false;
   double lr = 0.01;
   uint64_t seed = 0;
