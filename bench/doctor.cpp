@@ -60,7 +60,50 @@ std::string images() {
                                            "dataset-fashion-mnist); synthetic images";
 }
 
+// Ours is none of them.
+std::string processes_on(const nvml::Device& device) {
+  if (!device.processes) return "";
+  std::string text;
+  for (const nvml::Process& process : *device.processes) {
+    if (process.pid == getpid()) continue;
+    text +=
+        (text.empty() ? "; in use by pid " : ", pid ") + std::to_string(process.pid);
+    if (process.bytes) text += " (" + std::to_string(*process.bytes >> 20) + " MiB)";
+  }
+  return text.empty() ? "; nobody else is on it" : text;
+}
+
+std::string memory_of(const nvml::Device& device) {
+  if (!device.used_bytes || !device.total_bytes) return "";
+  return formatted(", %.1f of ", static_cast<double>(*device.used_bytes) / (1 << 30)) +
+         gib(static_cast<double>(*device.total_bytes)) + " in use";
+}
+
+std::vector<CudaDevice> cuda_devices_here() {
+  std::vector<CudaDevice> devices;
+  for (const std::string& id : device::cuda_pci_bus_ids()) {
+    devices.push_back({device::cuda_device_name(static_cast<int>(devices.size())), id});
+  }
+  return devices;
+}
+
 }  // namespace
+
+std::string cuda_lines(const std::vector<CudaDevice>& cuda,
+                       const nvml::Devices& devices) {
+  std::string text;
+  for (size_t i = 0; i < cuda.size(); ++i) {
+    std::string told = cuda[i].name;
+    if (const auto* device = nvml::find_device(devices, cuda[i].pci_bus_id)) {
+      told += memory_of(*device) + processes_on(*device);
+    }
+    text += line("CUDA " + std::to_string(i), told);
+  }
+  if (!cuda.empty() && !devices.reason.empty()) {
+    text += line("WAIVED", "memory of CUDA devices by process: " + devices.reason);
+  }
+  return text;
+}
 
 std::string diagnosis() {
   const rows::MachineRow machine = cases::this_machine();
@@ -74,9 +117,7 @@ std::string diagnosis() {
       line("LibTorch", machine.libtorch + ", Lockstep " + cases::current_commit() +
                            " built as " + machine.build);
   const device::CudaDevices cuda = device::cuda_devices();
-  for (int i = 0; i < cuda.count; ++i) {
-    text += line("CUDA " + std::to_string(i), device::cuda_device_name(i));
-  }
+  if (cuda.count > 0) text += cuda_lines(cuda_devices_here(), nvml::read_devices());
   text += links() + line("data", images());
   for (const std::string& warning : cases::warnings({})) {
     text += line("WARNING", warning);

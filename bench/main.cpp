@@ -160,7 +160,8 @@ int run(int argc, char** argv) {
   write_rows(rows, sweep.out + "/runs.jsonl");
   finish_json(rows, json.text(), sweep.out + "/results.json");
   std::cout << table(rows) << ratio_table(ratios_of(rows)) << memory_table(rows)
-            << step_forecast_table(rows) << experiment_table(line.experiment, rows)
+            << driver_memory_table(rows) << step_forecast_table(rows)
+            << experiment_table(line.experiment, rows)
             << (line.quick ? quick_note(sweep) : "") << std::flush;
   if (line.page && children.report(sweep.out) != 0) return 1;
   if (!std::cout.good()) {

@@ -124,7 +124,8 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
     row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes,
-                          card.highest_bytes, card.allocator_peak_bytes});
+                          card.highest_bytes, card.allocator_peak_bytes,
+                          card.process_bytes});
   }
   row.rss_peak_bytes = report.rss_peak_bytes;
   row.accuracy = report.accuracy();

@@ -4,6 +4,7 @@
 # imported targets of our own:
 #   LibTorch::cpu    torch_cpu and c10: everything but CUDA; programs start in 0.2 s.
 #   LibTorch::cuda   torch_cuda, c10_cuda, NCCL and the CUDA runtime on top (LOCKSTEP_CUDA=ON).
+#   NVML::header     nvml.h alone: its library comes with the driver (LOCKSTEP_CUDA=ON).
 
 file(SHA256 ${CMAKE_SOURCE_DIR}/requirements.txt _hash)
 string(SUBSTRING ${_hash} 0 16 _hash)
@@ -47,7 +48,7 @@ if(LOCKSTEP_CUDA)
   set(_cuda ${_site}/nvidia/cu13)
   set(_nccl ${_site}/nvidia/nccl)
   foreach(_needed ${LOCKSTEP_TORCH_DIR}/lib/libtorch_cuda.so
-                  ${_cuda}/include/cuda_runtime_api.h
+                  ${_cuda}/include/cuda_runtime_api.h ${_cuda}/include/nvml.h
                   ${_cuda}/include/crt/host_defines.h ${_cuda}/include/cccl/nv/target ${_cuda}/lib/libcudart.so.13
                   ${_nccl}/include/nccl.h ${_nccl}/lib/libnccl.so.2)
     if(NOT EXISTS ${_needed})
@@ -65,4 +66,6 @@ if(LOCKSTEP_CUDA)
     INTERFACE LibTorch::cpu -Wl,--no-as-needed ${LOCKSTEP_TORCH_DIR}/lib/libtorch_cuda.so
               ${LOCKSTEP_TORCH_DIR}/lib/libc10_cuda.so ${_nccl}/lib/libnccl.so.2
               ${_cuda}/lib/libcudart.so.13 -Wl,--as-needed)
+  add_library(NVML::header INTERFACE IMPORTED GLOBAL)
+  target_include_directories(NVML::header SYSTEM INTERFACE ${_cuda}/include)
 endif()

@@ -55,6 +55,18 @@ std::string cuda_device_name(int device) {
   return name.data();
 }
 
+std::vector<std::string> cuda_pci_bus_ids() {
+  std::vector<std::string> ids;
+  for (int i = 0; i < cuda_devices().count; ++i) {
+    std::array<char, 64> id{};
+    auto* id_of =
+        cuda_function<decltype(lockstep_cuda_pci_bus_id)>("lockstep_cuda_pci_bus_id");
+    id_of(i, id.data(), static_cast<int>(id.size()));
+    ids.emplace_back(id.data());
+  }
+  return ids;
+}
+
 void* cuda_symbol(const char* name) {
   if (module().handle == nullptr) throw std::runtime_error(module().reason);
   void* symbol = dlsym(module().handle, name);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace lockstep::device {
 
@@ -18,6 +19,10 @@ CudaDevices cuda_devices();
 
 // "NVIDIA H200". Throws std::runtime_error where there is no module to ask.
 std::string cuda_device_name(int device);
+
+// Where each device sits in the machine, "0000:65:00.0": its name among those who count
+// devices otherwise than CUDA.
+std::vector<std::string> cuda_pci_bus_ids();
 
 // What the module exports under `name`; never null. Throws std::runtime_error where
 // there is no module to ask, or it is of another build.

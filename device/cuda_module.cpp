@@ -28,6 +28,10 @@ void lockstep_cuda_device_name(int device, char* name, int name_size) {
                 known ? properties.name : "");
 }
 
+void lockstep_cuda_pci_bus_id(int device, char* id, int id_size) {
+  if (cudaDeviceGetPCIBusId(id, id_size, device) != cudaSuccess) id[0] = '\0';
+}
+
 void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t bytes),
                          void (*freed)(int device, size_t address)) {
   using c10::CachingDeviceAllocator::TraceEntry;

@@ -17,6 +17,9 @@ int lockstep_cuda_device_count(char* reason, int reason_size);
 // "NVIDIA H200"; empty where there is no such device.
 void lockstep_cuda_device_name(int device, char* name, int name_size);
 
+// "0000:65:00.0"; empty where there is no such device. Makes no context on it.
+void lockstep_cuda_pci_bus_id(int device, char* id, int id_size);
+
 // From here on `allocated` is called for every block that LibTorch's caching allocator
 // hands out on any device, and `freed` for every block given back: on the thread that
 // does it, inside the allocator's lock. Call it once.

@@ -17,8 +17,9 @@ TEST(CudaModuleTest, OpensAndExportsWhatTheRoomsAskFor) {
   ASSERT_NE(module, nullptr) << dlerror();
   for (const char* name :
        {"lockstep_cuda_watch", "lockstep_cuda_limit", "lockstep_cuda_device_name",
-        "lockstep_make_nccl", "lockstep_close_nccl", "lockstep_nccl_broadcast",
-        "lockstep_nccl_reduce", "lockstep_libtorch_data_parallel"}) {
+        "lockstep_cuda_pci_bus_id", "lockstep_make_nccl", "lockstep_close_nccl",
+        "lockstep_nccl_broadcast", "lockstep_nccl_reduce",
+        "lockstep_libtorch_data_parallel"}) {
     EXPECT_NE(dlsym(module, name), nullptr) << name;
   }
   auto* count = reinterpret_cast<decltype(&lockstep_cuda_device_count)>(

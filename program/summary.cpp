@@ -81,7 +81,13 @@ std::string summary(const std::string& program, bool has_primary,
     for (const auto& [category, bytes] : card.at_peak_bytes) {
       text += formatted(" %s %.2f", category.c_str(), mib(bytes));
     }
+    if (card.process_bytes) {
+      text += formatted("; its process %.2f by the driver", mib(*card.process_bytes));
+    }
     text += "\n";
+  }
+  for (const std::string& note : report.notes) {
+    text += "NOTE: " + note + "\n";
   }
   return text;
 }

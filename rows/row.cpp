@@ -79,6 +79,9 @@ std::string to_json_line(const Row& row) {
     if (!card.allocator_peak_bytes.empty()) {
       line["memory"].back()["allocator_peak_bytes"] = card.allocator_peak_bytes;
     }
+    if (card.process_bytes) {
+      line["memory"].back()["process_bytes"] = *card.process_bytes;
+    }
     if (card.predicted_peak_bytes) {
       line["memory"].back()["predicted_peak_bytes"] = *card.predicted_peak_bytes;
     }

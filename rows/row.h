@@ -38,6 +38,8 @@ struct CardRow {
   // The caching allocator's own peaks, as it rounds them: "allocated", "reserved".
   // Empty where it was not asked.
   std::map<std::string, int64_t> allocator_peak_bytes{};
+  // What the driver counted of its process on a CUDA card as the run ended.
+  std::optional<int64_t> process_bytes{};
   std::optional<TimelineRow> timeline{};  // of one step, where it was asked for
   // What the memory model told of it, where it was asked.
   std::optional<int64_t> predicted_peak_bytes{};

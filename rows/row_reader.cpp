@@ -118,6 +118,9 @@ CardRow read_card(const json& entry, const JsonFields& row) {
   read_bytes("at_peak_bytes", card.at_peak_bytes);
   read_bytes("highest_bytes", card.highest_bytes);
   read_bytes("allocator_peak_bytes", card.allocator_peak_bytes);
+  if (in.has("process_bytes")) {
+    card.process_bytes = in.whole("process_bytes", 0, kMaxBytes);
+  }
   if (in.has("predicted_peak_bytes")) {
     card.predicted_peak_bytes = in.whole("predicted_peak_bytes", 0, kMaxBytes);
   }

@@ -44,6 +44,7 @@ TEST(Row, ComesBackAsItWasWritten) {
   row.losses[4] = 0.1 + 0.2;  // needs all 17 digits
   row.memory[0].predicted_peak_bytes = 1234567890123;
   row.memory[1].highest_bytes = {{"activations", 5}, {"outputs", 7}};
+  row.memory[1].process_bytes = 1234567890124;
   const std::string line = to_json_line(row);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const Row back = from_json_line(line, "here");
@@ -58,6 +59,8 @@ TEST(Row, ComesBackAsItWasWritten) {
   EXPECT_EQ(back.memory[0].at_peak_bytes, row.memory[0].at_peak_bytes);
   EXPECT_EQ(back.memory[0].predicted_peak_bytes, 1234567890123);
   EXPECT_FALSE(back.memory[1].predicted_peak_bytes.has_value());
+  EXPECT_FALSE(back.memory[0].process_bytes.has_value());
+  EXPECT_EQ(back.memory[1].process_bytes, 1234567890124);
   EXPECT_TRUE(back.memory[0].highest_bytes.empty()) << "as older rows have it";
   EXPECT_EQ(back.memory[1].highest_bytes, row.memory[1].highest_bytes);
 }

@@ -48,6 +48,26 @@ bool has(const std::string& text, const std::string& words) {
   return text.find(words) != std::string::npos;
 }
 
+TEST(DriverMemory, ACardHasALineOfItsHighest) {
+  Row row = sample_row("ddp", "mlp", 2, 4);
+  EXPECT_EQ(driver_memory_table({row}), "") << "emulated cards have no driver";
+  constexpr int64_t kMiB = 1 << 20;
+  row.memory[1].allocator_peak_bytes = {{"allocated", 20 * kMiB},
+                                        {"reserved", 22 * kMiB}};
+  row.memory[1].process_bytes = 500 * kMiB;
+  Row second = row;
+  second.repetition = 1;
+  second.memory[1].process_bytes = 512 * kMiB;
+  Row failed = second;
+  failed.status = "error";
+  failed.memory[1].process_bytes = 900 * kMiB;
+  EXPECT_EQ(driver_memory_table({row, second, failed}),
+            "memory of a card                               card allocated MiB "
+            "reserved MiB process MiB\n"
+            "ddp/mlp/cards:2                                   1         20.00 "
+            "       22.00      512.00\n");
+}
+
 TEST(Efficiency, StrongScalingsBaselineIsExactlyOneAtOneCard) {
   const std::vector<Row> rows = {
       sample_row("single", "mlp", 1, 3.7),  // of weak scaling: nobody's here

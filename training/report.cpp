@@ -97,6 +97,7 @@ std::string to_json(const TrainReport& report) {
                      {"at_peak_bytes", card.at_peak_bytes},
                      {"highest_bytes", card.highest_bytes},
                      {"allocator_peak_bytes", card.allocator_peak_bytes}});
+    if (card.process_bytes) cards.back()["process_bytes"] = *card.process_bytes;
     if (card.timeline) cards.back()["timeline"] = timeline_to_json(*card.timeline);
   }
   Json json = {{"first_step", report.first_step},
@@ -137,6 +138,9 @@ TrainReport report_from_json(const std::string& text) {
          // The Python peers' reports know no ledger.
          .highest_bytes = card.value("highest_bytes", std::map<std::string, int64_t>{}),
          .allocator_peak_bytes = card.at("allocator_peak_bytes")});
+    if (card.contains("process_bytes")) {
+      report.cards.back().process_bytes = card.at("process_bytes");
+    }
     if (card.contains("timeline")) {
       report.cards.back().timeline = timeline_from_json(card.at("timeline"));
     }

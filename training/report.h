@@ -36,6 +36,9 @@ struct CardMemory {
   std::map<std::string, int64_t> highest_bytes{};
   // The caching allocator's own peaks, as it rounds: "allocated", "reserved".
   std::map<std::string, int64_t> allocator_peak_bytes{};
+  // What the driver counted of the process on this card as training ended: the
+  // allocator's, and its context and what libraries took past it (nvml/).
+  std::optional<int64_t> process_bytes{};
   // The last step's, where it was asked for.
   std::optional<MemoryTimeline> timeline{};
 };

@@ -37,6 +37,7 @@ TrainReport sample(double scale = 1) {
                               .bytes = {600, 400, -400},
                               .categories = {"parameters", "input"},
                               .stages = {"before", "data"}};
+  report.cards[0].process_bytes = static_cast<int64_t>(2000 * scale);
   report.threads_per_card = 2;
   report.device = "cpu";
   report.rss_peak_bytes = static_cast<int64_t>(5'000'000'000 * scale);
@@ -69,6 +70,7 @@ TEST(ReportTest, JsonRoundTripKeepsEveryField) {
   EXPECT_EQ(back.cards[0].highest_bytes, report.cards[0].highest_bytes);
   ASSERT_TRUE(back.cards[0].timeline.has_value());
   EXPECT_EQ(back.cards[0].timeline->bytes, report.cards[0].timeline->bytes);
+  EXPECT_EQ(back.cards[0].process_bytes, 2000);
   EXPECT_EQ(back.threads_per_card, 2);
   EXPECT_EQ(back.device, "cpu");
   EXPECT_EQ(back.rss_peak_bytes, 5'000'000'000);

@@ -1,10 +1,13 @@
 // How a rank's measurements become the job's.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "device/cuda.h"
+#include "nvml/placement.h"
 #include "training/step_meter.h"
 
 namespace lockstep::training {
@@ -43,6 +46,17 @@ MemoryTimeline timeline_of(const device::CardEvents& card) {
   return timeline;
 }
 
+// What the driver counts. It knows no peak, and is asked once, as training ends: the
+// allocator gave nothing back, so that what it has reserved is at its highest, and
+// nobody's step waits.
+nvml::Placement driver_memory(const std::vector<Card>& cards, int rank) {
+  std::vector<int> devices;
+  for (const Card& card : cards) devices.push_back(card.torch_device().index());
+  const std::vector<nvml::Held> held =
+      nvml::held_by(getpid(), nvml::read_devices(), device::cuda_pci_bus_ids());
+  return nvml::placement(held, devices, rank, getpid());
+}
+
 int64_t peak_rss_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -65,6 +79,13 @@ void StepMeter::end_training() {
          .highest_bytes = by_name(bytes.highest_by_category),
          .allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
                                   {"reserved", peaks.reserved_bytes}}});
+  }
+  if (!cards_.front().emulated()) {
+    const nvml::Placement driver = driver_memory(cards_, rank_);
+    for (size_t i = 0; i < cards_.size(); ++i) {
+      report_.cards[i].process_bytes = driver.card_bytes[i];
+    }
+    for (const std::string& stray : driver.stray_contexts) note(stray);
   }
   for (size_t i = 0; i < recorded_.size(); ++i) {
     report_.cards[i].timeline = timeline_of(recorded_[i]);
