@@ -172,7 +172,6 @@ TEST(Peers, WhatCannotRunIsRefusedBeforeAnythingIsMeasured) {
   const std::vector<Refusal> table = {
       {{"--peers", "pyhton"}, {"unknown peer 'pyhton'; did you mean 'python'?"}, {}},
       {{"--peers", "bound", "--device", "cuda"}, {"--device cuda", "--device cpu"}, {}},
-      {{"--peers", "python-compile", "--warmup", "1"}, {"--warmup 2 or more"}, {}},
       {{"--peers", "python", "--dataset", "synthetic"},
        {"--peers python", "synthetic", "leave python out"},
        {}},
