@@ -14,6 +14,7 @@
 #include <iostream>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -43,6 +44,16 @@ namespace {
 using namespace summary;
 
 void warn(const std::string& text) { std::cerr << "bench: WARNING: " << text << "\n"; }
+
+// Each note once, whatever the repetitions.
+void warn_of_notes(const std::vector<rows::Row>& rows) {
+  std::set<std::string> said;
+  for (const rows::Row& row : rows) {
+    for (const std::string& note : row.notes) {
+      if (said.insert(row.name + ": " + note).second) warn(row.name + ": " + note);
+    }
+  }
+}
 
 std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
                                               const Children& children) {
@@ -140,6 +151,7 @@ int run(int argc, char** argv) {
     throw std::runtime_error("no case could be measured; " + sweep.out +
                              " is as it was");
   }
+  warn_of_notes(rows);
   if (sweep.memory_timeline) record_timelines(plan, children, rows);
   if (line.step_lanes) record_step_lanes(plan, children, rows);
   if (line.bucket_times) record_bucket_times(plan, sweep, children, rows);

@@ -46,7 +46,7 @@ void set_counters(benchmark::State& state, const Row& row) {
   set("step_p50_ms", rows::percentile_ms(row, 50));
   set("step_p95_ms", rows::percentile_ms(row, 95));
   for (const char* phase :
-       {"data", "forward", "backward", "exposed_comm", "optimizer", "comm"}) {
+       {"data", "forward", "backward", "exposed_comm", "optimizer", "graph", "comm"}) {
     set(std::string(phase) + "_ms", rows::mean_phase_ms(row, phase));
   }
   for (const rows::CardRow& card : row.memory) {

@@ -119,6 +119,10 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   if (one.lossy() || training::rounds(sweep.precision)) row.flags.emplace_back("lossy");
   row.step_ms = report.step_ms;
   row.phases_ms = report.phases_ms;
+  row.notes = report.notes;
+  if (sweep.cuda_graph && report.phases_ms.count("graph") == 0) {
+    row.options["cuda-graph"] = "no";  // a note says why
+  }
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {
     row.memory.push_back({card.card, card.peak_bytes, card.at_peak_bytes,

@@ -81,11 +81,9 @@ json throughput_data(const std::vector<Case>& cases) {
 
 json phases_data(const std::vector<Case>& cases) {
   const std::vector<std::pair<std::string, std::string>> phases = {
-      {"data", "data"},
-      {"forward", "forward"},
-      {"backward", "backward"},
-      {"exposed_comm", "exposed communication"},
-      {"optimizer", "optimizer"}};
+      {"data", "data"},           {"forward", "forward"},
+      {"backward", "backward"},   {"exposed_comm", "exposed communication"},
+      {"optimizer", "optimizer"}, {"graph", "CUDA graph"}};
   json data = json::array();
   std::map<std::string, double> longest;
   int order = 0;

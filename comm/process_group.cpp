@@ -52,6 +52,23 @@ ProcessGroup::~ProcessGroup() {
   if (waits_for_the_silent() && !watch_->lost().empty()) backend_.release();
 }
 
+void ProcessGroup::at_step(int64_t step) {
+  if (watch_) watch_->at_step(step);
+  check();
+}
+
+void ProcessGroup::check() const {
+  if (backend_name() != "nccl") return;
+  const c10d::ErrorType error = backend_->getError();
+  if (error == c10d::ErrorType::SUCCESS) return;
+  const bool late = error == c10d::ErrorType::TIMEOUT;
+  throw lost_peer(
+      "rank " + std::to_string(rank()) + ": a collective on " + device_.str(),
+      late ? " was not over in time" : " failed", ", a peer has probably gone", watch_,
+      std::runtime_error(late ? "NCCL's watchdog waited for --timeout"
+                              : "NCCL's watchdog says no more"));
+}
+
 void ProcessGroup::met_at(MeetingPlace place) { meeting_place_ = std::move(place); }
 MeetingPlace ProcessGroup::take_meeting_place() {
   return std::exchange(meeting_place_, {});

@@ -151,10 +151,12 @@ class ProcessGroup {
   // time. Only where the group is watched.
   void monitored_barrier(std::chrono::milliseconds timeout);
 
-  // The last step that this rank has taken, for the others' errors.
-  void at_step(int64_t step) {
-    if (watch_) watch_->at_step(step);
-  }
+  // The last step that this rank has taken, for the others' errors. Throws CommError
+  // where a collective has failed on a card since: see check().
+  void at_step(int64_t step);
+  // Throws CommError where the backend's watchdog has seen a collective fail, which no
+  // call returned: NCCL's alone has one.
+  void check() const;
 
   // Memory of `elements` numbers, not initialised, from which collectives are quickest:
   // the backend's own where it has some (shared memory), else anybody's.

@@ -88,6 +88,11 @@ all_steps() {
 }
 
 void check_steps(const TrainOptions& options) {
+  if (options.cuda_graph) {
+    throw std::invalid_argument(
+        "--cuda-graph records what one card does, and DataParallel's step is several "
+        "cards'; leave it out, or try ddp");
+  }
   const std::vector<Card> cards = training::make_cards(options, options.gpus);
   const DataParallelOptions& asked = options.data_parallel;
   all_steps().at(asked.steps);

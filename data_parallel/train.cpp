@@ -6,6 +6,7 @@
 #include "training/evaluate.h"
 #include "training/optimizer.h"
 #include "training/step_meter.h"
+#include "training/train_step.h"
 
 namespace lockstep::data_parallel {
 
@@ -32,19 +33,22 @@ TrainReport train(const TrainOptions& options, const World& world) {
       make_loader(dataset, *sampler, options, options.batch_size * options.gpus);
 
   // 4. Train.
+  TrainStep step(options, world, device, meter, [&](auto& images, auto& labels) {
+    optimizer.zero_grad();
+    // Gathered: a fresh leaf.
+    const auto logits = parallel->forward(criterion.inputs(images, labels)).front();
+    const auto loss = criterion(logits, labels);
+    loss.backward();  // stops at the gathered logits
+    parallel->backward({logits.grad()});
+    optimizer.step();
+    return loss;
+  });
   for (meter.start(loader.batches()); !meter.done(); meter.end_epoch()) {
     sampler->set_epoch(meter.epoch());
     for (const auto& batch : loader) {
       const auto images = device.put(batch.images);
       const auto labels = device.put(batch.labels);
-      optimizer.zero_grad();
-      // Gathered: a fresh leaf.
-      const auto logits = parallel->forward(criterion.inputs(images, labels)).front();
-      const auto loss = criterion(logits, labels);
-      loss.backward();  // stops at the gathered logits
-      parallel->backward({logits.grad()});
-      optimizer.step();
-      meter.step(loss, labels.size(0));
+      meter.step(step(images, labels), labels.size(0));
       if (meter.done()) break;
     }
   }

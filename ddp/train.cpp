@@ -6,6 +6,7 @@
 #include "training/evaluate.h"
 #include "training/optimizer.h"
 #include "training/step_meter.h"
+#include "training/train_step.h"
 
 namespace lockstep::ddp {
 
@@ -32,20 +33,23 @@ TrainReport train(const TrainOptions& options, const World& world) {
   const auto loader = make_loader(dataset, *sampler, options, options.batch_size);
 
   // 4. Train.
+  TrainStep step(options, world, device, meter, [&](auto& images, auto& labels) {
+    reducer->zero_grad();
+    replicas.broadcast_buffers();
+    const auto logits = model->forward(images);
+    reducer->prepare(logits);
+    const auto loss = criterion(logits, labels);
+    loss.backward();
+    reducer->finalize();
+    optimizer.step();
+    return loss;
+  });
   for (meter.start(loader.batches()); !meter.done(); meter.end_epoch()) {
     sampler->set_epoch(meter.epoch());
     for (const auto& batch : loader) {
       const auto images = device.put(batch.images);
       const auto labels = device.put(batch.labels);
-      reducer->zero_grad();
-      replicas.broadcast_buffers();
-      const auto logits = model->forward(images);
-      reducer->prepare(logits);
-      const auto loss = criterion(logits, labels);
-      loss.backward();
-      reducer->finalize();
-      optimizer.step();
-      meter.step(loss, labels.size(0));
+      meter.step(step(images, labels), labels.size(0));
       if (meter.done()) break;
     }
   }

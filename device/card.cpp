@@ -2,8 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -15,19 +19,49 @@ namespace lockstep::device {
 
 namespace {
 
-// fp32 is fp32: LibTorch would let convolutions round to TF32. Once for the process.
-void forbid_tf32() {
-  static const bool done = [] {
-    at::globalContext().setAllowTF32CuDNN(false);
-    return true;
-  }();
-  (void)done;
+enum class StreamUse : uint8_t { work, copies };
+
+// The same one whenever a device is named: an allocator's cache is one stream's.
+c10::Stream own_stream(at::Device device, StreamUse use) {
+  static std::mutex mutex;
+  static std::map<std::pair<at::DeviceIndex, StreamUse>, c10::Stream> streams;
+  const std::lock_guard lock(mutex);
+  const auto key = std::make_pair(device.index(), use);
+  auto found = streams.find(key);
+  if (found == streams.end()) {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    found = streams.emplace(key, guard.getStreamFromGlobalPool(device)).first;
+  }
+  return found->second;
+}
+
+// Note [Copies run ahead]
+// The host is ahead of a CUDA card: it queues a step's work and goes on to the next
+// batch. Were the batch's copy queued behind that work it would wait for it; it has a
+// stream of its own, and the work that needs the batch waits for its copy alone. From
+// page-locked memory (--pin-memory) the host does not wait either.
+at::Tensor copied_ahead(const at::Tensor& tensor, at::Device device) {
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  const c10::Stream work = guard.getStream(device);
+  const c10::Stream copies = own_stream(device, StreamUse::copies);
+  at::Tensor copy;
+  {
+    const c10::StreamGuard on(copies);
+    copy = tensor.to(tensor.options().device(device), /*non_blocking=*/true,
+                     /*copy=*/true);
+  }
+  c10::Event copied(device.type());
+  copied.record(copies);
+  copied.block(work);
+  copy.record_stream(work);  // its memory is not free before the work has done with it
+  return copy;
 }
 
 }  // namespace
 
 at::Tensor Card::put(const at::Tensor& tensor, Category category) const {
   const AccountScope account({index_, category});
+  if (!emulated() && tensor.is_cpu()) return copied_ahead(tensor, device_);
   return tensor.to(tensor.options().device(device_), /*non_blocking=*/true,
                    /*copy=*/true);
 }
@@ -102,8 +136,13 @@ CardScope::CardScope(const Card& card) : account_({card.index(), Category::other
     // Here, not where cards are counted: a launcher counts them and must stay without a
     // context on any.
     watch_cuda_allocations();
-    forbid_tf32();
+    // LibTorch would let convolutions round to TF32, unasked.
+    at::globalContext().setAllowTF32CuDNN(card.tf32_);
+    at::globalContext().setAllowTF32CuBLAS(card.tf32_);
     device_.reset_device(card.torch_device());
+    if (card.own_stream_) {
+      stream_.reset_stream(own_stream(card.torch_device(), StreamUse::work));
+    }
     set_card_of_device(card.torch_device().index(), card.index());
     if (card.limit_ > 0) limit_cuda_allocator(card.torch_device().index(), card.limit_);
   }

@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/StreamGuard.h>
 
 #include <string>
 #include <vector>
@@ -27,13 +28,20 @@ class Card {
   int threads() const { return threads_; }  // intra-op threads of an emulated card
   bool emulated() const { return device_.is_cpu(); }
 
-  // A copy of `tensor` on this card, its bytes charged to it as `category`.
+  // A copy of `tensor` on this card, its bytes charged to it as `category`. See
+  // Note [Copies run ahead].
   at::Tensor put(const at::Tensor& tensor, Category category = Category::input) const;
 
   // From here on the card holds no more bytes than this; 0: no limit. What goes beyond
   // throws c10::OutOfMemoryError. Of a CUDA card it limits what this process takes,
   // from the next CardScope on.
   void limit_memory(int64_t bytes);
+
+  // Of a CUDA card, from the next CardScope on: products may round to TF32 (else fp32
+  // is fp32); work goes to a stream of the card's own in place of the default one,
+  // which no graph can record.
+  void allow_tf32() { tf32_ = true; }
+  void use_own_stream() { own_stream_ = true; }
 
   // Peak bytes start again from what is live now; the allocator's own since then.
   void reset_peaks() const;
@@ -47,7 +55,9 @@ class Card {
   at::Device device_;
   int index_;
   int threads_;
-  int64_t limit_ = 0;  // of a CUDA card
+  int64_t limit_ = 0;  // of a CUDA card, as what follows
+  bool tf32_ = false;
+  bool own_stream_ = false;
 };
 
 // 0 asked for means cores / cards, at least 1.
@@ -71,6 +81,7 @@ class CardScope {
  private:
   AccountScope account_;
   c10::OptionalDeviceGuard device_;
+  c10::OptionalStreamGuard stream_;
 };
 
 }  // namespace lockstep::device

@@ -5,6 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
+namespace lockstep::device {
+class Graph;
+}
+
 extern "C" {
 
 // The devices' number, and one line about it.
@@ -21,5 +25,8 @@ void lockstep_cuda_watch(void (*allocated)(int device, size_t address, size_t by
 
 // LibTorch's caching allocator takes no more bytes than these from the device.
 void lockstep_cuda_limit(int device, int64_t bytes);
+
+// Owned by the caller.
+lockstep::device::Graph* lockstep_make_cuda_graph();
 
 }  // extern "C"

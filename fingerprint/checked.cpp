@@ -54,6 +54,7 @@ class CheckedBackend final : public c10d::Backend, public comm::UpdatesShards {
   const std::string getBackendName() const override {
     return backend_->getBackendName();
   }
+  c10d::ErrorType getError() override { return backend_->getError(); }
   bool supportsTensorAlloc(c10::DeviceIndex device) override {
     return backend_->supportsTensorAlloc(device);
   }

@@ -56,6 +56,11 @@ void check_options(const TrainOptions& options) {
     throw std::invalid_argument("--op " + options.horovod.op +
                                 ": what becomes of gradients is average or sum");
   }
+  if (options.cuda_graph) {
+    throw std::invalid_argument(
+        "--cuda-graph: Horovod's ranks agree on the host what they reduce, in every "
+        "step; leave it out, or try ddp");
+  }
   settings_of(options.horovod, environment_variable);
 }
 

@@ -4,6 +4,7 @@
 #include "training/catalog.h"
 #include "training/evaluate.h"
 #include "training/step_meter.h"
+#include "training/train_step.h"
 
 namespace lockstep::horovod {
 
@@ -31,17 +32,20 @@ TrainReport train(const TrainOptions& options, const World& world) {
   const auto loader = make_loader(dataset, *sampler, options, options.batch_size);
 
   // 4. Train.
+  TrainStep step(options, world, device, meter, [&](auto& images, auto& labels) {
+    optimizer.zero_grad();
+    const auto logits = model->forward(images);
+    const auto loss = criterion(logits, labels);
+    loss.backward();
+    optimizer.step();
+    return loss;
+  });
   for (meter.start(loader.batches()); !meter.done(); meter.end_epoch()) {
     sampler->set_epoch(meter.epoch());
     for (const auto& batch : loader) {
       const auto images = device.put(batch.images);
       const auto labels = device.put(batch.labels);
-      optimizer.zero_grad();
-      const auto logits = model->forward(images);
-      const auto loss = criterion(logits, labels);
-      loss.backward();
-      optimizer.step();
-      meter.step(loss, labels.size(0));
+      meter.step(step(images, labels), labels.size(0));
       if (meter.done()) break;
     }
   }

@@ -31,6 +31,11 @@ Progress::~Progress() {
   if (line_open_) std::fputc('\n', stderr);
 }
 
+void Progress::noted(const std::string& text) {
+  std::fprintf(stderr, "%s%s\n", line_open_ ? "\r\033[K" : "", text.c_str());
+  line_open_ = false;
+}
+
 void Progress::after_step(const StepEnd& end) {
   samples_ += end.samples;
   // Often enough to look alive, seldom enough to cost nothing.

@@ -19,6 +19,7 @@ class Progress final : public training::StepObserver {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  void noted(const std::string& text) override;
   void planned(int64_t steps) override { steps_ = steps; }
   void after_step(const training::StepEnd& end) override;
 

@@ -92,6 +92,7 @@ std::string to_json_line(const Row& row) {
                                  {"low", predicted->low},
                                  {"high", predicted->high}};
   }
+  if (!row.notes.empty()) line["notes"] = row.notes;
   if (row.rss_peak_bytes) line["rss_peak_bytes"] = *row.rss_peak_bytes;
   if (row.accuracy) line["accuracy"] = *row.accuracy;
   // `replace`: a message with broken UTF-8 must not cost the measurement.

@@ -79,6 +79,7 @@ struct Row {
   std::string status;              // "ok", "error" or "waived"
   std::string message;             // one line: why it is an error or waived
   std::vector<std::string> flags;  // "emulated", "oversubscribed", "lossy"
+  std::vector<std::string> notes;  // what whoever reads the figures should know
   std::string date;                // ISO 8601, UTC
   std::string commit;
   MachineRow machine;
@@ -101,8 +102,8 @@ struct Row {
   // rank.
   std::vector<double> step_ms;
   // Keys "data", "forward", "backward", "exposed_comm", "optimizer": together they are
-  // step_ms. "comm" is the collectives' own time, overlapped or not; absent where there
-  // are none.
+  // step_ms; of a CUDA graph "data" and "graph" are. "comm" is the collectives' own
+  // time, overlapped or not; absent where there are none.
   std::map<std::string, std::vector<double>> phases_ms;
   std::vector<double> losses;   // mean over the global batch
   std::vector<CardRow> memory;  // one entry a card; empty when it was not measured

@@ -168,6 +168,7 @@ void read_measured(const JsonFields& in, Row& row) {
     row.predicted_step_ms =
         read_predicted(JsonFields(in.object("predicted_step_ms"), in.where()));
   }
+  if (in.has("notes")) row.notes = in.texts("notes");
   if (in.has("rss_peak_bytes")) {
     row.rss_peak_bytes = in.whole("rss_peak_bytes", 0, kMaxBytes);
   }

@@ -76,8 +76,16 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
                    device::cuda_devices().count == 1;
   std::vector<Card> cards = device::make_cards(options.device, all, threads,
                                                own ? all : options.ranks_per_gpu);
+  if (options.precision == "tf32" && cards.front().emulated()) {
+    throw std::invalid_argument(
+        "--precision tf32 is how CUDA cards round, and there is none; try bf16");
+  }
   const double bytes = options.card_memory_gib * (int64_t{1} << 30);
-  for (Card& card : cards) card.limit_memory(std::llround(std::ceil(bytes)));
+  for (Card& card : cards) {
+    card.limit_memory(std::llround(std::ceil(bytes)));
+    if (options.precision == "tf32") card.allow_tf32();
+    if (options.cuda_graph) card.use_own_stream();
+  }
   if (ids.empty()) return cards;
   std::vector<Card> chosen;
   for (const int id : ids) chosen.push_back(cards.at(static_cast<size_t>(id)));

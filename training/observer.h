@@ -44,6 +44,9 @@ class StepObserver {
   // until finished() has returned.
   virtual void communicates(comm::ProcessGroup& /*group*/) {}
 
+  // What is no error and whoever runs this should know, in a line. On every rank.
+  virtual void noted(const std::string& /*text*/) {}
+
   // Before the first step: how many there will be.
   virtual void planned(int64_t /*steps*/) {}
 

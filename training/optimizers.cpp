@@ -1,12 +1,13 @@
-// LibTorch's optimizers by name. What is not in the options (lr, momentum, weight
-// decay) is read from options.optimizer_arguments, under Python's names and with its
-// defaults.
+// LibTorch's optimizers by name; SGD on CUDA in one kernel. What is not in the options
+// (lr, momentum, weight decay) is read from options.optimizer_arguments, under Python's
+// names and with its defaults.
 #include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
 #include <torch/optim/rmsprop.h>
 #include <torch/optim/sgd.h>
 
 #include "training/catalog.h"
+#include "training/fused_sgd.h"
 
 namespace lockstep::training {
 namespace {
@@ -23,12 +24,15 @@ LibTorchOptimizer sgd(const Parameters& parameters, const TrainOptions& options)
   if (nesterov && (options.momentum == 0 || dampening != 0)) {
     own.fail("nesterov", "needs a momentum, and no dampening");
   }
-  return std::make_unique<torch::optim::SGD>(parameters,
-                                             torch::optim::SGDOptions(options.lr)
-                                                 .momentum(options.momentum)
-                                                 .dampening(dampening)
-                                                 .weight_decay(options.weight_decay)
-                                                 .nesterov(nesterov));
+  const auto asked = torch::optim::SGDOptions(options.lr)
+                         .momentum(options.momentum)
+                         .dampening(dampening)
+                         .weight_decay(options.weight_decay)
+                         .nesterov(nesterov);
+  if (!parameters.empty() && parameters.front().is_cuda()) {
+    return std::make_unique<FusedSgd>(parameters, asked);
+  }
+  return std::make_unique<torch::optim::SGD>(parameters, asked);
 }
 
 // Adam's and AdamW's options have the same names.

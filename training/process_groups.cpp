@@ -107,6 +107,15 @@ void prepare_nccl(const TrainOptions& options, const World& world,
   if (options.ranks_per_gpu > 1) {
     set("NCCL_HOSTID", "lockstep-" + std::to_string(world.rank));
   }
+  // Note [NCCL's errors]
+  // A collective of NCCL's that fails, or that a peer does not come to within
+  // --timeout, fails on the card: no call here returns an error. LibTorch's watchdog
+  // sees it and ends the process a minute later, in many lines. It breaks the
+  // communicators off instead, at once and no more than that, so that the card's queue
+  // goes on, and the process group says what happened (ProcessGroup::at_step).
+  set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2");  // clean up only
+  set("TORCH_NCCL_DUMP_ON_TIMEOUT", "0");
+  set("TORCH_NCCL_WAIT_TIMEOUT_DUMP_MILSEC", "0");
   // "=": that name, and not all that begin with it.
   const std::string interface = comm::interface_of(own_address);
   if (!interface.empty()) set("NCCL_SOCKET_IFNAME", "=" + interface);

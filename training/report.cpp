@@ -35,7 +35,7 @@ MemoryTimeline timeline_from_json(const Json& json) {
 
 const char* to_string(Phase phase) {
   static constexpr std::array<const char*, kPhases> kNames = {
-      "data", "forward", "backward", "exposed_comm", "optimizer"};
+      "data", "forward", "backward", "exposed_comm", "optimizer", "graph"};
   return kNames.at(static_cast<size_t>(phase));
 }
 
@@ -55,6 +55,7 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
   std::fill(job.losses.begin(), job.losses.end(), 0.0);
   std::fill(job.samples.begin(), job.samples.end(), 0);
   job.cards.clear();
+  job.notes.clear();
   job.correct = job.evaluated = job.rss_peak_bytes = 0;
   for (const TrainReport& rank : ranks) {
     if (rank.losses.size() != steps) {
@@ -68,6 +69,11 @@ TrainReport merge(const std::vector<TrainReport>& ranks) {
     for (CardMemory card : rank.cards) {
       card.card = static_cast<int>(job.cards.size());
       job.cards.push_back(std::move(card));
+    }
+    for (const std::string& note : rank.notes) {
+      const bool known =
+          std::find(job.notes.begin(), job.notes.end(), note) != job.notes.end();
+      if (!known) job.notes.push_back(note);
     }
     job.correct += rank.correct;
     job.evaluated += rank.evaluated;
@@ -104,6 +110,7 @@ std::string to_json(const TrainReport& report) {
                {"device", report.device},
                {"device_name", report.device_name},
                {"rss_peak_bytes", report.rss_peak_bytes},
+               {"notes", report.notes},
                {"correct", report.correct},
                {"evaluated", report.evaluated}};
   if (report.ddp_logging_data) {
@@ -138,6 +145,7 @@ TrainReport report_from_json(const std::string& text) {
   json.at("device").get_to(report.device);
   json.at("device_name").get_to(report.device_name);
   json.at("rss_peak_bytes").get_to(report.rss_peak_bytes);
+  report.notes = json.value("notes", std::vector<std::string>{});
   json.at("correct").get_to(report.correct);
   json.at("evaluated").get_to(report.evaluated);
   if (json.contains("ddp_logging_data")) {

@@ -10,9 +10,11 @@
 
 namespace lockstep::training {
 
-// The parts of a step, in this order; together they are the step.
-enum class Phase : uint8_t { data, forward, backward, exposed_comm, optimizer };
-inline constexpr int kPhases = 5;
+// The parts of a step, in this order; together they are the step. Of one that is
+// replayed as a CUDA graph all but the first are "graph".
+enum class Phase : uint8_t { data, forward, backward, exposed_comm, optimizer, graph };
+inline constexpr int kPhases = 6;
+inline constexpr int kEagerPhases = 5;
 const char* to_string(Phase phase);
 
 // A card's memory over one step, one entry a change: their sum so far is what was live.
@@ -59,6 +61,10 @@ struct TrainReport {
   std::string device;       // "cpu", "cuda"
   std::string device_name;  // "NVIDIA H200"; empty for emulated cards
   int64_t rss_peak_bytes = 0;
+
+  // What is no error and whoever ran this should know, a line each. Of the job
+  // what any rank had to say, once.
+  std::vector<std::string> notes{};
 
   // The test set, counted once; 0 of 0 when it was not asked for.
   int64_t correct = 0;

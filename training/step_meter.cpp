@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 
 #include "device/cuda.h"
@@ -22,6 +23,7 @@ Category category_of(Phase phase) {
       return Category::input;
     case Phase::forward:
     case Phase::backward:
+    case Phase::graph:
       return Category::activations;
     case Phase::optimizer:
       return Category::optimizer_state;
@@ -29,37 +31,6 @@ Category category_of(Phase phase) {
       break;
   }
   return Category::buckets;  // messages
-}
-
-// Those that are not 0.
-std::map<std::string, int64_t> by_name(
-    const std::array<int64_t, device::kCategories>& bytes) {
-  std::map<std::string, int64_t> named;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (bytes[i] == 0) continue;
-    named.emplace(device::to_string(static_cast<Category>(i)), bytes[i]);
-  }
-  return named;
-}
-
-int index_of(const std::string& name, std::vector<std::string>& names) {
-  const auto found = std::find(names.begin(), names.end(), name);
-  const auto index = static_cast<int>(found - names.begin());
-  if (found == names.end()) names.push_back(name);
-  return index;
-}
-
-MemoryTimeline timeline_of(const device::CardEvents& card) {
-  MemoryTimeline timeline;
-  timeline.stages = {"before"};
-  for (const device::MemoryEvent& event : card.events) {
-    timeline.ms.push_back(std::round(event.ms * 1000) / 1000);  // microseconds will do
-    timeline.category.push_back(
-        index_of(std::string(to_string(event.category)), timeline.categories));
-    timeline.stage.push_back(index_of(event.stage, timeline.stages));
-    timeline.bytes.push_back(event.bytes);
-  }
-  return timeline;
 }
 
 void check_finite(double loss, int64_t step, int rank) {
@@ -115,7 +86,7 @@ void StepMeter::start(int64_t batches) {
 }
 
 void StepMeter::leave() {
-  ends_.emplace_back(phase_, cards_.front());
+  if (!is_recorded_) ends_.emplace_back(phase_, cards_.front());
   stage_.reset();
   autocast_.reset();
 }
@@ -134,6 +105,20 @@ Phase StepMeter::enter(Phase next) {
   leave();
   begin(next);
   return left;
+}
+
+StepMeter::Recording::Recording(StepMeter& meter) : meter_(meter) {
+  meter_.is_recorded_ = true;
+}
+
+StepMeter::Recording::~Recording() {
+  meter_.enter(Phase::graph);
+  meter_.is_recorded_ = false;
+}
+
+void StepMeter::note(const std::string& text) {
+  report_.notes.push_back(text);
+  for (const auto& observer : options_.observers) observer->noted(text);
 }
 
 void StepMeter::between_steps(int64_t next) {
@@ -234,20 +219,28 @@ StepMeter::StepTimes StepMeter::read_times(const Step& step) {
     if (phase) phase_ms[static_cast<size_t>(*phase)] += end.ms_since(since);
     since = end;
   }
-  double step_ms = 0;
-  for (int i = 0; i < kPhases; ++i) {
+  const double step_ms = std::accumulate(phase_ms.begin(), phase_ms.end(), 0.0);
+  const double data_ms = phase_ms[static_cast<size_t>(Phase::data)];
+  report_.step_ms.push_back(step_ms);
+  // Within a replayed step nobody looks; the few before it are not told apart from it.
+  if (replays_steps_) {
+    report_.phases_ms[to_string(Phase::data)].push_back(data_ms);
+    report_.phases_ms[to_string(Phase::graph)].push_back(step_ms - data_ms);
+    return {step_ms, data_ms};
+  }
+  for (int i = 0; i < kEagerPhases; ++i) {
     const double ms = phase_ms[static_cast<size_t>(i)];
     report_.phases_ms[to_string(static_cast<Phase>(i))].push_back(ms);
-    step_ms += ms;
   }
-  report_.step_ms.push_back(step_ms);
-  return {step_ms, phase_ms[static_cast<size_t>(Phase::data)]};
+  return {step_ms, data_ms};
 }
 
 void StepMeter::read_steps() {
   for (const Step& step : unread_) {
     const double loss =
         step.loss.item<double>() / static_cast<double>(options_.accumulate);
+    // The card's queue went on because its collectives were broken off?
+    if (group_ != nullptr) group_->check();
     check_finite(loss, report_.first_step + std::ssize(report_.losses), rank_);
     report_.losses.push_back(loss);
     read_times(step);
@@ -272,28 +265,6 @@ void StepMeter::end_epoch() {
                              "step was taken; try a smaller one");
   }
   if (done()) end_training();
-}
-
-void StepMeter::end_training() {
-  for (const auto& observer : options_.observers) observer->trained();
-  read_steps();
-  report_.cards.clear();
-  for (const Card& card : cards_) {
-    const device::CardBytes bytes = device::card_bytes(card.index());
-    const device::AllocatorPeaks peaks = card.allocator_peaks();
-    report_.cards.push_back(
-        {.card = static_cast<int>(report_.cards.size()),  // the first is the primary
-         .peak_bytes = bytes.peak,
-         .at_peak_bytes = by_name(bytes.at_peak_by_category),
-         .highest_bytes = by_name(bytes.highest_by_category),
-         .allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
-                                  {"reserved", peaks.reserved_bytes}}});
-  }
-  for (size_t i = 0; i < recorded_.size(); ++i) {
-    report_.cards[i].timeline = timeline_of(recorded_[i]);
-  }
-  device::set_category(Category::other);
-  stage_.reset();
 }
 
 }  // namespace lockstep::training

@@ -15,6 +15,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,26 @@ class StepMeter {
   // std::runtime_error naming step and rank when the loss is NaN or infinite; on CUDA
   // some steps later, when losses are read, at the latest at the end of training.
   void step(const at::Tensor& loss, int64_t samples);
+
+  // What is no error and whoever runs this should know, in a line: to the observers,
+  // and into the report.
+  void note(const std::string& text);
+
+  // Of a run that replays steps (train_step.h), from its beginning: within a step no
+  // phase but the data's is told apart, "graph" is all else.
+  void replays_steps() { replays_steps_ = true; }
+  void before_replay() { enter(Phase::graph); }
+  // While it lasts a step is recorded: phases name memory, and no time is taken.
+  class Recording {
+   public:
+    explicit Recording(StepMeter& meter);
+    ~Recording();
+    Recording(const Recording&) = delete;
+    Recording& operator=(const Recording&) = delete;
+
+   private:
+    StepMeter& meter_;
+  };
 
   // True once the run has taken the steps or epochs that were asked for, or an observer
   // has ended it.
@@ -119,6 +140,9 @@ class StepMeter {
   device::Mark begin_;  // of the step under way
   PhaseEnds ends_;      // of its phases so far
   std::vector<Step> unread_;
+
+  bool replays_steps_ = false;
+  bool is_recorded_ = false;  // the step under way
 
   int64_t planned_ = 0;  // steps
   std::optional<device::TimelineRecording> recording_;

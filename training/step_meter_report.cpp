@@ -1,10 +1,47 @@
 // How a rank's measurements become the job's.
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+
 #include "training/step_meter.h"
 
 namespace lockstep::training {
 namespace {
+
+using device::Category;
+
+// Those that are not 0.
+std::map<std::string, int64_t> by_name(
+    const std::array<int64_t, device::kCategories>& bytes) {
+  std::map<std::string, int64_t> named;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] == 0) continue;
+    named.emplace(device::to_string(static_cast<Category>(i)), bytes[i]);
+  }
+  return named;
+}
+
+int index_of(const std::string& name, std::vector<std::string>& names) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  const auto index = static_cast<int>(found - names.begin());
+  if (found == names.end()) names.push_back(name);
+  return index;
+}
+
+MemoryTimeline timeline_of(const device::CardEvents& card) {
+  MemoryTimeline timeline;
+  timeline.stages = {"before"};
+  for (const device::MemoryEvent& event : card.events) {
+    timeline.ms.push_back(std::round(event.ms * 1000) / 1000);  // microseconds will do
+    timeline.category.push_back(
+        index_of(std::string(to_string(event.category)), timeline.categories));
+    timeline.stage.push_back(index_of(event.stage, timeline.stages));
+    timeline.bytes.push_back(event.bytes);
+  }
+  return timeline;
+}
 
 int64_t peak_rss_bytes() {
   rusage usage{};
@@ -13,6 +50,28 @@ int64_t peak_rss_bytes() {
 }
 
 }  // namespace
+
+void StepMeter::end_training() {
+  for (const auto& observer : options_.observers) observer->trained();
+  read_steps();
+  report_.cards.clear();
+  for (const Card& card : cards_) {
+    const device::CardBytes bytes = device::card_bytes(card.index());
+    const device::AllocatorPeaks peaks = card.allocator_peaks();
+    report_.cards.push_back(
+        {.card = static_cast<int>(report_.cards.size()),  // the first is the primary
+         .peak_bytes = bytes.peak,
+         .at_peak_bytes = by_name(bytes.at_peak_by_category),
+         .highest_bytes = by_name(bytes.highest_by_category),
+         .allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
+                                  {"reserved", peaks.reserved_bytes}}});
+  }
+  for (size_t i = 0; i < recorded_.size(); ++i) {
+    report_.cards[i].timeline = timeline_of(recorded_[i]);
+  }
+  device::set_category(Category::other);
+  stage_.reset();
+}
 
 TrainReport StepMeter::report(const Network& model, const Accuracy& accuracy) {
   report_.correct = accuracy.correct;
