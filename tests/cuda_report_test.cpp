@@ -9,7 +9,6 @@
 #include "rows/row.h"
 #include "tests/cuda_runs.h"
 #include "tests/kernel_overlap.h"
-#include "training/report.h"
 
 namespace lockstep::equality {
 namespace {
@@ -19,17 +18,6 @@ class CudaReport : public OnCuda {
   static void SetUpTestSuite() {
     const auto devices = device::cuda_devices();
     if (devices.count == 0) waive("tests/cuda_report_test", devices.reason);
-  }
-
-  static void run(const Words& command) {
-    ProgramRun program(command[0], {command.begin() + 1, command.end()});
-    ASSERT_EQ(program.status(), 0) << program.process().err();
-  }
-
-  static TrainReport report_of(const std::string& device, const std::string& work) {
-    const TestFolder place;
-    run(command_on(device, work) + Words{"--report-file", place / "report.json"});
-    return training::report_from_json(read_text(place / "report.json"));
   }
 };
 
@@ -71,10 +59,10 @@ TEST_F(CudaReport, MemoryHasTheCategoriesThatItHasOnTheCpu) {
 
 TEST_F(CudaReport, TheAllocatorsPeakIsForetoldWithinATenth) {
   const TestFolder place;
-  run({program_path("bench"), "--device", "cuda", "--mode", "single", "--model",
-       "mlp-wide,convnet,resnet18", "--dataset", "synthetic", "--steps", "3",
-       "--warmup", "2", "--repetitions", "1", "--no-page", "--predict-memory", "--out",
-       place / "out"});
+  run_to_the_end({program_path("bench"), "--device", "cuda", "--mode", "single",
+                  "--model", "mlp-wide,convnet,resnet18", "--dataset", "synthetic",
+                  "--steps", "3", "--warmup", "2", "--repetitions", "1", "--no-page",
+                  "--predict-memory", "--out", place / "out"});
   const auto rows = rows::read_rows(place / "out/runs.jsonl");
   ASSERT_EQ(rows.size(), 3U);
   for (const rows::Row& row : rows) {
@@ -91,7 +79,7 @@ TEST_F(CudaReport, TheAllocatorsPeakIsForetoldWithinATenth) {
 
 TEST_F(CudaReport, NcclRunsUnderBackward) {
   const TestFolder place;
-  run(command_on(
+  run_to_the_end(command_on(
       "cuda",
       "ddp --backend nccl --ranks-per-gpu 2 --model resnet18 --bucket-cap-mb "
       "1 --steps 8 --trace " +

@@ -12,6 +12,7 @@
 #include "device/cuda.h"
 #include "tests/equality/run.h"
 #include "tests/program_run.h"
+#include "training/report.h"
 
 namespace lockstep::equality {
 
@@ -42,6 +43,18 @@ inline Words command_on(const std::string& device, const std::string& command_li
 inline const std::vector<double>& losses_on(const std::string& device,
                                             const std::string& command_line) {
   return losses(command_on(device, command_line));
+}
+
+inline void run_to_the_end(const Words& command) {
+  ProgramRun program(command[0], {command.begin() + 1, command.end()});
+  ASSERT_EQ(program.status(), 0) << program.process().err();
+}
+
+inline TrainReport report_of(const std::string& device, const std::string& work) {
+  const TestFolder place;
+  run_to_the_end(command_on(device, work) +
+                 Words{"--report-file", place / "report.json"});
+  return training::report_from_json(read_text(place / "report.json"));
 }
 
 }  // namespace lockstep::equality

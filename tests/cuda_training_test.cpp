@@ -108,8 +108,10 @@ TEST_F(Cuda, AStepThatIsReplayedGivesTheSameLosses) {
         "single_gpu" + work + "transformer --batch-size 4 --vocab-size 5000",
         "ddp --backend nccl" + work + "mlp",
         "ddp --backend nccl --ranks-per-gpu 2" + work + "mlp"}) {
-    expect_within(1e-12,
-                  apart(on_cuda(command + " --cuda-graph"), on_cuda(command), 30),
+    const TrainReport replayed = report_of("cuda", command + " --cuda-graph");
+    EXPECT_EQ(replayed.phases_ms.count("graph"), 1U)
+        << command << testing::PrintToString(replayed.notes);
+    expect_within(1e-12, apart(replayed.losses, on_cuda(command), 30),
                   command + " --cuda-graph");
   }
 }

@@ -155,12 +155,13 @@ findings() {
   ' "$1"
 }
 
-# sanitize PROGRAM ARGUMENTS...: a short run under memcheck; fails where it finds anything.
+# sanitize PROGRAM ARGUMENTS...: a short run under memcheck, long enough for a step to be recorded
+# and replayed; fails where it finds anything.
 sanitize() {
   local log status=0
   log=$(mktemp)
   compute-sanitizer --tool memcheck --target-processes all "$here/bin/$1" --device cuda \
-    --model mlp --dataset synthetic --batch-size 16 --steps 3 --quiet "${@:2}" >"$log" 2>&1 ||
+    --model mlp --dataset synthetic --batch-size 16 --steps 6 --quiet "${@:2}" >"$log" 2>&1 ||
     status=$?
   if grep -q 'Device not supported' "$log"; then
     echo "WAIVED: gpu-check: memcheck $*: compute-sanitizer: Device not supported"
@@ -175,8 +176,10 @@ sanitize() {
 
 # Nothing here is timed, so all of it runs at once; the tests of training, which wait for
 # the CPU's losses, in four parts.
-check_correctness() {
-  local part
+# And the networks of the timed runs are compiled, into the folder where those look: the lines
+# of a dry run.
+check_correctness() { # SECONDS DRY_RUN
+  local part line
   beside "CUDA module" "$here/tests/cuda_module_test"
   beside "CUDA" "$here/tests/cuda_test"
   beside "NCCL" "$here/tests/nccl_test"
@@ -194,12 +197,6 @@ check_correctness() {
   else
     echo "WAIVED: gpu-check: compute-sanitizer: it is not on the PATH"
   fi
-  together "$1"
-}
-
-# Compiled beforehand, into the folder where the timed runs look: the lines of a dry run.
-warm_compiler() {
-  local line
   while read -r line; do
     names+=("torch.compile, untimed")
     commands+=("$line --steps 3 --metrics-file /dev/null")
@@ -207,7 +204,7 @@ warm_compiler() {
   together "$1"
 }
 
-# The seconds of one device's stages are 480 in all: 175, 25, 85, 95, 50, 50.
+# The seconds of one device's stages are 480 in all: 180, 75, 120, 55, 50.
 all_stages() {
   local peers=() compiled=() devices plan
   local graph=(--device cuda --mode single --batch-size 64 --cuda-graph --num-workers 1
@@ -215,17 +212,17 @@ all_stages() {
   devices=$(nvidia-smi --list-gpus | wc -l)
   date -u
   nvidia-smi || true
-  check_correctness 175
   if plan=$("$here/bin/bench" "${graph[@]}" --model mlp,convnet --peers python,python-compile \
     --dry-run --data-dir "$here/images" --out "$out" 2>&1); then
     peers=(--peers python) compiled=(--peers "python,python-compile")
-    warm_compiler 25 "$plan"
   else
     echo "WAIVED: gpu-check: the Python peers: $(tail -1 <<<"$plan")"
+    plan=''
   fi
-  measure 85 "$name-mlp" "${graph[@]}" --model mlp "${compiled[@]}"
-  measure 95 "$name-convnet" "${graph[@]}" --model convnet "${compiled[@]}"
-  measure 50 "$name-resnet18" --device cuda --mode single --model resnet18 --batch-size 256 \
+  check_correctness 180 "$plan"
+  measure 75 "$name-mlp" "${graph[@]}" --model mlp "${compiled[@]}"
+  measure 120 "$name-convnet" "${graph[@]}" --model convnet "${compiled[@]}"
+  measure 55 "$name-resnet18" --device cuda --mode single --model resnet18 --batch-size 256 \
     --precision bf16 --channels-last --steps 30 --warmup 8 --repetitions 2 "${peers[@]}"
   measure 50 "$name-ddp" --device cuda --mode ddp --gpus 1,2 --ranks-per-gpu 2 --model mlp-wide \
     --steps 50 --repetitions 1 "${peers[@]}"

@@ -11,7 +11,7 @@ Same options, same samples in the same order, same initial parameters, so the lo
 same, digit by digit; and the step times are what ours are measured against (`bench --peers
 python`). It is deliberately quick: normalised images in memory and no DataLoader before them,
 gradients that are views of the buckets, no print and no .item() within a step. The networks are
-in networks.py, the data in datasets.py.
+in networks.py, the data in datasets.py, what is a device's in cards.py.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import json
 import os
 import resource
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
 import datasets
+from cards import Clock, card_of, cards_of, gathered, meet, peaks
 from networks import MODELS, Inputs
 
 
@@ -88,52 +88,11 @@ def check(options):
         sys.exit("train.py: --compile is of one process; leave it out beside several cards")
 
 
-def card_of(options):
-    """The device of this process; LOCAL_RANK is torchrun's, ranks that share a card follow."""
-    if options.device == "cpu":
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) // options.ranks_per_gpu)
-
-
-def meet(options, device, rank):
-    """Joins the process group, as training/process_groups.cpp does."""
-    if device.type == "cpu":
-        dist.init_process_group("gloo")
-        return
-    if options.ranks_per_gpu > 1:
-        # NCCL takes two ranks on one card for a mistake unless they claim different hosts.
-        os.environ.setdefault("NCCL_HOSTID", f"lockstep-{rank}")
-    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
-        os.environ.setdefault("NCCL_SOCKET_IFNAME", "=lo")
-    torch.cuda.set_device(device)
-    dist.init_process_group("nccl", device_id=device)
-
-
 def inputs_of(options):
     inputs = Inputs(vocabulary=options.vocab_size)
     if options.dataset == "cifar10":
         inputs.channels, inputs.height, inputs.width = 3, 32, 32
     return inputs
-
-
-class Clock:
-    """Moments between steps. On CUDA events, read when all is over: the card is not waited for."""
-
-    def __init__(self, device):
-        self.cuda = device.type == "cuda"
-
-    def now(self):
-        if not self.cuda:
-            return time.perf_counter()
-        moment = torch.cuda.Event(enable_timing=True)
-        moment.record()
-        return moment
-
-    def ms(self, spans):
-        if not self.cuda:
-            return [1000 * (end - begin) for begin, end in spans]
-        torch.cuda.synchronize()
-        return [begin.elapsed_time(end) for begin, end in spans]
 
 
 def train(options, rank, world_size, distributed):
@@ -204,31 +163,9 @@ def train(options, rank, world_size, distributed):
     return torch.stack(losses).double().cpu(), epochs, samples, step_ms
 
 
-def cards_of(options, device):
-    return range(options.data_parallel) if options.data_parallel else [device]
-
-
-def gathered(values, device, world_size):
-    """Every rank's values, on every rank."""
-    mine = torch.tensor(values, dtype=torch.double, device=device)
-    of_ranks = [torch.empty_like(mine) for _ in range(world_size)]
-    dist.all_gather(of_ranks, mine)
-    return [values.tolist() for values in of_ranks]
-
-
 def slowest(of_ranks):
     """The step times of the rank that took longest, as they count in ours."""
     return max(of_ranks, key=sum)
-
-
-def peaks(options, device):
-    """Of each card of this process: the caching allocator's peaks, allocated and reserved."""
-    if device.type == "cpu":
-        return []
-    return [
-        [torch.cuda.max_memory_allocated(card), torch.cuda.max_memory_reserved(card)]
-        for card in cards_of(options, device)
-    ]
 
 
 def report(options, losses, epochs, samples, step_ms, of_cards):
