@@ -1,5 +1,7 @@
 #include "bench/options.h"
 
+#include "training/options.h"
+
 namespace lockstep::bench {
 namespace {
 
@@ -137,11 +139,15 @@ void bind(CLI::App& app, BenchLine& line) {
   bind_horovod(app, sweep);
   app.add_option(
          "--peers", sweep.peers,
-         "measured beside ours: c10d (LibTorch's own reducer over gloo), python "
-         "(DistributedDataParallel, and the plain loop), bound (so many single "
-         "cards at once; there with any peer); on CUDA beside DataParallel libtorch "
-         "(its data_parallel) and python (nn.DataParallel)")
+         "measured beside ours: c10d (LibTorch's own reducer over gloo), python (the "
+         "plain loop, DistributedDataParallel, and on CUDA nn.DataParallel), "
+         "python-compile (the plain loop under torch.compile), bound (so many single "
+         "cards at once; there with any peer on the CPU), and on CUDA libtorch (its "
+         "data_parallel)")
       ->delimiter(',');
+  app.add_option("--ranks-per-gpu", sweep.ranks_per_gpu,
+                 "DDP's and Horovod's ranks that may share a CUDA card, of one each")
+      ->capture_default_str();
   app.add_flag("--memory-timeline", sweep.memory_timeline,
                "one more run of each case of ours: its cards' memory over a step");
   app.add_flag("--step-lanes", line.step_lanes,
