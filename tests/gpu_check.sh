@@ -223,7 +223,8 @@ all_stages() {
   measure 75 "$name-mlp" "${graph[@]}" --model mlp "${compiled[@]}"
   measure 120 "$name-convnet" "${graph[@]}" --model convnet "${compiled[@]}"
   measure 55 "$name-resnet18" --device cuda --mode single --model resnet18 --batch-size 256 \
-    --precision bf16 --channels-last --steps 30 --warmup 8 --repetitions 2 "${peers[@]}"
+    --precision bf16 --channels-last --cudnn-benchmark --cuda-graph --num-workers 2 --pin-memory \
+    --steps 30 --warmup 8 --repetitions 2 "${peers[@]}"
   measure 50 "$name-ddp" --device cuda --mode ddp --gpus 1,2 --ranks-per-gpu 2 --model mlp-wide \
     --steps 50 --repetitions 1 "${peers[@]}"
   if [ "$devices" -ge 2 ]; then

@@ -56,6 +56,7 @@ def parse_options():
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--cudnn-benchmark", action="store_true")
     parser.add_argument("--data-parallel", type=int, default=0, help="so many CUDA cards")
     parser.add_argument("--drop-last", action="store_true", help="no last, incomplete batch")
     parser.add_argument("--bucket-cap-mb", type=float, default=25, help="of the gradients")
@@ -100,6 +101,7 @@ def train(options, rank, world_size, distributed):
     dtype = torch.float64 if options.precision == "fp64" else torch.float32
     torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = options.precision == "tf32"
+    torch.backends.cudnn.benchmark = options.cudnn_benchmark
     torch.manual_seed(options.seed)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     inputs = inputs_of(options)
