@@ -66,7 +66,7 @@ nightly: setup-test ## all tests, and those labelled `nightly`, which take longe
 
 gpu-check: setup ## CUDA tests and a short benchmark; without a GPU, the package for a machine that has one
 	@$(MAKE) --no-print-directory build/build.ninja
-	cmake --build --preset release --target programs cuda_module_test cuda_test nccl_test libtorch_test cuda_training_test
+	cmake --build --preset release --target programs cuda_module_test cuda_test nccl_test libtorch_test cuda_training_test cuda_report_test
 	tests/gpu_check.sh pack build/gpu-check
 	build/gpu-check/gpu_check.sh run reports/results
 

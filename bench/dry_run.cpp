@@ -52,10 +52,14 @@ void check_with_programs(const std::vector<Case>& cases, const Children& childre
   using Way =
       std::tuple<std::string, std::string, std::string, std::string, std::string, bool>;
   std::map<Way, Case> largest;
+  const bool plain_python =
+      std::any_of(cases.begin(), cases.end(),
+                  [](const Case& one) { return one.mode == "single-python"; });
   for (const Case& one : cases) {
     // A bound is the single card's program; the Python peer's options do not depend on
-    // its ranks, and it takes seconds to start.
+    // its ranks or on whether it compiles, and it takes seconds to start.
     if (one.mode == "bound" || one.mode == "ddp-python") continue;
+    if (one.mode == "single-python-compile" && plain_python) continue;
     const Way way = {one.mode,        one.model,         one.ddp.reducer,
                      one.ddp.backend, one.ddp.comm_hook, one.ddp.link.empty()};
     Case& found = largest.try_emplace(way, one).first->second;
@@ -79,7 +83,7 @@ std::string what_would_run(const std::vector<Case>& cases, const BenchLine& line
     text += one.name() + "  " + how_often(one) +
             quoted(children.command_line(one, {.steps = steps})) + "\n";
     if (one.ours()) ++ours;
-    if (one.mode == "single") continue;
+    if (is_baseline(one, sweep)) continue;
     ++verified;
     references.insert(children.command_line(one, verify));
   }

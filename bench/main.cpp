@@ -58,7 +58,9 @@ void warn_of_notes(const std::vector<rows::Row>& rows) {
 std::map<std::string, std::string> verify_all(const std::vector<Case>& cases,
                                               const Children& children) {
   std::map<std::string, std::string> refused;
-  const auto baseline = [](const Case& one) { return one.mode == "single"; };
+  const auto baseline = [&](const Case& one) {
+    return is_baseline(one, children.sweep());
+  };
   const auto baselines = std::count_if(cases.begin(), cases.end(), baseline);
   const size_t all = cases.size() - static_cast<size_t>(baselines);
   size_t done = 0;

@@ -1,5 +1,7 @@
 #include "bench/options.h"
 
+#include "training/options.h"
+
 namespace lockstep::bench {
 namespace {
 
@@ -43,6 +45,9 @@ void bind_cases(CLI::App& app, Sweep& sweep) {
       ->capture_default_str();
   app.add_flag("--channels-last", sweep.channels_last,
                "images and convolutions in channels-last layout, in all cases");
+  app.add_flag(
+      "--cudnn-benchmark", sweep.cudnn_benchmark,
+      "convolutions on CUDA cards take whichever way is quickest, in all cases");
   app.add_flag("--cuda-graph", sweep.cuda_graph,
                "our single cards and ranks replay their step as a CUDA graph");
   app.add_option("--num-workers", sweep.num_workers,
@@ -134,11 +139,15 @@ void bind(CLI::App& app, BenchLine& line) {
   bind_horovod(app, sweep);
   app.add_option(
          "--peers", sweep.peers,
-         "measured beside ours: c10d (LibTorch's own reducer over gloo), python "
-         "(DistributedDataParallel, and the plain loop), bound (so many single "
-         "cards at once; there with any peer); on CUDA beside DataParallel libtorch "
-         "(its data_parallel) and python (nn.DataParallel)")
+         "measured beside ours: c10d (LibTorch's own reducer over gloo), python (the "
+         "plain loop, DistributedDataParallel, and on CUDA nn.DataParallel), "
+         "python-compile (the plain loop under torch.compile), bound (so many single "
+         "cards at once; there with any peer on the CPU), and on CUDA libtorch (its "
+         "data_parallel)")
       ->delimiter(',');
+  app.add_option("--ranks-per-gpu", sweep.ranks_per_gpu,
+                 "DDP's and Horovod's ranks that may share a CUDA card, of one each")
+      ->capture_default_str();
   app.add_flag("--memory-timeline", sweep.memory_timeline,
                "one more run of each case of ours: its cards' memory over a step");
   app.add_flag("--step-lanes", line.step_lanes,

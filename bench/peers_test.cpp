@@ -106,6 +106,33 @@ TEST(Peers, AreRowsBesideOurs) {
   }
 }
 
+// What the first steps compile, which takes a good part of a minute, is not timed.
+TEST(Nightly, CompiledPythonIsARowBesideOurs) {
+  const TestFolder place;
+  ProgramRun run =
+      bench(place / "out", {"--mode", "single", "--peers", "python,python-compile"},
+            {{"XDG_CACHE_HOME", place / "cache"}});
+  ASSERT_EQ(run.status(), 0) << run.process().err();
+  EXPECT_EQ(run.temporary_files(), std::vector<std::string>{});
+  EXPECT_TRUE(fs::exists(place / "cache/lockstep/inductor"));
+  std::map<std::string, Row> rows;
+  for (const Row& row : rows::read_rows(place / "out/runs.jsonl")) {
+    EXPECT_EQ(row.status, "ok") << row.message;
+    rows[row.mode] = row;
+  }
+  ASSERT_EQ(rows.size(), 3U);
+  const Row& compiled = rows["single-python-compile"];
+  expect_equal(compiled.losses, rows["single"].losses);
+  ASSERT_EQ(compiled.step_ms.size(), 14U);
+  const double first = compiled.step_ms[0];
+  for (size_t step = 2; step < 14; ++step) {
+    EXPECT_LT(compiled.step_ms[step], first / 20) << "step " << step << " compiles";
+  }
+  const std::string table = run.process().out();
+  EXPECT_NE(table.find("1  single / single-python-compile "), std::string::npos)
+      << table;
+}
+
 // A Python that changes the peer's learning rate.
 std::string lying_python(const TestFolder& place) {
   const std::string path = place / "python";

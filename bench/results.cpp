@@ -45,6 +45,7 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
     row.options["vocab-size"] = std::to_string(sweep.vocab_size);
   }
   if (sweep.channels_last) row.options["channels-last"] = "yes";
+  if (sweep.cudnn_benchmark) row.options["cudnn-benchmark"] = "yes";
   if (sweep.cuda_graph) row.options["cuda-graph"] = "yes";
   if (sweep.num_workers > 0) {
     row.options["num-workers"] = std::to_string(sweep.num_workers);
@@ -58,6 +59,9 @@ Row asked_for(const Case& one, const Sweep& sweep, const Stamp& stamp, int repet
   }
   if (one.has_ranks()) {
     row.options["backend"] = one.ddp.backend;
+    if (one.ranks_per_gpu > 1) {
+      row.options["ranks-per-gpu"] = std::to_string(one.ranks_per_gpu);
+    }
     if (!one.ddp.link.empty()) row.options["link"] = one.ddp.link;
     if (one.ddp.ranks_per_host > 1) {
       row.options["ranks-per-host"] = std::to_string(one.ddp.ranks_per_host);

@@ -12,7 +12,7 @@
 #include <tuple>
 
 #include "files/temporary_folder.h"
-#include "training/observer.h"
+#include "tracing/trace.h"
 
 namespace lockstep::bench {
 namespace {
@@ -83,7 +83,7 @@ rows::StepLanesRow run_traced(const Case& one, const Children& children) {
   children.run(one, {.steps = kSteps, .trace = first});
   std::vector<std::string> traces;
   for (int rank = 0;; ++rank) {
-    const std::string path = training::trace_path(first, rank);
+    const std::string path = tracing::trace_path(first, rank);
     if (!std::filesystem::exists(path)) break;
     std::ostringstream text;
     text << std::ifstream(path, std::ios::binary).rdbuf();

@@ -27,8 +27,9 @@ bool adds_in_a_ring(const Case& one) {
   return one.has_ranks() && gloo && one.cards > 2;
 }
 
-bool rounds_otherwise(const Case& one) {
-  return one.in_python() || one.dp.reduce == "tree" || adds_in_a_ring(one);
+bool rounds_otherwise(const Case& one, const Sweep& sweep) {
+  return sweep.device != "cpu" || one.in_python() || one.dp.reduce == "tree" ||
+         adds_in_a_ring(one);
 }
 
 }  // namespace
@@ -72,6 +73,10 @@ bool may_be_rounding(const std::vector<double>& losses,
                     });
 }
 
+bool is_baseline(const Case& one, const Sweep& sweep) {
+  return one.mode == "single" && !sweep.cuda_graph;
+}
+
 bool may_be_the_shares(const Case& one) {
   return one.dp.primary_share != 1 && one.cards > 1 &&
          training::has_batch_norm(one.model);
@@ -94,7 +99,7 @@ std::optional<std::string> verify(const Case& one, const Children& children,
       reason = disagreement(found.of_case, found.of_reference);
     }
     // Note [Where rounding alone parts two runs]
-    if (!reason || !rounds_otherwise(one) ||
+    if (!reason || !rounds_otherwise(one, children.sweep()) ||
         !may_be_rounding(found.of_case, found.of_reference)) {
       return reason;
     }

@@ -9,8 +9,8 @@
 // more with every step: resnet18 starts at 1e-6 and is at 1e-2 after ten, as Python
 // itself is in the two layouts of its images. A tree adds gradients in another order
 // than one card does, and so does gloo's ring of three and more, which comes to the
-// same. So such a case that begins equal and stays near is asked once more, in fp64,
-// where both take LibTorch's kernels.
+// same; on CUDA cuDNN's sums have no order at all. So such a case that begins equal and
+// stays near is asked once more, in fp64, where both take LibTorch's kernels.
 //
 // Note [Batch norm sees its part]
 // Its statistics are those of a card's part of the batch, so unequal parts give another
@@ -43,6 +43,10 @@ std::optional<std::string> disagreement(const std::vector<double>& losses,
 // kVerifyTolerance, the others within kRoundingTolerance.
 bool may_be_rounding(const std::vector<double>& losses,
                      const std::vector<double>& reference);
+
+// Whether nothing stands beside the case that it could be held to: it is what others
+// are. A step that is replayed is held to the plain one.
+bool is_baseline(const Case& one, const Sweep& sweep);
 
 // Note [Batch norm sees its part]: whether this case need not agree as it is.
 bool may_be_the_shares(const Case& one);

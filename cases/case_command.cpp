@@ -30,21 +30,21 @@ std::string precision_of(const Sweep& sweep, const RunPlan& plan) {
 
 // What ours and the Python peer are told alike.
 Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan) {
-  Words arguments = {
-      "--model",      one.model,
-      "--dataset",    sweep.dataset_of(one.model),
-      "--data-dir",   sweep.data_dir,
-      "--batch-size", std::to_string(one.local_batch),
-      "--steps",      std::to_string(plan.steps),
-      "--precision",  precision_of(sweep, plan),
-      "--lr",         text_of(sweep.lr),
-      "--seed",       std::to_string(sweep.seed),
-      "--drop-last"};
+  Words arguments = {"--model",      one.model,
+                     "--dataset",    sweep.dataset_of(one.model),
+                     "--data-dir",   sweep.data_dir,
+                     "--batch-size", std::to_string(one.local_batch),
+                     "--steps",      std::to_string(plan.steps),
+                     "--precision",  precision_of(sweep, plan),
+                     "--lr",         text_of(sweep.lr),
+                     "--seed",       std::to_string(sweep.seed),
+                     "--drop-last"};
   if (training::takes_tokens(one.model, sweep.dataset_of(one.model))) {
     arguments.emplace_back("--vocab-size");
     arguments.push_back(std::to_string(sweep.vocab_size));
   }
   if (sweep.channels_last) arguments.emplace_back("--channels-last");
+  if (sweep.cudnn_benchmark) arguments.emplace_back("--cudnn-benchmark");
   return arguments;
 }
 
@@ -77,7 +77,10 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   if (alone) return arguments;
   // On hosts of their own the ranks are told who they are.
   if (one.ddp.link.empty()) {
-    add("--gpus", std::to_string(one.cards));
+    add("--gpus", std::to_string(one.cards / one.ranks_per_gpu));
+    if (one.ranks_per_gpu > 1) {
+      add("--ranks-per-gpu", std::to_string(one.ranks_per_gpu));
+    }
   } else if (one.ddp.ranks_per_host > 1) {
     add("--gpus", std::to_string(one.ddp.ranks_per_host));
   }
@@ -129,6 +132,19 @@ std::string python() {
   return path;
 }
 
+// Those of the tree that this was built in, unless they were carried elsewhere.
+std::string python_peer() {
+  const char* named = std::getenv("LOCKSTEP_PEERS");
+  std::string path =
+      std::string(named != nullptr ? named : LOCKSTEP_BENCH_PEERS) + "/train.py";
+  if (!fs::exists(path)) {
+    throw std::invalid_argument("--peers python: " + path +
+                                " is not there; name its folder in LOCKSTEP_PEERS, or "
+                                "leave python out");
+  }
+  return path;
+}
+
 void check_python_reads(const std::string& dataset, const std::string& data_dir) {
   try {
     if (dataset == "tokens") return;
@@ -165,15 +181,22 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
     add(leash);
     add({"sh", "-c", "[ $PPID = $LOCKSTEP_TORCHRUN ] && exec \"$@\"", "sh"});
   }
-  add({python(), LOCKSTEP_BENCH_PEERS "/train.py", "--threads",
-       std::to_string(one.threads_per_card)});
+  add({python(), python_peer(), "--threads", std::to_string(one.threads_per_card),
+       "--device", sweep.device});
   add(shared_arguments(one, sweep, plan));
   if (ranks) add({"--bucket-cap-mb", text_of(one.ddp.bucket_cap_mb)});
+  if (one.ranks_per_gpu > 1) {
+    add({"--ranks-per-gpu", std::to_string(one.ranks_per_gpu)});
+  }
   if (one.loop() == "dp") add({"--data-parallel", std::to_string(one.cards)});
   command.extra_env["OMP_NUM_THREADS"] = std::to_string(one.threads_per_card);
-  // PyTorch's compiler, which the peer does not use, makes its folder as it is loaded:
-  // any that is there will do.
-  command.extra_env["TORCHINDUCTOR_CACHE_DIR"] = "/";
+  if (one.mode == "single-python-compile") {
+    add({"--compile"});
+  } else {
+    // PyTorch's compiler makes its folder as it is loaded, used or not: any that is
+    // there will do.
+    command.extra_env["TORCHINDUCTOR_CACHE_DIR"] = "/";
+  }
   return command;
 }
 

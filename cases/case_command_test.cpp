@@ -82,6 +82,83 @@ TEST(CaseCommand, PythonIsToldTheSame) {
   EXPECT_FALSE(has(command("single-python", 1), "--nproc-per-node"));
 }
 
+TEST(CaseCommand, CompiledPythonIsThePlainLoopAndCompilesIntoAFolderThatStays) {
+  const launch::Command plain = command("single-python", 1);
+  launch::Command compiled = command("single-python-compile", 1);
+  ASSERT_TRUE(has(compiled, "--compile"));
+  compiled.argv.erase(
+      std::find(compiled.argv.begin(), compiled.argv.end(), "--compile"));
+  EXPECT_EQ(compiled.argv, plain.argv);
+  EXPECT_EQ(compiled.extra_env.count("TORCHINDUCTOR_CACHE_DIR"), 0U);
+  EXPECT_EQ(plain.extra_env.count("TORCHINDUCTOR_CACHE_DIR"), 1U);
+  EXPECT_EQ(
+      program_of(command("single-python-compile", 1, Sweep(), {.reference = true})),
+      "single_gpu");
+}
+
+TEST(CaseCommand, PythonTrainsOnTheDeviceOfOurs) {
+  Sweep sweep;
+  for (const char* device : {"cpu", "cuda"}) {
+    sweep.device = device;
+    for (const char* mode :
+         {"single", "single-python", "single-python-compile", "ddp", "ddp-python"}) {
+      EXPECT_EQ(value(command(mode, 1, sweep), "--device"), device) << mode;
+      EXPECT_FALSE(has(command(mode, 1, sweep), "--ranks-per-gpu")) << mode;
+    }
+  }
+  Case shared = {"ddp", "mlp", 8, 1, 64};
+  shared.ranks_per_gpu = 4;
+  const launch::Command ours = command_of(shared, sweep, {}, {});
+  EXPECT_EQ(value(ours, "--gpus"), "2") << "cards, of four ranks each";
+  EXPECT_EQ(value(ours, "--ranks-per-gpu"), "4");
+  shared.mode = "ddp-python";
+  const launch::Command python = command_of(shared, sweep, {}, {});
+  EXPECT_EQ(value(python, "--nproc-per-node"), "8");
+  EXPECT_EQ(value(python, "--ranks-per-gpu"), "4");
+  shared.mode = "ddp";
+  EXPECT_FALSE(has(command_of(shared, sweep, {.reference = true}, {}), "--gpus"));
+}
+
+// What rounds is checked with the option off: Python's is, too.
+TEST(CaseCommand, RoundingPrecisionsAreToldToAllAndVerifiedInFp32) {
+  Sweep sweep;
+  for (const char* precision : {"bf16", "tf32"}) {
+    sweep.precision = precision;
+    for (const char* mode : {"single", "single-python", "single-python-compile"}) {
+      EXPECT_EQ(value(command(mode, 1, sweep), "--precision"), precision) << mode;
+      EXPECT_EQ(value(command(mode, 1, sweep, {.lossless = true}), "--precision"),
+                "fp32")
+          << mode;
+    }
+  }
+}
+
+TEST(CaseCommand, AGraphIsOursAndNotTheReferences) {
+  Sweep sweep;
+  sweep.cuda_graph = true;
+  EXPECT_TRUE(has(command("single", 1, sweep), "--cuda-graph"));
+  EXPECT_TRUE(has(command("ddp", 2, sweep), "--cuda-graph"));
+  for (const char* mode : {"single-python", "single-python-compile", "ddp-python"}) {
+    EXPECT_FALSE(has(command(mode, 1, sweep), "--cuda-graph")) << mode;
+  }
+  EXPECT_FALSE(has(command("single", 1, sweep, {.reference = true}), "--cuda-graph"));
+}
+
+TEST(CaseCommand, PeersThatWereCarriedElsewhereAreNamed) {
+  const std::string built = command("single-python", 1).argv.at(4);
+  EXPECT_EQ(built.substr(built.size() - 21), "/bench/peers/train.py") << built;
+  setenv("LOCKSTEP_PEERS", "/nowhere", 1);
+  try {
+    command("single-python", 1);
+    FAIL() << "/nowhere was taken";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(),
+                 "--peers python: /nowhere/train.py is not there; name its folder in "
+                 "LOCKSTEP_PEERS, or leave python out");
+  }
+  unsetenv("LOCKSTEP_PEERS");
+}
+
 TEST(CaseCommand, LayoutIsForAllAndShardingForItsOwnRow) {
   Sweep sweep = Sweep();
   sweep.channels_last = sweep.shard_optimizer = true;

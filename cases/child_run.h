@@ -39,6 +39,8 @@ class Children {
  public:
   explicit Children(const Sweep& sweep) : sweep_(sweep) {}
 
+  const Sweep& sweep() const { return sweep_; }
+
   // Runs the case's program, of a bound all of its processes, and reads back its
   // report. Throws std::runtime_error with the program's own error line; Stopped.
   TrainReport run(const Case& one, const RunPlan& plan) const;

@@ -71,6 +71,15 @@ void check_company(const Sweep& sweep, const std::vector<Case>& cases) {
         "--peers c10d, and --shard-optimizer, stand beside DDP on several cards; try "
         "--mode ddp --gpus 2");
   }
+  if (has_peer(sweep, "libtorch") && !has("dp-libtorch")) {
+    throw std::invalid_argument(
+        "--peers libtorch stands beside DataParallel on several cards; try --mode dp "
+        "--gpus 2");
+  }
+  if (sweep.ranks_per_gpu > 1 && !has_any(has_ranks)) {
+    throw std::invalid_argument(
+        "--ranks-per-gpu is of DDP's or Horovod's ranks; try --mode ddp --gpus 2");
+  }
   if (has_peer(sweep, "bound") && !has("bound")) {
     throw std::invalid_argument(
         "--peers bound stands beside several cards; try --mode dp,ddp --gpus 2");

@@ -16,7 +16,8 @@ std::vector<DdpWay> ways_of(const std::string& mode, const Sweep& sweep) {
   if (mode == "ddp-c10d" || mode == "ddp-python") {
     for (const double cap : each_once(sweep.bucket_caps_mb)) {
       for (const std::string& link : each_once(sweep.links)) {
-        ways.push_back({"c10d", "gloo", cap, link, sweep.ranks_per_host});
+        const std::string backend = sweep.device == "cuda" ? "nccl" : "gloo";
+        ways.push_back({"c10d", backend, cap, link, sweep.ranks_per_host});
       }
     }
     return ways;
@@ -88,7 +89,9 @@ class Group {
   void add_all() {
     add("single", 1);
     const bool cuda = sweep_.device != "cpu";
-    if (has_peer(sweep_, "python") && !cuda) add("single-python", 1);
+    for (const std::string peer : {"python", "python-compile"}) {
+      if (has_peer(sweep_, peer)) add("single-" + peer, 1);
+    }
     if (asked_for(sweep_, "dp")) add_data_parallel(cuda);
     for (const int cards : counts_) {
       if (!asked_for(sweep_, "ddp")) break;
@@ -140,6 +143,7 @@ class Group {
     one.horovod = horovod;
     if (cards == 1) one.ddp.link.clear();  // nobody is at its other end
     if (one.ddp.link.empty()) one.ddp.ranks_per_host = 1;
+    if (one.has_ranks()) one.ranks_per_gpu = std::min(cards, sweep_.ranks_per_gpu);
     one.local_batch = batch_;
     if (one.scaling == "strong") {
       const int64_t global = batch_ * most_;
@@ -192,11 +196,7 @@ bool Case::lossy() const {
   return (loop() == "ddp" && ddp.lossy()) || (loop() == "horovod" && horovod.lossy());
 }
 
-bool Case::in_python() const {
-  const std::string kind = "-python";
-  return mode.size() > kind.size() &&
-         mode.compare(mode.size() - kind.size(), kind.size(), kind) == 0;
-}
+bool Case::in_python() const { return mode.find("-python") != std::string::npos; }
 
 bool Case::ours() const {
   return !in_python() && mode != "ddp-c10d" && mode != "dp-libtorch" && mode != "bound";

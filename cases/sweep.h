@@ -106,14 +106,17 @@ struct Sweep {
   std::vector<double> fusion_thresholds_mb = {128};
   std::vector<double> cycle_times_ms = {1};
   std::vector<std::string> fp16_allreduce = {"no"};
-  bool channels_last = false;  // of images and convolutions, in all cases
-  bool cuda_graph = false;     // of our loops that can (training/step_graph.h)
-  int num_workers = 0;         // of each card's loader, in our loops
+  bool channels_last = false;    // of images and convolutions, in all cases
+  bool cudnn_benchmark = false;  // of all cases on CUDA
+  bool cuda_graph = false;       // of our loops that can (training/step_graph.h)
+  int num_workers = 0;           // of each card's loader, in our loops
   bool pin_memory = false;
   double lr = 0.01;
   uint64_t seed = 0;
-  // Measured beside ours: "c10d", "python", "bound"; the bound is there with any. On
-  // CUDA "libtorch" and "python", beside DataParallel.
+  // Ranks that may share a CUDA card: so many cases of ranks find room on one.
+  int ranks_per_gpu = 1;
+  // Measured beside ours: "c10d", "python", "python-compile", "bound"; the bound is
+  // there with any. On CUDA "libtorch", "python" and "python-compile".
   std::vector<std::string> peers;
   // Once more a case of ours, after the timed runs: its cards' memory over a step.
   bool memory_timeline = false;
@@ -124,8 +127,9 @@ struct Sweep {
 struct Case {
   // "single", "dp", "ddp", "horovod": a loop of ours. Behind a hyphen another way
   // through it: "ddp-sharded", "dp-tree", and the peers "ddp-c10d" (our loop with
-  // LibTorch's own c10d::Reducer over gloo), "single-python", "ddp-python", "dp-python"
-  // and "dp-libtorch". "bound": so many single cards at once, which do not communicate.
+  // LibTorch's own c10d::Reducer over gloo), "single-python", "single-python-compile",
+  // "ddp-python", "dp-python" and "dp-libtorch". "bound": so many single cards at once,
+  // which do not communicate.
   std::string mode;
   std::string model;
   int cards = 1;
@@ -136,6 +140,7 @@ struct Case {
   std::string scaling = "weak";
   std::string knobs{};  // the end of its name: "/batch:32", or nothing
   HorovodWay horovod{};
+  int ranks_per_gpu = 1;  // that share each of its CUDA cards
   int64_t global_batch() const { return local_batch * cards; }
   std::string name() const;  // Note [Names of cases]
   std::string loop() const;  // "ddp" of "ddp-python"

@@ -34,17 +34,33 @@ void require_at_most(int64_t most, const char* option, int64_t value) {
   }
 }
 
+constexpr int64_t kCompiledSteps = 2;
+
 void validate_peers(const Sweep& sweep) {
-  const std::vector<std::string> known = {"c10d", "python", "bound", "libtorch"};
+  const std::vector<std::string> known = {"c10d", "python", "python-compile", "bound",
+                                          "libtorch"};
   for (const std::string& peer : sweep.peers) {
     if (std::find(known.begin(), known.end(), peer) == known.end()) {
       throw_unknown_name("peer", peer, known);
     }
-    const bool of_cuda = peer == "libtorch" || peer == "python";
+    const bool python = peer.rfind("python", 0) == 0;
+    const bool of_cuda = peer == "libtorch" || python;
     if (sweep.device != "cpu" && !of_cuda) {
       throw std::invalid_argument("--peers " + peer +
                                   " runs on the CPU, not on --device " + sweep.device +
                                   "; try --device cpu");
+    }
+    if (sweep.device == "auto" && python) {
+      throw std::invalid_argument("--peers " + peer +
+                                  ": Python's loop has no --device auto; name cpu or "
+                                  "cuda");
+    }
+    // Its first step compiles, and the second finds out whether that holds.
+    if (peer == "python-compile" && sweep.warmup < kCompiledSteps) {
+      throw std::invalid_argument(
+          "--peers python-compile compiles in its first steps; "
+          "give --warmup " +
+          std::to_string(kCompiledSteps) + " or more");
     }
     if (sweep.device == "cpu" && peer == "libtorch") {
       throw std::invalid_argument(
@@ -52,10 +68,26 @@ void validate_peers(const Sweep& sweep) {
           "alone; try --device cuda");
     }
   }
-  if (sweep.device != "cpu" && !sweep.peers.empty() && asked_for(sweep, "ddp")) {
-    throw std::invalid_argument(
-        "--peers on --device " + sweep.device +
-        " stand beside DataParallel alone; try --mode dp, or --device cpu");
+}
+
+void validate_sharing(const Sweep& sweep) {
+  const std::string option = "--ranks-per-gpu " + std::to_string(sweep.ranks_per_gpu);
+  require_at_least(1, "--ranks-per-gpu", sweep.ranks_per_gpu);
+  require_at_most(16, "--ranks-per-gpu", sweep.ranks_per_gpu);
+  if (sweep.ranks_per_gpu == 1) return;
+  if (sweep.device == "cpu") {
+    throw std::invalid_argument(option +
+                                ": only CUDA cards can be shared; try --device cuda");
+  }
+  if (asked_for(sweep, "dp")) {
+    throw std::invalid_argument(option +
+                                ": DataParallel has no ranks that could share a card; "
+                                "try --mode ddp");
+  }
+  for (const int cards : sweep.gpus) {
+    if (cards <= sweep.ranks_per_gpu || cards % sweep.ranks_per_gpu == 0) continue;
+    throw std::invalid_argument("--gpus " + std::to_string(cards) +
+                                ": no whole number of cards of " + option);
   }
 }
 
@@ -232,6 +264,7 @@ void validate(const Sweep& sweep) {
                                 ": must be a number of 0 or more");
   }
   validate_peers(sweep);
+  validate_sharing(sweep);
   validate_dp(sweep);
   validate_ddp(sweep);
   validate_horovod(sweep);

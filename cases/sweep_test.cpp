@@ -128,14 +128,84 @@ TEST(Sweep, OnCudaDataParallelHasPeersOfItsOwn) {
   sweep.gpus = {1, 2};
   sweep.device = "cuda";
   sweep.peers = {"python", "libtorch"};
-  EXPECT_EQ(names_of(sweep),
-            (Names{"single/mlp/cards:1", "dp/mlp/cards:1", "dp/mlp/cards:2",
-                   "dp-libtorch/mlp/cards:2", "dp-python/mlp/cards:2"}));
+  EXPECT_EQ(
+      names_of(sweep),
+      (Names{"single/mlp/cards:1", "single-python/mlp/cards:1", "dp/mlp/cards:1",
+             "dp/mlp/cards:2", "dp-libtorch/mlp/cards:2", "dp-python/mlp/cards:2"}));
   sweep.modes = {"ddp"};
   EXPECT_NE(refusal(sweep).find("try --mode dp"), std::string::npos) << refusal(sweep);
   sweep.device = "cpu";
   EXPECT_NE(refusal(sweep).find("try --device cuda"), std::string::npos)
       << refusal(sweep);
+}
+
+TEST(Sweep, PythonCompiledStandsBesideOneCard) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"single"};
+  sweep.peers = {"python", "python-compile"};
+  const Names all = {"single/mlp/cards:1", "single-python/mlp/cards:1",
+                     "single-python-compile/mlp/cards:1"};
+  for (const char* device : {"cpu", "cuda"}) {
+    sweep.device = device;
+    EXPECT_EQ(refusal(sweep), "");
+    EXPECT_EQ(names_of(sweep), all) << device;
+  }
+  sweep.peers = {"python-compile"};
+  EXPECT_EQ(names_of(sweep), (Names{all[0], all[2]}));
+  sweep.warmup = 1;
+  EXPECT_EQ(refusal(sweep),
+            "--peers python-compile compiles in its first steps; give --warmup 2 or "
+            "more");
+  sweep.warmup = 2;
+  EXPECT_EQ(refusal(sweep), "");
+  sweep.device = "auto";
+  EXPECT_EQ(refusal(sweep),
+            "--peers python-compile: Python's loop has no --device auto; name cpu or "
+            "cuda");
+}
+
+TEST(Sweep, RanksShareACudaCardWhereTheyMay) {
+  Sweep sweep;
+  sweep.models = {"mlp"};
+  sweep.modes = {"ddp", "horovod"};
+  sweep.gpus = {1, 2, 4, 8};
+  sweep.device = "cuda";
+  sweep.ranks_per_gpu = 4;
+  sweep.peers = {"python"};
+  EXPECT_EQ(refusal(sweep), "");
+  std::vector<std::string> ranks;
+  for (const Case& one : cases_of(sweep, 4)) {
+    ranks.push_back(one.mode + " " + std::to_string(one.cards) + "/" +
+                    std::to_string(one.ranks_per_gpu));
+    if (one.mode == "ddp-python") {
+      EXPECT_EQ(one.ddp.backend, "nccl");
+    }
+  }
+  EXPECT_EQ(ranks, (Names{"single 1/1", "single-python 1/1", "ddp 1/1", "ddp 2/2",
+                          "ddp-python 2/2", "ddp 4/4", "ddp-python 4/4", "ddp 8/4",
+                          "ddp-python 8/4", "horovod 1/1", "horovod 2/2", "horovod 4/4",
+                          "horovod 8/4"}));
+  const auto with = [&](auto change) {
+    Sweep changed = sweep;
+    change(changed);
+    return refusal(changed);
+  };
+  EXPECT_EQ(with([](Sweep& s) {
+              s.gpus = {1, 6};
+            }),
+            "--gpus 6: no whole number of cards of --ranks-per-gpu 4");
+  EXPECT_EQ(with([](Sweep& s) { s.device = "cpu"; }),
+            "--ranks-per-gpu 4: only CUDA cards can be shared; try --device cuda");
+  EXPECT_EQ(with([](Sweep& s) {
+              s.modes = {"ddp", "dp"};
+            }),
+            "--ranks-per-gpu 4: DataParallel has no ranks that could share a card; try "
+            "--mode ddp");
+  EXPECT_EQ(with([](Sweep& s) { s.gpus = {1}; }),
+            "--ranks-per-gpu is of DDP's or Horovod's ranks; try --mode ddp --gpus 2");
+  EXPECT_EQ(with([](Sweep& s) { s.ranks_per_gpu = 0; }),
+            "--ranks-per-gpu 0: must be 1 or more");
 }
 
 TEST(Sweep, WaysOfDataParallelAreAllCombinations) {

@@ -136,9 +136,6 @@ CardScope::CardScope(const Card& card) : account_({card.index(), Category::other
     // Here, not where cards are counted: a launcher counts them and must stay without a
     // context on any.
     watch_cuda_allocations();
-    // LibTorch would let convolutions round to TF32, unasked.
-    at::globalContext().setAllowTF32CuDNN(card.tf32_);
-    at::globalContext().setAllowTF32CuBLAS(card.tf32_);
     device_.reset_device(card.torch_device());
     if (card.own_stream_) {
       stream_.reset_stream(own_stream(card.torch_device(), StreamUse::work));

@@ -37,10 +37,8 @@ class Card {
   // from the next CardScope on.
   void limit_memory(int64_t bytes);
 
-  // Of a CUDA card, from the next CardScope on: products may round to TF32 (else fp32
-  // is fp32); work goes to a stream of the card's own in place of the default one,
-  // which no graph can record.
-  void allow_tf32() { tf32_ = true; }
+  // Of a CUDA card: from the next CardScope on work goes to a stream of the card's own
+  // in place of the default one, which no graph can record.
   void use_own_stream() { own_stream_ = true; }
 
   // Peak bytes start again from what is live now; the allocator's own since then.
@@ -55,8 +53,7 @@ class Card {
   at::Device device_;
   int index_;
   int threads_;
-  int64_t limit_ = 0;  // of a CUDA card, as what follows
-  bool tf32_ = false;
+  int64_t limit_ = 0;  // of a CUDA card, as the next
   bool own_stream_ = false;
 };
 

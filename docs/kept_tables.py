@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = {"single": "one card", "dp": "DataParallel", "ddp": "DDP", "horovod": "Horovod"}
 PEERS = {
     "single-python": "Python, one process",
+    "single-python-compile": "Python, `torch.compile`",
     "ddp-python": "Python DDP over gloo",
     "ddp-c10d": "`c10d::Reducer` over gloo",
     "bound": "the bound",
@@ -19,7 +20,7 @@ RATIOS = [
     (ours, peer)
     for ours in ("single", "ddp", "ddp-sharded")
     for peer in PEERS
-    if (ours == "single") == (peer == "single-python")
+    if (ours == "single") == peer.startswith("single-python")
 ] + [("horovod", "ddp"), ("horovod", "bound")]
 
 

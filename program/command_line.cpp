@@ -54,6 +54,10 @@ void bind_shared(CLI::App& app, Ranks ranks, TrainOptions& options) {
       ->capture_default_str();
   app.add_flag("--channels-last", options.channels_last,
                "images and weights of convolutions with their channels innermost");
+  app.add_flag("--cudnn-benchmark", options.cudnn_benchmark,
+               "convolutions on CUDA cards take whichever way is quickest");
+  app.add_flag("--deterministic", options.deterministic,
+               "the same numbers in every run, or an error");
   app.add_flag("--cuda-graph", options.cuda_graph,
                "record a step as a CUDA graph and replay it, where that can be");
   app.add_option("--num-workers", options.num_workers,

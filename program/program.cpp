@@ -17,6 +17,7 @@
 #include "launch/start_line.h"
 #include "program/line_prefix.h"
 #include "program/progress.h"
+#include "tracing/trace.h"
 #include "training/catalog.h"
 
 namespace lockstep::program {
@@ -40,7 +41,7 @@ void check_outputs_apart(const CommandLine& line, int ranks) {
   add("--bucket-times", line.options.ddp.bucket_times_file);
   add("--timeline-filename", line.options.horovod.timeline_filename);
   for (int rank = 0; rank < ranks && !line.trace_file.empty(); ++rank) {
-    add("--trace", trace_path(line.trace_file, rank));
+    add("--trace", tracing::trace_path(line.trace_file, rank));
   }
   files::check_apart(outputs);
 }
@@ -63,7 +64,7 @@ void check_run(const Program& program, const CommandLine& line, const World& wor
   program.check(options);
   check_outputs_apart(line, world.world_size);
   if (!line.trace_file.empty()) {
-    files::check_writable(trace_path(line.trace_file, world.rank), "--trace");
+    files::check_writable(tracing::trace_path(line.trace_file, world.rank), "--trace");
   }
   if (world.rank != 0) return;
   if (!line.metrics_file.empty())
@@ -129,9 +130,9 @@ void run_rank(const Program& program, const std::string& speaker,
     say_last_words(speaker, world, verdict);
   };
   keep_checkpoints(line.options, world);
-  std::shared_ptr<Trace> trace;
+  std::shared_ptr<tracing::Trace> trace;
   if (!line.trace_file.empty()) {
-    trace = make_trace(line.trace_file, world.rank);
+    trace = tracing::make_trace(line.trace_file, world.rank);
     line.options.observers.push_back(trace);
   }
   TrainReport report;

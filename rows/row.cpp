@@ -209,9 +209,11 @@ bool is_data_parallel(const std::string& mode) {
 }
 
 int place_of_mode(const std::string& mode) {
-  const std::vector<std::string> order = {"single",     "single-python", "dp",
-                                          "ddp",        "ddp-sharded",   "ddp-c10d",
-                                          "ddp-python", "bound",         "horovod"};
+  const std::vector<std::string> order = {
+      "single",   "single-python", "single-python-compile",
+      "dp",       "ddp",           "ddp-sharded",
+      "ddp-c10d", "ddp-python",    "bound",
+      "horovod"};
   const std::string loop =
       is_data_parallel(mode) ? "dp" : mode;  // its ways stay with it
   return static_cast<int>(std::find(order.begin(), order.end(), loop) - order.begin());

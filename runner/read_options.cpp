@@ -30,7 +30,9 @@ void read_clip(const Section& config, training::Clip& clip) {
 
 void read_environment(const Section& config, TrainOptions& options) {
   options.device = config.word("device", options.device, {"auto", "cpu", "cuda"});
-  options.precision = config.word("precision", options.precision, {"fp32", "fp64"});
+  options.precision =
+      config.word("precision", options.precision, {"fp32", "fp64", "tf32"});
+  options.cudnn_benchmark = config.boolean("cudnn_benchmark", false);
   options.threads_per_card =
       static_cast<int>(config.integer("threads_per_card", 0, 0, 1024));
   const Section dist = config.section("dist_cfg");

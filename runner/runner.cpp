@@ -155,8 +155,9 @@ Run make_run(const Section& config, const World& world, bool distributed,
   info->resume = config.boolean("resume", false);
   options.gpus = world.local_world_size;
   options.own_device = world.own_device;
-  options.seed = static_cast<uint64_t>(
-      config.section("randomness").integer("seed", 0, 0, kForEver));
+  const Section randomness = config.section("randomness");
+  options.seed = static_cast<uint64_t>(randomness.integer("seed", 0, 0, kForEver));
+  options.deterministic = randomness.boolean("deterministic", false);
 
   read_environment(config.section("env_cfg"), options);
   read_model(config.section("model"), info->scope, options);

@@ -13,11 +13,17 @@ using rows::Row;
 using Pair = std::pair<std::string, std::string>;
 
 const std::vector<Pair> kPairs = {
-    {"single", "single-python"},   {"ddp", "ddp-python"},
-    {"ddp", "ddp-c10d"},           {"ddp", "bound"},
-    {"ddp-sharded", "ddp-python"}, {"ddp-sharded", "ddp-c10d"},
-    {"ddp-sharded", "bound"},      {"dp", "dp-libtorch"},
-    {"dp", "dp-python"},           {"horovod", "ddp"},
+    {"single", "single-python"},
+    {"single", "single-python-compile"},
+    {"ddp", "ddp-python"},
+    {"ddp", "ddp-c10d"},
+    {"ddp", "bound"},
+    {"ddp-sharded", "ddp-python"},
+    {"ddp-sharded", "ddp-c10d"},
+    {"ddp-sharded", "bound"},
+    {"dp", "dp-libtorch"},
+    {"dp", "dp-python"},
+    {"horovod", "ddp"},
     {"horovod", "bound"},
 };
 

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
 lowest="files registry config host checkpoint model data device comm shm hier fingerprint launch membership training"
-beneath="$lowest program" # what the loops' rooms stand on
+beneath="$lowest tracing program" # what the loops' rooms stand on
 slow_links="hooks averaging timing logging" # what DDP on slow links stands on
 loops="single_gpu data_parallel ddp"
 declare -A may_use=(
@@ -35,7 +35,8 @@ declare -A may_use=(
   [launch]="device host"
   [membership]="comm device host launch"
   [training]="$lowest nvml flops"
-  [program]="$lowest"
+  [tracing]="comm files training/observer.h"
+  [program]="$lowest tracing"
   [emulation]="launch"
   [single_gpu]="$beneath"
   [data_parallel]="$beneath"

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "device/cuda.h"
+#include "training/numerics.h"
 
 namespace lockstep::training {
 
@@ -69,6 +70,7 @@ at::ScalarType scalar_type(const TrainOptions& options) {
 }
 
 std::vector<Card> make_cards(const TrainOptions& options, int count) {
+  set_numerics(options);
   const std::vector<int>& ids = options.data_parallel.device_ids;
   const int threads = device::threads_of_card(options.threads_per_card, count);
   const int all = ids.empty() ? count : 1 + *std::max_element(ids.begin(), ids.end());
@@ -83,7 +85,6 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
   const double bytes = options.card_memory_gib * (int64_t{1} << 30);
   for (Card& card : cards) {
     card.limit_memory(std::llround(std::ceil(bytes)));
-    if (options.precision == "tf32") card.allow_tf32();
     if (options.cuda_graph) card.use_own_stream();
   }
   if (ids.empty()) return cards;

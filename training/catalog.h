@@ -32,8 +32,7 @@ Registry<LibTorchOptimizer(const std::vector<at::Tensor>&, const TrainOptions&)>
 optimizers();
 
 // The cards of this machine, as the options ask for them: the first `count`, or those
-// of
-// --device-ids in that order.
+// of --device-ids in that order. Sets the process's numerics (numerics.h).
 std::vector<Card> make_cards(const TrainOptions& options, int count);
 
 // The shape of the data set's samples. Its name alone says it, for a model is made

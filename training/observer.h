@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
 namespace torch::nn {
@@ -80,20 +79,5 @@ class StepObserver {
   // After that, on every rank: the job's report, to which it may add.
   virtual void reported(TrainReport& /*job*/) {}
 };
-
-// A Chrome trace of a few steps: by Kineto, the stages and LibTorch's operators on the
-// lane of each thread, and what the rank has under way on lanes of its own
-// (collective_lanes.h). Of steps 3 to 5, for those before warm up, or of the last three
-// where fewer are planned; a step is a range of its own, "step 4". A step takes longer
-// while it is traced.
-class Trace : public StepObserver {
- public:
-  // After the training, as files/output_file.h writes them: what is lost where it
-  // cannot be written is the trace, not the run.
-  virtual void write() = 0;
-};
-std::shared_ptr<Trace> make_trace(const std::string& path, int rank);
-// Where that one leaves it: rank r > 0 at "name.rank<r>.ext".
-std::string trace_path(const std::string& path, int rank);
 
 }  // namespace lockstep::training

@@ -173,6 +173,13 @@ struct TrainOptions {
   // Images and the weights of convolutions lie with their channels innermost.
   bool channels_last = false;
 
+  // Convolutions on CUDA cards try cuDNN's ways first and take the quickest: not always
+  // the same, to the last digit. As torch.backends.cudnn.benchmark.
+  bool cudnn_benchmark = false;
+  // The same numbers in every run; what LibTorch has no such way for throws c10::Error.
+  // As torch.use_deterministic_algorithms.
+  bool deterministic = false;
+
   // A step is recorded as a CUDA graph and then replayed, where it can be
   // (step_graph.h).
   bool cuda_graph = false;

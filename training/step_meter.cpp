@@ -121,6 +121,8 @@ StepMeter::Recording::~Recording() {
 }
 
 void StepMeter::note(const std::string& text) {
+  const std::vector<std::string>& known = report_.notes;
+  if (std::find(known.begin(), known.end(), text) != known.end()) return;
   report_.notes.push_back(text);
   for (const auto& observer : options_.observers) observer->noted(text);
 }

@@ -49,18 +49,12 @@ MemoryTimeline timeline_of(const device::CardEvents& card) {
 // What the driver counts. It knows no peak, and is asked once, as training ends: the
 // allocator gave nothing back, so that what it has reserved is at its highest, and
 // nobody's step waits.
-void add_driver_memory(const std::vector<Card>& cards, int rank, TrainReport& report) {
-  if (cards.front().emulated()) return;
+nvml::Placement driver_memory(const std::vector<Card>& cards, int rank) {
   std::vector<int> devices;
   for (const Card& card : cards) devices.push_back(card.torch_device().index());
   const std::vector<nvml::Held> held =
       nvml::held_by(getpid(), nvml::read_devices(), device::cuda_pci_bus_ids());
-  const nvml::Placement placement = nvml::placement(held, devices, rank, getpid());
-  for (size_t i = 0; i < cards.size(); ++i) {
-    report.cards[i].process_bytes = placement.card_bytes[i];
-  }
-  report.notes.insert(report.notes.end(), placement.stray_contexts.begin(),
-                      placement.stray_contexts.end());
+  return nvml::placement(held, devices, rank, getpid());
 }
 
 int64_t peak_rss_bytes() {
@@ -86,7 +80,13 @@ void StepMeter::end_training() {
          .allocator_peak_bytes = {{"allocated", peaks.allocated_bytes},
                                   {"reserved", peaks.reserved_bytes}}});
   }
-  add_driver_memory(cards_, rank_, report_);
+  if (!cards_.front().emulated()) {
+    const nvml::Placement driver = driver_memory(cards_, rank_);
+    for (size_t i = 0; i < cards_.size(); ++i) {
+      report_.cards[i].process_bytes = driver.card_bytes[i];
+    }
+    for (const std::string& stray : driver.stray_contexts) note(stray);
+  }
   for (size_t i = 0; i < recorded_.size(); ++i) {
     report_.cards[i].timeline = timeline_of(recorded_[i]);
   }

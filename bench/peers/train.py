@@ -5,12 +5,13 @@
         bench/peers/train.py --model mlp --steps 100                       DistributedDataParallel
 
     python bench/peers/train.py --model mlp --steps 100 --data-parallel 2  nn.DataParallel, CUDA
+    python bench/peers/train.py --model mlp --steps 100 --compile          torch.compile(model)
 
 Same options, same samples in the same order, same initial parameters, so the losses are the
 same, digit by digit; and the step times are what ours are measured against (`bench --peers
 python`). It is deliberately quick: normalised images in memory and no DataLoader before them,
 gradients that are views of the buckets, no print and no .item() within a step. The networks are
-in networks.py, the data in datasets.py.
+in networks.py, the data in datasets.py, what is a device's in cards.py.
 """
 
 import argparse
@@ -18,8 +19,14 @@ import json
 import os
 import resource
 import sys
-import time
+from contextlib import nullcontext
 from pathlib import Path
+
+if "--compile" in sys.argv:
+    # Before torch is loaded. Kept, so that a network is compiled once and not in every run of a
+    # bench: and outside the folder of temporary files, where it would be left behind.
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(caches / "lockstep" / "inductor"))
 
 import torch
 import torch.distributed as dist
@@ -28,6 +35,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
 import datasets
+from cards import Clock, card_of, cards_of, gathered, meet, peaks
 from networks import MODELS, Inputs
 
 
@@ -42,9 +50,13 @@ def parse_options():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--momentum", type=float, default=0.0)
-    parser.add_argument("--precision", choices=("fp32", "fp64"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "fp64", "tf32", "bf16"), default="fp32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--ranks-per-gpu", type=int, default=1, help="that share a CUDA card")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--cudnn-benchmark", action="store_true")
     parser.add_argument("--data-parallel", type=int, default=0, help="so many CUDA cards")
     parser.add_argument("--drop-last", action="store_true", help="no last, incomplete batch")
     parser.add_argument("--bucket-cap-mb", type=float, default=25, help="of the gradients")
@@ -55,7 +67,26 @@ def parse_options():
     if options.dataset is None:
         of_tokens = options.model.startswith("transformer")
         options.dataset = "tokens" if of_tokens else "fashion-mnist"
+    if options.data_parallel:
+        options.device = "cuda"
     return options
+
+
+def check(options):
+    """Ends the program where this machine, or the rest of the options, is not for these."""
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    wanted = options.data_parallel or -(-ranks // options.ranks_per_gpu)
+    if options.device == "cuda" and cards < wanted:
+        asked = f"--data-parallel {wanted}" if options.data_parallel else "--device cuda"
+        sys.exit(
+            f"train.py: {asked}: this machine offers {cards} CUDA devices of {wanted} that "
+            f"it takes; try --device cpu, or leave the Python peer out"
+        )
+    if options.device == "cpu" and (options.ranks_per_gpu > 1 or options.precision == "tf32"):
+        sys.exit("train.py: --ranks-per-gpu and --precision tf32 are CUDA's; try --device cuda")
+    if options.compile and ("RANK" in os.environ or options.data_parallel):
+        sys.exit("train.py: --compile is of one process; leave it out beside several cards")
 
 
 def inputs_of(options):
@@ -68,11 +99,15 @@ def inputs_of(options):
 def train(options, rank, world_size, distributed):
     """Returns the losses of this rank's batches, and for each step epoch, samples and ms."""
     dtype = torch.float64 if options.precision == "fp64" else torch.float32
+    torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = options.precision == "tf32"
+    torch.backends.cudnn.benchmark = options.cudnn_benchmark
     torch.manual_seed(options.seed)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     inputs = inputs_of(options)
     cards = options.data_parallel
-    device = torch.device("cuda:0" if cards else "cpu")
+    device = card_of(options)
+    clock = Clock(device)
     model = MODELS[options.model](inputs).to(device, dtype).to(memory_format=layout)
     if cards:
         model = nn.DataParallel(model, device_ids=list(range(cards)))
@@ -80,6 +115,9 @@ def train(options, rank, world_size, distributed):
         model = DistributedDataParallel(
             model, bucket_cap_mb=options.bucket_cap_mb, gradient_as_bucket_view=True
         )
+    if options.compile:
+        # Else it leaves compiled headers in the folder of temporary files.
+        model = torch.compile(model, options={"cpp_cache_precompile_headers": False})
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), options.lr, options.momentum)
 
@@ -93,51 +131,66 @@ def train(options, rank, world_size, distributed):
 
     # DataParallel takes the whole batch and cuts it.
     batch_size = options.batch_size * max(1, cards)
-    losses, epochs, samples, step_ms = [], [], [], []
+    autocast = nullcontext()  # entered again in every step
+    if options.precision == "bf16":
+        autocast = torch.autocast(device.type, torch.bfloat16)
+    losses, epochs, samples, spans = [], [], [], []
     epoch = 0
+    if device.type == "cuda":
+        for card in cards_of(options, device):
+            torch.cuda.reset_peak_memory_stats(card)
     while len(losses) < options.steps:
         sampler.set_epoch(epoch)
         batches = torch.tensor(list(sampler)).split(batch_size)
         if options.drop_last and len(batches[-1]) < batch_size:
             batches = batches[:-1]
+        begin = clock.now()
         for batch in batches:
-            start = time.perf_counter()
             optimizer.zero_grad()
-            logits = model(images[batch].to(device))
-            loss = criterion(logits.flatten(0, -2), labels[batch].to(device).flatten())
+            with autocast:
+                logits = model(images[batch].to(device))
+                loss = criterion(logits.flatten(0, -2), labels[batch].to(device).flatten())
             loss.backward()
             optimizer.step()
-            if cards:
-                torch.cuda.synchronize()
-            step_ms.append(1000 * (time.perf_counter() - start))
+            end = clock.now()
+            spans.append((begin, end))
+            begin = end
             losses.append(loss.detach())
             epochs.append(epoch)
             samples.append(len(batch) * world_size)
             if len(losses) == options.steps:
                 break
         epoch += 1
+    step_ms = clock.ms(spans)
     return torch.stack(losses).double().cpu(), epochs, samples, step_ms
 
 
-def slowest(step_ms, world_size):
-    """The step times of the rank that took longest, as they count in ours; on every rank."""
-    of_ranks = [torch.empty(len(step_ms), dtype=torch.double) for _ in range(world_size)]
-    dist.all_gather(of_ranks, torch.tensor(step_ms, dtype=torch.double))
-    return max(of_ranks, key=lambda times: times.sum()).tolist()
+def slowest(of_ranks):
+    """The step times of the rank that took longest, as they count in ours."""
+    return max(of_ranks, key=sum)
 
 
-def report(options, losses, epochs, samples, step_ms):
+def report(options, losses, epochs, samples, step_ms, of_cards):
     """What training/report.h writes, so far as it is known here: no phases, no ledger."""
+    cards = [
+        {
+            "card": card,
+            "peak_bytes": int(allocated),
+            "at_peak_bytes": {},
+            "allocator_peak_bytes": {"allocated": int(allocated), "reserved": int(reserved)},
+        }
+        for card, (allocated, reserved) in enumerate(of_cards)
+    ]
     return {
         "epochs": epochs,
         "losses": losses,
         "samples": samples,
         "step_ms": step_ms,
         "phases_ms": {},
-        "cards": [],
+        "cards": cards,
         "threads_per_card": options.threads,
-        "device": "cuda" if options.data_parallel else "cpu",
-        "device_name": torch.cuda.get_device_name() if options.data_parallel else "",
+        "device": options.device,
+        "device_name": torch.cuda.get_device_name() if options.device == "cuda" else "",
         "rss_peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "correct": 0,
         "evaluated": 0,
@@ -146,32 +199,33 @@ def report(options, losses, epochs, samples, step_ms):
 
 def main():
     options = parse_options()
-    if options.data_parallel > torch.cuda.device_count():
-        sys.exit(
-            f"train.py: --data-parallel {options.data_parallel}: this machine offers "
-            f"{torch.cuda.device_count()} CUDA devices; nn.DataParallel splits over these alone"
-        )
+    check(options)
     if options.dry_run:
         return
     torch.set_num_threads(options.threads)
     # torchrun says by the environment who this process is.
     distributed = "RANK" in os.environ
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = card_of(options)
     if distributed:
-        dist.init_process_group("gloo")
+        meet(options, device, rank)
 
     losses, epochs, samples, step_ms = train(options, rank, world_size, distributed)
+    of_cards = peaks(options, device)
 
     if distributed:
         # Once, after training: every rank has as many samples, so the mean of means is the
         # mean over the global batch.
+        losses = losses.to(device)
         dist.all_reduce(losses)
         losses /= world_size
-        step_ms = slowest(step_ms, world_size)
+        step_ms = slowest(gathered(step_ms, device, world_size))
+        if of_cards:
+            of_cards = gathered(of_cards[0], device, world_size)
         dist.destroy_process_group()
     losses = losses.tolist()
     if rank == 0 and options.report_file:
-        text = json.dumps(report(options, losses, epochs, samples, step_ms))
+        text = json.dumps(report(options, losses, epochs, samples, step_ms, of_cards))
         options.report_file.write_text(text + "\n")
     elif rank == 0:
         out = options.metrics_file.open("w") if options.metrics_file else sys.stdout

@@ -1,4 +1,4 @@
-#include "training/collective_lanes.h"
+#include "tracing/collective_lanes.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace lockstep::training {
+namespace lockstep::tracing {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -81,4 +81,4 @@ void CollectiveLanes::add_to(Json& trace, int rank) const {
   }
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep::tracing

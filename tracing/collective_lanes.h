@@ -13,7 +13,7 @@
 
 #include "comm/process_group.h"
 
-namespace lockstep::training {
+namespace lockstep::tracing {
 
 class CollectiveLanes {
  public:
@@ -43,4 +43,4 @@ class CollectiveLanes {
   std::vector<comm::CollectiveSpan> spans_;
 };
 
-}  // namespace lockstep::training
+}  // namespace lockstep::tracing

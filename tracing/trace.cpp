@@ -1,3 +1,5 @@
+#include "tracing/trace.h"
+
 #include <ATen/Context.h>
 #include <ATen/record_function.h>
 #include <pthread.h>
@@ -17,10 +19,9 @@
 
 #include "files/output_file.h"
 #include "files/temporary_folder.h"
-#include "training/collective_lanes.h"
-#include "training/observer.h"
+#include "tracing/collective_lanes.h"
 
-namespace lockstep::training {
+namespace lockstep::tracing {
 namespace {
 
 namespace fs = std::filesystem;
@@ -180,4 +181,4 @@ std::string trace_path(const std::string& path, int rank) {
          std::to_string(rank) + extension;
 }
 
-}  // namespace lockstep::training
+}  // namespace lockstep::tracing

@@ -1,0 +1,24 @@
+#include "training/numerics.h"
+
+#include <ATen/Context.h>
+
+#include <cstdlib>
+
+namespace lockstep::training {
+
+void set_numerics(const TrainOptions& options) {
+  at::Context& context = at::globalContext();
+  const bool tf32 = options.precision == "tf32";
+  context.setAllowTF32CuDNN(tf32);
+  context.setAllowTF32CuBLAS(tf32);
+  context.setBenchmarkCuDNN(options.cudnn_benchmark);
+  context.setDeterministicCuDNN(options.deterministic);
+  context.setDeterministicAlgorithms(options.deterministic, /*warn_only=*/false);
+  // cuBLAS asks when it is loaded, and LibTorch refuses its products where this is not
+  // set.
+  if (options.deterministic) {
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  }
+}
+
+}  // namespace lockstep::training

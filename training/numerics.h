@@ -1,0 +1,14 @@
+// How this process's cards compute. LibTorch keeps these settings for all threads and
+// devices, so that a run sets them once, before its first tensor.
+#pragma once
+
+#include "training/options.h"
+
+namespace lockstep::training {
+
+// TF32 where options.precision says so and nowhere else (LibTorch would let
+// convolutions on CUDA round to it, unasked); options.cudnn_benchmark;
+// options.deterministic.
+void set_numerics(const TrainOptions& options);
+
+}  // namespace lockstep::training
