@@ -175,9 +175,11 @@ launch::Command python_command(const Case& one, const Sweep& sweep,
     // A rank's torchrun may have ended before the kernel was told to watch: then the
     // rank has another parent by now.
     add({"sh", "-c", "exec env LOCKSTEP_TORCHRUN=$$ \"$@\"", "sh"});
-    add({python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-         std::to_string(one.cards), "--no-python", "--log-dir",
-         "/dev/null"});  // else it leaves a folder behind
+    // By this address, for a host's name need not lead anywhere; and without a place
+    // for its logs torchrun leaves a folder behind.
+    add({python(), "-m", "torch.distributed.run", "--standalone", "--local-addr",
+         "127.0.0.1", "--nproc-per-node", std::to_string(one.cards), "--no-python",
+         "--log-dir", "/dev/null"});
     add(leash);
     add({"sh", "-c", "[ $PPID = $LOCKSTEP_TORCHRUN ] && exec \"$@\"", "sh"});
   }

@@ -133,6 +133,15 @@ TEST(CaseCommand, RoundingPrecisionsAreToldToAllAndVerifiedInFp32) {
   }
 }
 
+TEST(CaseCommand, CudnnMayChooseInPythonAsWell) {
+  Sweep sweep;
+  sweep.cudnn_benchmark = true;
+  for (const char* mode : {"single", "single-python", "ddp-python"}) {
+    EXPECT_TRUE(has(command(mode, 1, sweep), "--cudnn-benchmark")) << mode;
+    EXPECT_FALSE(has(command(mode, 1), "--cudnn-benchmark")) << mode;
+  }
+}
+
 TEST(CaseCommand, AGraphIsOursAndNotTheReferences) {
   Sweep sweep;
   sweep.cuda_graph = true;

@@ -116,13 +116,22 @@ TEST_F(Cuda, AStepThatIsReplayedGivesTheSameLosses) {
   }
 }
 
+// Where nothing has a choice, to the bit.
+TEST_F(Cuda, AReplayedStepThatIsDeterministicGivesTheSameBits) {
+  for (const std::string model : {"mlp", "convnet", "resnet18 --batch-size 16"}) {
+    const std::string work = "single_gpu --deterministic --steps 12 --model " + model;
+    EXPECT_EQ(on_cuda(work + " --cuda-graph"), on_cuda(work)) << work;
+  }
+}
+
 // Each kernel ends before the next one is launched: an order between streams that the
 // program forgot to ask for shows as another loss.
 TEST_F(Cuda, KernelsOneAtATimeGiveTheSameBits) {
   for (const std::string work :
        {"single_gpu --steps 50 --model mlp",
         "single_gpu --steps 50 --model mlp --pin-memory --num-workers 2",
-        "single_gpu --steps 30 --model mlp-wide",
+        "single_gpu --deterministic --steps 12 --model convnet",
+        "single_gpu --deterministic --steps 12 --model resnet18 --batch-size 16",
         "ddp --backend nccl --ranks-per-gpu 2 --steps 30 --model mlp-wide "
         "--bucket-cap-mb 1"}) {
     Words blocking = {"env", "CUDA_LAUNCH_BLOCKING=1"};
