@@ -3,6 +3,7 @@
 // one at a time. Without a device it is waived, by name. (What CUDA runs report:
 // cuda_report_test.cpp.)
 #include <algorithm>
+#include <utility>
 
 #include "tests/cuda_runs.h"
 #include "tests/equality/within.h"
@@ -13,6 +14,8 @@ namespace {
 class Cuda : public OnCuda {
  protected:
   static void SetUpTestSuite() {
+    static bool said = false;  // by the first of the suites
+    if (std::exchange(said, true)) return;
     const auto devices = device::cuda_devices();
     if (devices.count == 0) {
       waive("tests/cuda_training_test", devices.reason);
