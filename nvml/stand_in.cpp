@@ -3,12 +3,11 @@
 // stand_in_processes.cpp's; without that it is an old driver's.
 #include <nvml.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
 namespace {
-
-int devices[2];
 
 nvmlReturn_t told(const char* variable) {
   const char* status = std::getenv(variable);
@@ -16,7 +15,7 @@ nvmlReturn_t told(const char* variable) {
 }
 
 unsigned index_of(nvmlDevice_t device) {
-  return static_cast<unsigned>(reinterpret_cast<int*>(device) - devices);
+  return static_cast<unsigned>(reinterpret_cast<uintptr_t>(device) - 1);
 }
 
 }  // namespace
@@ -36,7 +35,7 @@ nvmlReturn_t nvmlDeviceGetCount_v2(unsigned* count) {
 
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, nvmlDevice_t* device) {
   if (index >= 2) return NVML_ERROR_NO_PERMISSION;
-  *device = reinterpret_cast<nvmlDevice_t>(devices + index);
+  *device = reinterpret_cast<nvmlDevice_t>(uintptr_t{index} + 1);
   return NVML_SUCCESS;
 }
 
