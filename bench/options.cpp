@@ -54,7 +54,7 @@ void bind_cases(CLI::App& app, Sweep& sweep) {
                  "threads of ours that prepare batches ahead, of each card")
       ->capture_default_str();
   app.add_flag("--pin-memory", sweep.pin_memory,
-               "ours prepare batches in page-locked memory, for CUDA cards");
+               "batches lie in page-locked memory, for CUDA cards, Python's as well");
 }
 
 void bind_data_parallel(CLI::App& app, Sweep& sweep) {

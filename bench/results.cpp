@@ -123,8 +123,12 @@ Row result_row(const Case& one, const Sweep& sweep, const Stamp& stamp, int repe
   row.notes = report.notes;
   row.flops_per_step = report.flops_per_step;
   row.peak_flops_per_s = report.peak_flops_per_s;
-  if (sweep.cuda_graph && report.phases_ms.count("graph") == 0) {
-    row.options["cuda-graph"] = "no";  // a note says why
+  const bool refused =
+      std::any_of(report.notes.begin(), report.notes.end(), [](const std::string& note) {
+        return note.rfind("--cuda-graph:", 0) == 0;
+      });
+  if (sweep.cuda_graph && (refused || report.phases_ms.count("graph") == 0)) {
+    row.options["cuda-graph"] = "no";
   }
   row.losses = report.losses;
   for (const training::CardMemory& card : report.cards) {

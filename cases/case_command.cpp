@@ -45,6 +45,7 @@ Words shared_arguments(const Case& one, const Sweep& sweep, const RunPlan& plan)
   }
   if (sweep.channels_last) arguments.emplace_back("--channels-last");
   if (sweep.cudnn_benchmark) arguments.emplace_back("--cudnn-benchmark");
+  if (sweep.pin_memory) arguments.emplace_back("--pin-memory");
   return arguments;
 }
 
@@ -58,7 +59,6 @@ Words arguments_of(const Case& one, const Sweep& sweep, const RunPlan& plan) {
   add("--device", sweep.device);
   arguments.emplace_back("--quiet");
   if (sweep.num_workers > 0) add("--num-workers", std::to_string(sweep.num_workers));
-  if (sweep.pin_memory) arguments.emplace_back("--pin-memory");
   // The reference takes its step in eager mode: what is recorded is held to it.
   const bool one_card_a_process = one.loop() == "single" || one.loop() == "ddp";
   if (sweep.cuda_graph && one_card_a_process && !plan.reference) {

@@ -108,9 +108,9 @@ struct Sweep {
   std::vector<std::string> fp16_allreduce = {"no"};
   bool channels_last = false;    // of images and convolutions, in all cases
   bool cudnn_benchmark = false;  // of all cases on CUDA
-  bool cuda_graph = false;       // of our loops that can (training/step_graph.h)
+  bool cuda_graph = false;       // of our loops that can (training/train_step.h)
   int num_workers = 0;           // of each card's loader, in our loops
-  bool pin_memory = false;
+  bool pin_memory = false;  // of Python's batches as well
   double lr = 0.01;
   uint64_t seed = 0;
   // Ranks that may share a CUDA card: so many cases of ranks find room on one.

@@ -1,5 +1,5 @@
 // What NCCL's watchdog alone has seen ends the step, in one line. (On a backend of the
-// test's own: CUDA's is tests/cuda_training_test.cpp's.)
+// test's own.)
 #include <gtest/gtest.h>
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>

@@ -1,7 +1,9 @@
 // Part of the module liblockstep_cuda.so (cuda_module.cpp): CUDA graphs, by LibTorch's
 // own class, after torch/cuda/graphs.py.
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 
 #include "device/cuda_module.h"
@@ -14,7 +16,7 @@ class CudaGraph final : public lockstep::device::Graph {
   ~CudaGraph() override {
     if (!recording_) return;
     try {
-      graph_.capture_end();
+      end();
     } catch (const c10::Error&) {
       // It was broken off by an error, which is on its way.
     }
@@ -27,19 +29,43 @@ class CudaGraph final : public lockstep::device::Graph {
     c10::cuda::CUDACachingAllocator::emptyCache();
     // Of this thread alone: NCCL's watchdog and the loader's workers go on asking CUDA
     // for things that a recording thread must not.
-    graph_.capture_begin(/*pool=*/{0, 0}, cudaStreamCaptureModeThreadLocal);
+    device_ = c10::cuda::current_device();
+    pool_ = at::cuda::graph_pool_handle();
+    graph_.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
     recording_ = true;
   }
 
   void end() override {
     recording_ = false;
-    graph_.capture_end();
+    try {
+      graph_.capture_end();
+    } catch (const c10::Error&) {
+      let_go_of_pool();
+      throw;
+    }
   }
 
   void replay() override { graph_.replay(); }
 
  private:
+  // LibTorch 2.11's capture_end() that fails leaves both allocators recording, and
+  // while one does, what two streams have used is never free again: every batch
+  // (pytorch/pytorch#180395).
+  void let_go_of_pool() {
+    namespace caching = c10::cuda::CUDACachingAllocator;
+    try {
+      caching::endAllocateToPool(device_, pool_);
+      caching::releasePool(device_, pool_);
+      at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(pool_);
+      at::getHostAllocator(at::kCUDA)->release_pool(pool_);
+    } catch (const c10::Error&) {
+      // capture_end() had come past this: the graph itself lets go.
+    }
+  }
+
   at::cuda::CUDAGraph graph_;
+  c10::DeviceIndex device_ = 0;
+  c10::MempoolId_t pool_{0, 0};
   bool recording_ = false;
 };
 

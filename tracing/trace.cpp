@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/record_function.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <pthread.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
@@ -17,6 +18,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "device/cuda_ledger.h"
 #include "files/output_file.h"
 #include "files/temporary_folder.h"
 #include "tracing/collective_lanes.h"
@@ -75,6 +77,13 @@ class LaneName {
  private:
   std::array<char, 16> before_{};
 };
+
+// The host is ahead of a CUDA card: kernels that wait in its queue are in no trace.
+void wait_for_card() {
+  if (!device::is_cuda_card(device::current_account().card)) return;
+  const c10::impl::VirtualGuardImpl guard(at::kCUDA);
+  guard.synchronizeDevice(guard.getDevice().index());
+}
 
 class KinetoTrace final : public Trace {
  public:
@@ -139,6 +148,7 @@ class KinetoTrace final : public Trace {
     const kineto::ProfilerConfig config(kineto::ProfilerState::KINETO);
     std::set<kineto::ActivityType> activities = {kineto::ActivityType::CPU};
     if (at::hasCUDA()) activities.insert(kineto::ActivityType::CUDA);
+    wait_for_card();
     torch::autograd::profiler::prepareProfiler(config, activities);
     torch::autograd::profiler::enableProfiler(
         config, activities,
@@ -150,6 +160,7 @@ class KinetoTrace final : public Trace {
   std::unique_ptr<torch::autograd::profiler::ProfilerResult> stop() {
     step_.reset();
     if (!lane_) return nullptr;
+    wait_for_card();
     auto result = torch::autograd::profiler::disableProfiler();
     lane_.reset();
     return result;

@@ -181,7 +181,7 @@ struct TrainOptions {
   bool deterministic = false;
 
   // A step is recorded as a CUDA graph and then replayed, where it can be
-  // (step_graph.h).
+  // (train_step.h).
   bool cuda_graph = false;
 
   // Threads that prepare batches ahead of the loop. 0: the loop's own thread.

@@ -112,7 +112,9 @@ void prepare_nccl(const TrainOptions& options, const World& world,
   // --timeout, fails on the card: no call here returns an error. LibTorch's watchdog
   // sees it and ends the process a minute later, in many lines. It breaks the
   // communicators off instead, at once and no more than that, so that the card's queue
-  // goes on, and the process group says what happened (ProcessGroup::at_step).
+  // goes on, and the process group says what happened (ProcessGroup::at_step). It watches no collective
+  // that is replayed (--cuda-graph): of those --timeout does not hold, and only a peer
+  // that has gone is told of.
   set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2");  // clean up only
   set("TORCH_NCCL_DUMP_ON_TIMEOUT", "0");
   set("TORCH_NCCL_WAIT_TIMEOUT_DUMP_MILSEC", "0");

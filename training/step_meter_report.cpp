@@ -47,8 +47,9 @@ MemoryTimeline timeline_of(const device::CardEvents& card) {
 }
 
 // What the driver counts. It knows no peak, and is asked once, as training ends: the
-// allocator gave nothing back, so that what it has reserved is at its highest, and
-// nobody's step waits.
+// allocator gives nothing back (but what it has cached where a step is recorded,
+// device/cuda_graph.cpp), so that what it has reserved is at its highest, and nobody's
+// step waits.
 nvml::Placement driver_memory(const std::vector<Card>& cards, int rank) {
   std::vector<int> devices;
   for (const Card& card : cards) devices.push_back(card.torch_device().index());

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty_like.h>
 
+#include <stdexcept>
 #include <utility>
 
 #include "training/catalog.h"
@@ -29,7 +30,6 @@ std::string why_no_graph(const TrainOptions& options, const World& world,
   }
   if (options.clip.norm > 0) return "the host asks for the norm that it clips by";
   if (options.memory_timeline) return "--memory-timeline is of what the host allocates";
-  if (world.world_size == 1 && world.local_world_size == 1) return "";
   const DdpOptions& ddp = options.ddp;
   if (resolve_backend(options, world) != "nccl") {
     return "--backend " + resolve_backend(options, world) +
@@ -38,6 +38,7 @@ std::string why_no_graph(const TrainOptions& options, const World& world,
   if (ddp.local_sgd > 0) return "--local-sgd meets in some steps only";
   if (ddp.comm_hook == "powersgd") return "PowerSGD is another hook from some step on";
   if (ddp.reducer == "c10d") return "the host does part of c10d's work";
+  if (ddp.sync_batch_norm) return "--sync-batch-norm counts images on the host";
   if (ddp.find_unused_parameters) return "--find-unused-parameters looks at each graph";
   if (ddp.join) return "--join looks at each batch";
   if (ddp.shard_optimizer) return "--shard-optimizer steps on the host";
@@ -48,7 +49,7 @@ std::string why_no_graph(const TrainOptions& options, const World& world,
 
 TrainStep::TrainStep(const TrainOptions& options, const World& world, const Card& card,
                      StepMeter& meter, Body body)
-    : meter_(meter), body_(std::move(body)) {
+    : meter_(meter), ranks_(world.world_size), body_(std::move(body)) {
   if (!options.cuda_graph) return;
   if (const std::string reason = why_no_graph(options, world, card); !reason.empty()) {
     meter_.note("--cuda-graph: " + reason + "; steps are taken one kernel at a time");
@@ -70,7 +71,11 @@ bool TrainStep::fits(const at::Tensor& images, const at::Tensor& labels) const {
 
 at::Tensor TrainStep::operator()(const at::Tensor& images, const at::Tensor& labels) {
   if (!graph_) return body_(images, labels);
-  if (!images_.defined()) {
+  // A resumed run may begin with an epoch's last, smaller batch.
+  const bool larger =
+      images_.defined() && !loss_.defined() && images.numel() > images_.numel();
+  if (!images_.defined() || larger) {
+    taken_ = 0;
     const device::CategoryScope input(device::Category::input);
     images_ = at::empty_like(images);
     labels_ = at::empty_like(labels);
@@ -96,6 +101,11 @@ void TrainStep::record() {
     loss_ = body_(images_, labels_).detach();
     graph_->end();
   } catch (const c10::Error& error) {
+    // The others may replay theirs, and half of this rank's collectives are recorded.
+    if (ranks_ > 1) {
+      throw std::runtime_error("--cuda-graph: a step could not be recorded (" +
+                               first_line(error) + "); leave it out");
+    }
     graph_.reset();
     loss_ = at::Tensor();
     meter_.note("--cuda-graph: a step could not be recorded (" + first_line(error) +

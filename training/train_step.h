@@ -6,7 +6,8 @@
 // algorithms, the optimizer makes its state, buckets are rebuilt. Then one is recorded,
 // and it and all others of its shape are replayed; an epoch's last, smaller one is
 // taken as it is. What a step reads on the host, as the learning rate, stays as it was
-// recorded. Where a run's step cannot be recorded, the meter notes why, and all are.
+// recorded, and what it counts there (a reducer's passes) stands still. Where a run's
+// step cannot be recorded, the meter notes why, and all are.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -43,6 +44,7 @@ class TrainStep {
   void record();
 
   StepMeter& meter_;
+  int ranks_ = 1;
   std::unique_ptr<device::Graph> graph_;
   Body body_;
 

@@ -142,6 +142,21 @@ TEST_F(TrainStepTest, WhatCannotBeRecordedIsTakenAsItIs) {
             "are taken one kernel at a time");
 }
 
+TEST_F(TrainStepTest, ARunThatBeginsWithASmallBatchRecordsTheLargerOnes) {
+  FakeGraph::Log log;
+  const Card card = make_cards(options_, 1).front();
+  StepMeter meter(options_, World(), {card});
+  TrainStep step(meter, std::make_unique<FakeGraph>(log), [&](auto& images, auto&) {
+    log.again = [] {};
+    return images.sum();
+  });
+  for (const int64_t size : {7, 16, 16, 16, 16, 16, 7}) {
+    step(torch::ones({size}), torch::ones({size}));
+  }
+  EXPECT_EQ(log.recorded, 1);
+  EXPECT_EQ(log.replayed, 2);
+}
+
 TEST_F(TrainStepTest, OnTheCpuARunNotesThatItHasNoGraphs) {
   options_.cuda_graph = true;
   const Card card = make_cards(options_, 1).front();
@@ -196,7 +211,7 @@ TEST_F(TrainStepTest, SaysWhyNot) {
        {"--debug", [](TrainOptions& o) { o.debug = "detail"; }}};
   for (const auto& [word, change] : ranks) {
     EXPECT_NE(why(change, 2).find(word), std::string::npos) << word;
-    EXPECT_EQ(why(change, 1), "") << word << " is of several ranks";
+    EXPECT_NE(why(change, 1).find(word), std::string::npos) << word << ", one rank";
   }
 }
 

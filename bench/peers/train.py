@@ -57,6 +57,7 @@ def parse_options():
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--cudnn-benchmark", action="store_true")
+    parser.add_argument("--pin-memory", action="store_true", help="batches, for CUDA cards")
     parser.add_argument("--data-parallel", type=int, default=0, help="so many CUDA cards")
     parser.add_argument("--drop-last", action="store_true", help="no last, incomplete batch")
     parser.add_argument("--bucket-cap-mb", type=float, default=25, help="of the gradients")
@@ -124,6 +125,12 @@ def train(options, rank, world_size, distributed):
     images, labels = datasets.load(options.dataset, options.data_dir, inputs, dtype)
     if images.dim() == 4:
         images = images.contiguous(memory_format=layout)
+
+    def put(batch):
+        if options.pin_memory:
+            batch = batch.pin_memory()
+        return batch.to(device, non_blocking=options.pin_memory)
+
     # With one process it is torch.randperm's order itself.
     sampler = DistributedSampler(
         labels, world_size, rank, shuffle=True, seed=options.seed, drop_last=options.drop_last
@@ -148,8 +155,8 @@ def train(options, rank, world_size, distributed):
         for batch in batches:
             optimizer.zero_grad()
             with autocast:
-                logits = model(images[batch].to(device))
-                loss = criterion(logits.flatten(0, -2), labels[batch].to(device).flatten())
+                logits = model(put(images[batch]))
+                loss = criterion(logits.flatten(0, -2), put(labels[batch]).flatten())
             loss.backward()
             optimizer.step()
             end = clock.now()
