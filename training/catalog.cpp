@@ -82,6 +82,10 @@ std::vector<Card> make_cards(const TrainOptions& options, int count) {
     throw std::invalid_argument(
         "--precision tf32 is how CUDA cards round, and there is none; try bf16");
   }
+  if (options.cudnn_benchmark && cards.front().emulated()) {
+    throw std::invalid_argument(
+        "--cudnn-benchmark is of CUDA cards, and there is none; leave it out");
+  }
   const double bytes = options.card_memory_gib * (int64_t{1} << 30);
   for (Card& card : cards) {
     card.limit_memory(std::llround(std::ceil(bytes)));

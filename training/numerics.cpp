@@ -3,10 +3,16 @@
 #include <ATen/Context.h>
 
 #include <cstdlib>
+#include <stdexcept>
 
 namespace lockstep::training {
 
 void set_numerics(const TrainOptions& options) {
+  if (options.cudnn_benchmark && options.deterministic) {
+    throw std::invalid_argument(
+        "--cudnn-benchmark takes whichever way is quickest and --deterministic always "
+        "the same; leave one of them out");
+  }
   at::Context& context = at::globalContext();
   const bool tf32 = options.precision == "tf32";
   context.setAllowTF32CuDNN(tf32);

@@ -8,7 +8,8 @@ namespace lockstep::training {
 
 // TF32 where options.precision says so and nowhere else (LibTorch would let
 // convolutions on CUDA round to it, unasked); options.cudnn_benchmark;
-// options.deterministic.
+// options.deterministic. Throws std::invalid_argument where the last two contradict
+// each other.
 void set_numerics(const TrainOptions& options);
 
 }  // namespace lockstep::training

@@ -37,6 +37,8 @@ TEST(Numerics, DeterministicAndBenchmarkAreAsAsked) {
   set_numerics(options);
   EXPECT_FALSE(context.deterministicAlgorithms());
   EXPECT_TRUE(context.benchmarkCuDNN());
+  options.deterministic = true;
+  EXPECT_THROW(set_numerics(options), std::invalid_argument);
   set_numerics({});
 }
 

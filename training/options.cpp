@@ -100,19 +100,6 @@ void validate(const TrainOptions& options) {
   require_rate("--weight-decay", options.weight_decay);
   require(options.gpus >= 1 && options.gpus <= 64, "--gpus",
           std::to_string(options.gpus), "must be a number of cards from 1 to 64");
-  if (options.precision == "tf32" && options.device == "cpu") {
-    throw std::invalid_argument(
-        "--precision tf32 is how CUDA cards round, and --device is cpu; try bf16");
-  }
-  if (options.cudnn_benchmark && options.deterministic) {
-    throw std::invalid_argument(
-        "--cudnn-benchmark takes whichever way is quickest and --deterministic always "
-        "the same; leave one of them out");
-  }
-  if (options.cudnn_benchmark && options.device == "cpu") {
-    throw std::invalid_argument(
-        "--cudnn-benchmark is of CUDA cards, and --device is cpu; leave it out");
-  }
   require(options.threads_per_card >= 0 && options.threads_per_card <= 1024,
           "--threads-per-card", std::to_string(options.threads_per_card),
           "must be 0 (cores / cards) to 1024");
