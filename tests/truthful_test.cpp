@@ -208,7 +208,7 @@ class Truthful : public testing::Test {
     // The phases are the step.
     for (size_t i = 0; i < report.step_ms.size(); ++i) {
       double all = 0;
-      for (int p = 0; p < training::kPhases; ++p) {
+      for (int p = 0; p < training::kEagerPhases; ++p) {
         all += report.phases_ms.at(to_string(static_cast<training::Phase>(p))).at(i);
       }
       EXPECT_NEAR(all, report.step_ms[i], 1e-6 * all);
